@@ -1,0 +1,82 @@
+// Package config is the TOML schema: it reads, checks and builds settings. Every
+// fault of all files is reported at once, with file, line, key and what is wanted.
+package config
+
+import (
+	"fmt"
+	"io/fs"
+	"time"
+
+	"o2n-milter/accounts"
+	"o2n-milter/rules"
+)
+
+// DefaultFile is read when no other file is named; that it does not exist is no fault.
+const DefaultFile = "/etc/o2n-milter/o2n-milter.toml"
+
+// Config is everything the files say, checked, with defaults filled in and
+// relative paths made absolute.
+type Config struct {
+	File     string   // the main file
+	Files    []string // every file read, in order
+	Milter   Milter
+	State    State
+	Accounts Accounts
+	Rules    rules.Settings
+	Admin    Admin
+	Web      Web
+	// Notes are for the operator and no faults: keys whose feature is not built yet.
+	Notes []Fault
+}
+
+// Milter is [milter].
+type Milter struct {
+	Listen          []string // "tcp:host:port" or "unix:/path"
+	SocketMode      fs.FileMode
+	SocketGroup     string        // group of unix sockets, empty for the process's own
+	MaxSessions     int           // open at once, all listeners together
+	MaxPerClient    int           // open at once from one TCP address
+	ShutdownTimeout time.Duration // how long running messages may take to finish on stop
+}
+
+// State is [state].
+type State struct {
+	Backend    string // badger, redis, memory
+	Path       string
+	Durability string // process, power
+	Redis      string
+}
+
+// Accounts is [accounts] and the [account."LOGIN"] tables, without what Rules holds.
+type Accounts struct {
+	Table map[string]*accounts.Account // by lower-case login
+	File  string                       // map file, empty for none
+}
+
+// Admin is [admin].
+type Admin struct {
+	Socket string
+	Mode   fs.FileMode
+	Group  string
+}
+
+// Web is [web].
+type Web struct {
+	Listen       string
+	PublicListen string
+	PublicURL    string
+	LinkKeyFile  string
+}
+
+// Fault is one thing that is wrong, and what would be right.
+type Fault struct {
+	File    string
+	Line    int // 0 when the fault is about the file as a whole
+	Key     string
+	Problem string
+	Want    string
+}
+
+func (f Fault) Error() string {
+	return fmt.Sprintf("%s:%d: %s: %s; want %s", f.File, f.Line, f.Key, f.Problem, f.Want)
+}

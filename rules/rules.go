@@ -1,0 +1,98 @@
+// Package rules is everything that decides. A rule is a pure function: facts in,
+// evidence out. The Engine asks every rule, takes the strongest action, charges
+// the limits of what passes, and gives one Verdict.
+//
+// It knows nothing of SMTP sessions, of the store behind state.Store, of HTTP
+// or metrics. The rule id that stands in a reply is found by grepping it here.
+package rules
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"o2n-milter/message"
+	"o2n-milter/state"
+)
+
+// Action is what is done with a message, weakest to strongest.
+type Action int
+
+// The actions. Off judges nothing; Shadow judges, counts and logs exactly as if
+// enforced but lets the mail pass; Accept is the action of mail that passes.
+const (
+	Off Action = iota
+	Shadow
+	Accept
+	Tag
+	Quarantine
+	Tempfail
+	Reject
+)
+
+var actionNames = [...]string{"off", "shadow", "accept", "tag", "quarantine", "tempfail", "reject"}
+
+func (a Action) String() string { return actionNames[a] }
+
+// MarshalText gives the action's name, as in TOML.
+func (a Action) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// ParseAction reads the name of an action that a rule may be set to.
+func ParseAction(s string) (Action, error) {
+	for i, n := range actionNames {
+		if n == s && Action(i) != Accept {
+			return Action(i), nil
+		}
+	}
+	return Off, fmt.Errorf("%q is no action; want off, shadow, tag, quarantine, tempfail or reject", s)
+}
+
+// Recipient is one RCPT TO.
+type Recipient struct {
+	Address string // without <>, as the MTA gives it
+	Local   bool   // the MTA delivers it on this host ({rcpt_mailer} is "local")
+}
+
+// Mail is everything known about one message at its end: what Decide judges.
+type Mail struct {
+	Client     netip.Addr // unmapped; zero when the client has no IP address
+	ClientName string     // as the MTA resolved it; empty when unknown
+	// Local is set for a local submission: Postfix' CONNECT with port 0. The
+	// Engine also takes a loopback client without login for one.
+	Local      bool
+	Host       string // the MTA's own name ({j}), names the host: subject
+	Login      string // {auth_authen}; empty without login
+	Sender     string // envelope MAIL FROM without <>; empty for the null sender
+	Recipients []Recipient
+	QueueID    string
+	Header     []message.Field
+	Size       int64    // octets of header and body
+	Faults     []string // why the adapter could not read it (message.malformed)
+}
+
+// Evidence is what a rule found.
+type Evidence struct {
+	Rule   string `json:"rule"`
+	Fact   string `json:"fact"` // what was looked at: "header From"
+	Got    string `json:"got"`
+	Want   string `json:"want"`
+	Shadow bool   `json:"shadow"`
+}
+
+// Verdict is action, rule, reply and evidence. The zero Verdict is not valid.
+type Verdict struct {
+	Action   Action // Accept when it passes, else Tag, Quarantine, Tempfail or Reject
+	Rule     string // "none" when it passes
+	ID       string // decision id
+	At       time.Time
+	Code     int    // SMTP reply code; 250 when the mail passes, is tagged or held
+	Enhanced string // RFC 3463; empty with 250
+	// Text follows the enhanced code and ends in "[RULE ID]"; printable ASCII,
+	// no % doubled yet. Empty with 250, but for quarantine, where it is the reason.
+	Text     string
+	Judged   bool   // false for inbound mail
+	Account  string // login; empty without account
+	Subjects []string
+	Evidence []Evidence
+	Charges  []state.Charge // what passing mail was charged, what refused mail would have been
+}

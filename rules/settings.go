@@ -1,0 +1,55 @@
+package rules
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Settings is all that an Engine is configured with; config builds it.
+type Settings struct {
+	// Actions by rule id, "identity.header_from" and so on, for every rule that
+	// has a TOML key of its own, the limits excepted; also "accounts.unavailable",
+	// "store.unavailable" (state.on_failure; Accept is allowed there).
+	Actions map[string]Action
+
+	Strict        bool // identity.alignment = "strict"
+	MaxVisible    int
+	MaxEnvelope   int
+	MaxDuplicates int
+	Limits        []Limit // in file order
+
+	UnknownReject bool   // accounts.unknown = "reject"
+	DefaultRealm  string // lower-case IDNA ASCII, empty for none
+	Networks      []netip.Prefix
+	Hosts         []string // lower-case IDNA ASCII
+
+	Language    string // reply.language: "en", "fr", "en+fr"
+	HelpURL     string
+	BulkService string
+
+	// Origin tells where a key was set, for explain: file and line, or "" and 0
+	// for a default. The argument is the dotted key, "identity.header_from".
+	Origin func(key string) (file string, line int)
+}
+
+// Unit is what a limit counts.
+type Unit string
+
+// The units. NewRecipients counts recipients the subject has not written to lately.
+const (
+	Messages      Unit = "messages"
+	Recipients    Unit = "recipients"
+	NewRecipients Unit = "new_recipients"
+	Bytes         Unit = "bytes"
+)
+
+// Limit is one [limit.NAME].
+type Limit struct {
+	Name    string
+	Subject string // account, customer, script, host, ip, domain, account+domain
+	Unit    Unit
+	Max     int64
+	Window  time.Duration
+	Action  Action
+	Plans   map[string]int64 // max by plan
+}

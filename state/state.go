@@ -1,0 +1,148 @@
+// Package state is everything that is remembered: windows, blocks, decisions.
+//
+// It knows nothing of rules, SMTP or the store behind it. Drivers live in
+// state/badgerdb and state/memory, and state/statetest holds the one suite that
+// every driver must pass.
+//
+// Invariants of every driver: in any true window of length W no subject gets
+// more than Max through; a message is charged to all its windows or to none; a
+// call that returned without an error survives kill -9 (not memory); time is an
+// argument and never read from the clock.
+package state
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ErrNotFound is returned for a block or decision that does not exist.
+var ErrNotFound = errors.New("not found")
+
+// Window names one sliding window of one subject.
+type Window struct {
+	Limit   string        // NAME of [limit.NAME]
+	Subject string        // "account:alice@client-a.example"
+	Length  time.Duration // W, at least one second
+	Max     int64         // in the limit's unit
+}
+
+// Charge is what one message costs against one window.
+type Charge struct {
+	Window
+	Cost int64 // in the limit's unit; at least 0
+	// CountOnly charges a window that refuses nothing (actions shadow and tag):
+	// it is charged when it has room, reported when it is full, and never keeps
+	// the message's other charges from being taken.
+	CountOnly bool
+}
+
+// Full reports a window that had no room.
+type Full struct {
+	Index int       // into the charges given to Take
+	Used  int64     // counted at the time of the call
+	Free  time.Time // the earliest time at which this charge would fit, if nothing else is charged
+}
+
+// Usage is the state of one window.
+type Usage struct {
+	Window
+	Used     int64
+	NextFree time.Time // when one more unit fits; the time of the call when it fits now
+}
+
+// BlockState is a function of a block and the time; it is never stored.
+type BlockState string
+
+// The states of a block.
+const (
+	BlockActive  BlockState = "active"
+	BlockExpired BlockState = "expired"
+	BlockLifted  BlockState = "lifted"
+)
+
+// Block is a subject's time-limited ban. It is written once; lifting fills the
+// Lifted fields once.
+type Block struct {
+	ID       string    `json:"id"`
+	Subject  string    `json:"subject"`
+	Rule     string    `json:"rule"` // the rule that caused it, "manual" for an operator's own
+	Reason   string    `json:"reason"`
+	Since    time.Time `json:"since"`
+	Until    time.Time `json:"until"` // zero: until it is lifted
+	By       string    `json:"by"`
+	LiftedAt time.Time `json:"lifted_at"` // zero: not lifted
+	LiftedBy string    `json:"lifted_by"`
+	Note     string    `json:"note"` // why it was lifted
+}
+
+// State is what the block is at now.
+func (b Block) State(now time.Time) BlockState {
+	switch {
+	case !b.LiftedAt.IsZero():
+		return BlockLifted
+	case !b.Until.IsZero() && !now.Before(b.Until):
+		return BlockExpired
+	}
+	return BlockActive
+}
+
+// Decision is the record of one judged message.
+type Decision struct {
+	ID       string    `json:"id"`
+	At       time.Time `json:"at"`
+	Action   string    `json:"action"`
+	Rule     string    `json:"rule"`
+	Account  string    `json:"account"`
+	Client   string    `json:"client"`
+	From     string    `json:"from"`  // envelope sender
+	Rcpts    int       `json:"rcpts"` // RCPT commands
+	Subjects []string  `json:"subjects"`
+	Detail   []byte    `json:"detail"` // what rules wrote for explain; opaque here
+}
+
+// Status is the store's own health.
+type Status struct {
+	Backend    string    // "badger", "memory"
+	Degraded   string    // why it is not whole; empty when it is
+	LastCommit time.Time // zero before the first one
+	Blocks     int       // blocks known that are not lifted, expired ones included until they are cleaned
+}
+
+// Store remembers. All methods are safe for concurrent use; an error means that
+// nothing is known to have been stored.
+type Store interface {
+	// Take charges all of charges or none, atomically, and returns once that is
+	// as durable as the store was opened for. If any window that is not
+	// CountOnly has no room for its cost, nothing is charged (CountOnly windows
+	// neither) and every such window is reported. Otherwise full CountOnly
+	// windows are reported and all others are charged. Two charges of one call
+	// may name the same window; their costs add up.
+	Take(ctx context.Context, now time.Time, charges []Charge) ([]Full, error)
+	// Usage reports the windows asked for, in order, without charging.
+	Usage(ctx context.Context, now time.Time, windows []Window) ([]Usage, error)
+	// Reset clears every window of exactly this subject and says how many there were.
+	Reset(ctx context.Context, subject string) (int, error)
+
+	// ActiveBlocks returns the blocks in force at now of any of subjects, oldest first.
+	ActiveBlocks(ctx context.Context, now time.Time, subjects []string) ([]Block, error)
+	// AddBlock stores a new block; its ID must be new.
+	AddBlock(ctx context.Context, b Block) error
+	// Blocks returns all blocks, lifted and expired ones too, newest first.
+	Blocks(ctx context.Context) ([]Block, error)
+	// LiftBlock fills the Lifted fields of the block, once: lifting a lifted or
+	// expired block changes nothing and is no error. It returns the block as it
+	// then is, or ErrNotFound.
+	LiftBlock(ctx context.Context, id string, now time.Time, by, note string) (Block, error)
+
+	// Record stores a decision. It may return before the record is durable; it
+	// is visible to Decision and Decisions within a second.
+	Record(ctx context.Context, d Decision) error
+	// Decision finds one by id, or ErrNotFound.
+	Decision(ctx context.Context, id string) (Decision, error)
+	// Decisions returns at most limit decisions of a subject, newest first.
+	Decisions(ctx context.Context, subject string, limit int) ([]Decision, error)
+
+	Status(ctx context.Context, now time.Time) (Status, error)
+	Close() error
+}
