@@ -1,0 +1,90 @@
+// Package mta starts real mail servers for tests, each from a scratch folder of
+// its own on loopback ports of its own: Postfix, and Sendmail unpacked beside
+// the clone (tests/install). It holds the small SMTP client that talks to them
+// and the sink that receives what they pass on.
+//
+// It knows nothing of the filter but its address. Nothing outside the scratch
+// folder is written, and every process it starts is ended with its test.
+package mta
+
+import (
+	"net"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// Names that all servers of this package share with the cases.
+const (
+	// Host is the servers' own name; root@Host is a local address, whose mail
+	// still goes to the sink, but by the mailer that the MTA calls "local".
+	Host = "submit.host.example"
+	// Password is every login's password.
+	Password = "correct-horse"
+	// Refused is the local part of recipients that the server itself refuses
+	// with 550 at RCPT, before the filter is asked.
+	Refused = "refused"
+)
+
+// startTimeout bounds the start of a server and of anything else that is polled for.
+const startTimeout = 20 * time.Second
+
+// Logins exist on every server. carol has no realm.
+var Logins = []string{
+	"alice@client-a.example", "info@client-a.example", "bob@client-b.example",
+	"mallory@unlisted.example", "alice@client.fr", "carol",
+}
+
+// Server is what a driver needs of a running MTA.
+type Server interface {
+	// Submission is the address that wants a login.
+	Submission() string
+	// Inbound is the address that takes mail for Host without login.
+	Inbound() string
+	// Remote opens a connection to Inbound that the server takes for one from
+	// elsewhere, and says which client address the filter is shown.
+	Remote(t testing.TB) (c *Client, client string)
+	// Submit is sendmail(1). The reply is the one the filter's refusal left
+	// behind, or the zero Reply when there was none.
+	Submit(t testing.TB, sender string, rcpts []string, msg []byte) Reply
+	// Held counts the messages on hold.
+	Held(t testing.TB) int
+	// Drain waits until nothing is left to deliver, held mail aside.
+	Drain(t testing.TB)
+	// Purge deletes everything queued or held.
+	Purge(t testing.TB)
+}
+
+// SkipOrFail skips the test, saying loudly what is missing. In CI a test of a real MTA
+// that does not run is a failure.
+func SkipOrFail(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("NOT RUN: %s is missing, and CI=true does not allow that; run tests/install as root", what)
+	}
+	t.Skipf("SKIPPED: %s is missing; run tests/install as root", what)
+}
+
+// FreePort is a loopback port that was free a moment ago.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// Poll asks until done says true, and fails the test when it never does.
+func Poll(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(startTimeout); !done(); time.Sleep(pause) {
+		if time.Now().After(end) {
+			t.Fatalf("still not after %v: %s", startTimeout, what)
+		}
+	}
+}
