@@ -1,0 +1,185 @@
+// Package memory is the store that forgets: the twin against which the durable
+// ones are tested, and what check runs on. It survives nothing.
+//
+// Memory is bounded by traffic: windows that have emptied are swept as calls come
+// in, the newest decisions are kept, older ones dropped. Blocks stay.
+package memory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"o2n-milter/state"
+	"o2n-milter/state/internal/ledger"
+)
+
+// kept is how many decisions are remembered; about 1 KB each.
+const kept = 10_000
+
+// Store implements state.Store.
+type Store struct {
+	windows *ledger.Windows
+	blocks  *ledger.Blocks
+
+	mu        sync.RWMutex
+	decisions map[string]state.Decision
+	order     []string // ids as they came, a ring once it is full
+	next      int      // place in order of the next id
+}
+
+var _ state.Store = (*Store)(nil)
+
+// New returns an empty store.
+func New() *Store {
+	return &Store{
+		windows:   ledger.NewWindows(nil),
+		blocks:    ledger.NewBlocks(),
+		decisions: make(map[string]state.Decision),
+	}
+}
+
+// Take implements state.Store.
+func (s *Store) Take(ctx context.Context, now time.Time, charges []state.Charge) ([]state.Full, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.windows.Take(now, charges, nil)
+}
+
+// Usage implements state.Store.
+func (s *Store) Usage(ctx context.Context, now time.Time, windows []state.Window) ([]state.Usage, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.windows.Usage(now, windows)
+}
+
+// Reset implements state.Store.
+func (s *Store) Reset(ctx context.Context, subject string) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.windows.Reset(subject, nil, nil)
+}
+
+// ActiveBlocks implements state.Store.
+func (s *Store) ActiveBlocks(ctx context.Context, now time.Time, subjects []string) ([]state.Block, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.blocks.Active(now, subjects), nil
+}
+
+// AddBlock implements state.Store.
+func (s *Store) AddBlock(ctx context.Context, b state.Block) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.blocks.Add(b, func(ledger.BlockChange) {})
+}
+
+// Blocks implements state.Store.
+func (s *Store) Blocks(ctx context.Context) ([]state.Block, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.blocks.All(), nil
+}
+
+// LiftBlock implements state.Store.
+func (s *Store) LiftBlock(ctx context.Context, id string, now time.Time, by, note string) (state.Block, error) {
+	if err := ctx.Err(); err != nil {
+		return state.Block{}, err
+	}
+	return s.blocks.Lift(id, now, by, note, func(ledger.BlockChange) {})
+}
+
+// Record implements state.Store.
+func (s *Store) Record(ctx context.Context, d state.Decision) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if d.ID == "" {
+		return errors.New("decision without id")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.decisions[d.ID]; !ok {
+		s.remember(d.ID)
+	}
+	s.decisions[d.ID] = copied(d)
+	return nil
+}
+
+// remember gives a new id its place; the oldest makes room.
+func (s *Store) remember(id string) {
+	if len(s.order) < kept {
+		s.order = append(s.order, id)
+		return
+	}
+	delete(s.decisions, s.order[s.next])
+	s.order[s.next] = id
+	s.next = (s.next + 1) % kept
+}
+
+// copied shares nothing with the caller's, who may reuse his slices.
+func copied(d state.Decision) state.Decision {
+	d.At = d.At.UTC()
+	d.Subjects = slices.Clone(d.Subjects)
+	d.Detail = slices.Clone(d.Detail)
+	return d
+}
+
+// Decision implements state.Store.
+func (s *Store) Decision(ctx context.Context, id string) (state.Decision, error) {
+	if err := ctx.Err(); err != nil {
+		return state.Decision{}, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	d, ok := s.decisions[id]
+	if !ok {
+		return state.Decision{}, fmt.Errorf("decision %.100q: %w", id, state.ErrNotFound)
+	}
+	return copied(d), nil
+}
+
+// Decisions implements state.Store. It looks at every decision: an admin's
+// question, not a message's.
+func (s *Store) Decisions(ctx context.Context, subject string, limit int) ([]state.Decision, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	found := make([]state.Decision, 0)
+	for _, d := range s.decisions {
+		if slices.Contains(d.Subjects, subject) {
+			found = append(found, copied(d))
+		}
+	}
+	slices.SortFunc(found, func(a, b state.Decision) int {
+		return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.ID, b.ID))
+	})
+	return found[:min(len(found), max(0, limit))], nil
+}
+
+// Status implements state.Store.
+func (s *Store) Status(ctx context.Context, _ time.Time) (state.Status, error) {
+	if err := ctx.Err(); err != nil {
+		return state.Status{}, err
+	}
+	return state.Status{
+		Backend:    "memory",
+		LastCommit: s.windows.Latest().UTC(),
+		Blocks:     s.blocks.Unlifted(),
+	}, nil
+}
+
+// Close implements state.Store; there is nothing to let go of.
+func (s *Store) Close() error { return nil }
