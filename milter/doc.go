@@ -2,23 +2,17 @@
 // into the MTA's answer. It is the only package that knows go-milter.
 //
 // It collects facts and asks; an "if" about policy belongs in rules.
+//
+// go-milter serves each connection, but sees no more of it than it gets right.
+// Between the two stands conn, which frames, bounds and times the packets, and
+// session, which takes macros, header and body for itself: the library forgets
+// macros at the next stage, mixes the headers of two messages that no ABORT
+// parts (Sendmail), shifts a field with an empty name, skips one with a NUL, and
+// hangs up on commands it does not know. Its plain answers (accept, reject,
+// tempfail) swap the session for a new one in mid-message, so none is given: mail
+// passes by "continue" and is refused by a reply code, both at end of message.
+//
+// Invariants: no message ends without a verdict; one session object lives as long
+// as its connection; nothing is kept from one message to the next but what
+// CONNECT said; every byte of memory a peer can make us hold has a bound.
 package milter
-
-import (
-	"context"
-	"time"
-
-	"o2n-milter/rules"
-)
-
-// Judge decides over one message; *rules.Engine is one.
-type Judge interface {
-	Decide(ctx context.Context, m *rules.Mail) rules.Verdict
-}
-
-// Recorder is told of every verdict after it was given: log line and counters.
-type Recorder interface {
-	Record(m *rules.Mail, v rules.Verdict, took time.Duration)
-	// Sessions is told how many sessions are open.
-	Sessions(open int)
-}

@@ -1,0 +1,254 @@
+package milter
+
+import (
+	"bufio"
+	"container/list"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+)
+
+const (
+	// maxPacket is the library's own bound; both MTAs send at most 64 KiB of body
+	// and 100 KiB of a header field in one packet.
+	maxPacket = 1 << 20
+
+	firstPacketTime = 10 * time.Second // from accept to the end of the first packet
+	packetTime      = 30 * time.Second // to finish a packet, to send CONNECT, to take an answer
+	// idleTime must outlast the MTA's own SMTP time limits, else the client's
+	// next command meets a closed milter. It is libmilter's.
+	idleTime = 7210 * time.Second
+
+	readSize = 8 << 10 // the header of most messages, macros included, in one read
+	// keepPacket is how large a packet buffer an idle session may keep.
+	keepPacket = 4 << 10
+)
+
+// phase says how far a session has come, which sets how long it may be silent.
+type phase int
+
+const (
+	phaseNew        phase = iota // nothing heard yet
+	phaseNegotiated              // no CONNECT yet
+	phaseConnected
+)
+
+// conn is the net.Conn the library reads. It hands on whole, bounded packets in
+// time, and only those the session leaves to the library. Reads and writes come
+// from the one goroutine of the session; cut and drain from anywhere.
+type conn struct {
+	net.Conn
+	session *session
+	log     *slog.Logger
+	in      *bufio.Reader
+	packet  []byte // the packet being handled, its length in front
+	unread  []byte // what of it the library has not read
+	written []byte // what the library wrote of a packet so far
+	opened  time.Time
+	phase   phase
+	failed  bool // a write did not go through
+
+	client netip.Addr    // TCP peer; zero for others, which have no cap
+	early  *list.Element // owned by the registry
+
+	mu       sync.Mutex
+	busy     bool // a message is under way
+	draining bool
+	isCut    bool
+
+	once   sync.Once
+	closed chan struct{} // when the library is done with it
+}
+
+func newConn(nc net.Conn, s *Server) *conn {
+	c := &conn{
+		Conn:   nc,
+		log:    s.Log.With("peer", nc.RemoteAddr().String()),
+		in:     bufio.NewReaderSize(nc, readSize),
+		opened: time.Now(),
+		closed: make(chan struct{}),
+	}
+	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		c.client = tcp.AddrPort().Addr().Unmap().WithZone("")
+	}
+	c.session = &session{server: s, conn: c}
+	return c
+}
+
+// Read gives the library the packets it is to see. Whatever goes wrong is logged
+// here and is an io.EOF there, which it takes without writing to the global log.
+func (c *conn) Read(p []byte) (int, error) {
+	if len(c.unread) == 0 {
+		if err := c.next(); err != nil {
+			c.explain(err)
+			return 0, io.EOF
+		}
+	}
+	n := copy(p, c.unread)
+	c.unread = c.unread[n:]
+	return n, nil
+}
+
+// next reads packets until one is for the library.
+func (c *conn) next() error {
+	for {
+		if c.failed || !c.proceed(c.session.underWay()) {
+			return io.EOF
+		}
+		if err := c.readPacket(); err != nil {
+			return err
+		}
+		forward, err := c.session.event(c.packet[4], c.packet[5:])
+		if err != nil {
+			return err
+		}
+		if forward {
+			c.unread = c.packet
+			return nil
+		}
+	}
+}
+
+func (c *conn) readPacket() error {
+	if err := c.await(); err != nil {
+		return err
+	}
+	head, err := c.in.Peek(4)
+	if err != nil {
+		return fmt.Errorf("packet begun: %w", err)
+	}
+	length := binary.BigEndian.Uint32(head)
+	if length == 0 || length > maxPacket {
+		return fmt.Errorf("packet of %d bytes; want 1 to %d", length, maxPacket)
+	}
+	size := 4 + int(length)
+	if cap(c.packet) < size {
+		c.packet = make([]byte, size)
+	}
+	c.packet = c.packet[:size]
+	if _, err := io.ReadFull(c.in, c.packet); err != nil {
+		return fmt.Errorf("packet begun: %w", err)
+	}
+	return nil
+}
+
+// await waits for a packet to begin and sets the time it has to end.
+func (c *conn) await() error {
+	if c.phase == phaseNew {
+		c.Conn.SetReadDeadline(c.opened.Add(firstPacketTime))
+	}
+	if c.in.Buffered() == 0 {
+		if !c.session.underWay() && cap(c.packet) > keepPacket {
+			c.packet = nil
+		}
+		switch c.phase {
+		case phaseNegotiated:
+			c.Conn.SetReadDeadline(time.Now().Add(packetTime))
+		case phaseConnected:
+			c.Conn.SetReadDeadline(time.Now().Add(idleTime))
+		}
+		if _, err := c.in.Peek(1); err != nil {
+			return err
+		}
+	}
+	if c.phase != phaseNew && !c.wholeBuffered() {
+		c.Conn.SetReadDeadline(time.Now().Add(packetTime))
+	}
+	return nil
+}
+
+// wholeBuffered saves setting a deadline for what needs no waiting.
+func (c *conn) wholeBuffered() bool {
+	n := c.in.Buffered()
+	if n < 4 {
+		return false
+	}
+	head, _ := c.in.Peek(4)
+	return uint64(n-4) >= uint64(binary.BigEndian.Uint32(head))
+}
+
+// explain logs why a connection ends, unless that is the ordinary way.
+func (c *conn) explain(err error) {
+	c.mu.Lock()
+	busy, isCut := c.busy, c.isCut
+	c.mu.Unlock()
+	switch {
+	case isCut: // whoever cut it said so
+	case err == io.EOF && !busy:
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.log.Warn("milter: connection closed, peer silent too long", "err", err)
+	default:
+		c.log.Warn("milter: connection closed", "err", err, "in_message", busy)
+	}
+}
+
+// Write passes on what the library answers, one whole packet at a time. A write
+// that does not go through ends the session at its next read.
+func (c *conn) Write(p []byte) (int, error) {
+	c.written = append(c.written, p...)
+	for len(c.written) >= 4 {
+		size := 4 + int(binary.BigEndian.Uint32(c.written))
+		if len(c.written) < size {
+			break
+		}
+		c.send(c.session.outgoing(c.written[:size]))
+		c.written = append(c.written[:0], c.written[size:]...)
+	}
+	return len(p), nil
+}
+
+func (c *conn) send(packet []byte) {
+	if c.failed {
+		return
+	}
+	c.Conn.SetWriteDeadline(time.Now().Add(packetTime))
+	if _, err := c.Conn.Write(packet); err != nil {
+		c.failed = true
+		c.explain(fmt.Errorf("answer not taken: %w", err))
+	}
+}
+
+// sendCode sends an answer that has no more to it than its code.
+func (c *conn) sendCode(code byte) { c.send([]byte{0, 0, 0, 1, code}) }
+
+// Close is called by the library when the session is over.
+func (c *conn) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(func() { close(c.closed) })
+	return err
+}
+
+// proceed tells the drain whether a message is under way, and says whether the
+// session is to go on.
+func (c *conn) proceed(busy bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy = busy
+	return busy || !c.draining
+}
+
+// drain ends the session now, or after the message that is under way.
+func (c *conn) drain() {
+	c.mu.Lock()
+	c.draining = true
+	busy := c.busy
+	c.mu.Unlock()
+	if !busy {
+		c.cut()
+	}
+}
+
+// cut ends the session from outside; the library notices at its next read.
+func (c *conn) cut() {
+	c.mu.Lock()
+	c.isCut = true
+	c.mu.Unlock()
+	c.Conn.Close()
+}

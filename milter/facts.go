@@ -1,0 +1,187 @@
+package milter
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"o2n-milter/message"
+	"o2n-milter/rules"
+)
+
+// What is kept of one message; what lies beyond is counted and is a fault. Real
+// mail is far below: Postfix takes 1,000 recipients and 100 KiB of header,
+// Sendmail 32 KiB.
+const (
+	maxFields     = 20_000
+	maxRecipients = 20_000
+	maxKept       = 4 << 20 // bytes of header, and apart from them of recipients
+)
+
+// markField is the field we add and nobody else may bring.
+const markField = "X-O2N-Milter"
+
+// client is what CONNECT says.
+type client struct {
+	known bool // CONNECT has come
+	addr  netip.Addr
+	name  string
+	local bool
+	host  string // the MTA's own name
+}
+
+// readClient reads CONNECT: host name, NUL, family, port for all families but
+// "unknown", address, NUL. {client_addr} goes first: behind a proxy it is right
+// where the packet may not be.
+func readClient(data []byte, m *macroList) (client, error) {
+	host, rest, ok := bytes.Cut(data, []byte{0})
+	if !ok || len(rest) == 0 {
+		return client{}, errors.New("CONNECT without family")
+	}
+	c := client{known: true, name: string(host)}
+	family, rest := rest[0], rest[1:]
+	switch family {
+	case '4', '6':
+		if len(rest) < 2 {
+			return client{}, errors.New("CONNECT without port")
+		}
+		// Postfix' non_smtpd submissions have port 0, which no TCP peer has.
+		c.local = binary.BigEndian.Uint16(rest) == 0
+		c.addr = parseAddr(cString(rest[2:]))
+	case 'L': // a peer on a unix socket is a program of this host
+		c.local = true
+	}
+	if told, ok := m.get("client_addr"); ok {
+		if addr := parseAddr(told); addr.IsValid() {
+			c.addr = addr
+		}
+	}
+	if told, ok := m.get("client_name"); ok {
+		c.name = told
+	}
+	if c.name == "unknown" || strings.HasPrefix(c.name, "[") {
+		c.name = "" // an address in brackets stands for no name
+	}
+	c.host, _ = m.get("j")
+	return c, nil
+}
+
+// parseAddr reads an address as either MTA writes it: Sendmail's IPv6 begins
+// with "IPv6:". It is zero when there is none.
+func parseAddr(s string) netip.Addr {
+	if len(s) > 5 && strings.EqualFold(s[:5], "IPv6:") {
+		s = s[5:]
+	}
+	addr, _ := netip.ParseAddr(s)
+	return addr.Unmap().WithZone("")
+}
+
+// draft is a message that is being taken in.
+type draft struct {
+	mail     rules.Mail
+	judge    Judge
+	mailSeen bool
+	broken   bool // a panic on the way: not to be judged any more
+	headKept int  // bytes of header kept
+	rcptKept int  // bytes of recipients kept
+	marks    int  // fields named X-O2N-Milter
+}
+
+func (d *draft) fault(text string) {
+	if !slices.Contains(d.mail.Faults, text) {
+		d.mail.Faults = append(d.mail.Faults, text)
+	}
+}
+
+// begin takes MAIL. The login is {auth_authen} of this very MAIL and nothing
+// else; {auth_author} is what the client wrote behind AUTH=.
+func (d *draft) begin(arg string, m *macroList, judge func() Judge) {
+	d.mailSeen = true
+	d.mail.Login, _ = m.get("auth_authen")
+	d.mail.QueueID, _ = m.get("i")
+	d.mail.Sender = envelopeAddress(arg, m, "mail_addr")
+	d.judge = judge()
+}
+
+func (d *draft) setQueueID(macros []byte) {
+	if id, ok := macroIn(macros, "i"); ok && id != "" {
+		d.mail.QueueID = id
+	}
+}
+
+func (d *draft) addRecipient(arg string, m *macroList) {
+	addr := envelopeAddress(arg, m, "rcpt_addr")
+	d.rcptKept += len(addr)
+	if len(d.mail.Recipients) >= maxRecipients || d.rcptKept > maxKept {
+		d.fault("more than 20,000 recipients or 4 MiB of them")
+		return
+	}
+	mailer, _ := m.get("rcpt_mailer")
+	d.mail.Recipients = append(d.mail.Recipients, rules.Recipient{Address: addr, Local: mailer == "local"})
+}
+
+// addField takes a header packet: name, NUL, value, NUL.
+func (d *draft) addField(data []byte) {
+	name, value, ok := strings.Cut(string(data), "\x00")
+	value, rest, ended := strings.Cut(value, "\x00")
+	if !ok || !ended || rest != "" {
+		// Neither MTA sends one. A reader of the mail may see what we do not.
+		d.fault("header field with a NUL")
+	}
+	size := len(name) + len(value) + 4 // ": " and CRLF
+	d.mail.Size += int64(size)
+	if strings.EqualFold(strings.TrimRight(name, " \t"), markField) {
+		d.marks++
+	}
+	if len(d.mail.Header) >= maxFields {
+		d.fault("more than 20,000 header fields")
+		return
+	}
+	if d.headKept += size; d.headKept > maxKept {
+		d.fault("more than 4 MiB of header")
+		return
+	}
+	d.mail.Header = append(d.mail.Header, message.Field{Name: name, Value: value})
+}
+
+func (d *draft) addBody(chunk []byte) { d.mail.Size += int64(len(chunk)) }
+
+// envelopeAddress is the address of MAIL or RCPT without <>. Both MTAs take
+// "<Some Name <x@y>>" and tell the clean address in the macro.
+func envelopeAddress(arg string, m *macroList, macro string) string {
+	arg = strings.TrimSpace(arg)
+	if arg == "<>" || arg == "" {
+		return "" // the null sender, whatever the macro calls it
+	}
+	if told, ok := m.get(macro); ok && told != "" {
+		return unbracket(told)
+	}
+	return unbracket(arg)
+}
+
+// unbracket takes the innermost <>, and a source route (RFC 5321 4.1.1.3) off.
+func unbracket(s string) string {
+	inner, ok := strings.CutPrefix(s, "<")
+	if !ok {
+		return s
+	}
+	inner = strings.TrimSuffix(inner, ">")
+	if cut, nested := strings.CutSuffix(inner, ">"); nested {
+		inner = cut[strings.LastIndexByte(cut, '<')+1:]
+	}
+	if strings.HasPrefix(inner, "@") {
+		if _, routed, ok := strings.Cut(inner, ":"); ok {
+			inner = routed
+		}
+	}
+	return inner
+}
+
+// cString is what stands before the first NUL.
+func cString(data []byte) string {
+	s, _, _ := bytes.Cut(data, []byte{0})
+	return string(s)
+}

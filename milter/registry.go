@@ -1,0 +1,120 @@
+package milter
+
+import (
+	"container/list"
+	"errors"
+	"net/netip"
+	"sync"
+)
+
+var (
+	errStopping  = errors.New("stopping")
+	errTooMany   = errors.New("as many sessions as milter.max_sessions allows")
+	errPerClient = errors.New("as many sessions from this address as milter.max_per_client allows")
+)
+
+// registry knows the open sessions and holds them under the caps.
+type registry struct {
+	max, perClient int
+	count          func(open int) // called with the lock held, so in order
+
+	mu      sync.Mutex
+	stopped bool
+	open    map[*conn]struct{}
+	clients map[netip.Addr]int // TCP peers only
+	// early holds the sessions that have not sent CONNECT, oldest first: at a cap
+	// they go first, since an MTA sends CONNECT at once.
+	early list.List
+}
+
+func (r *registry) init(max, perClient int, count func(int)) {
+	r.max, r.perClient, r.count = max, perClient, count
+	r.open = map[*conn]struct{}{}
+	r.clients = map[netip.Addr]int{}
+}
+
+// add lets a session in, or says why not. At a cap it takes out an early session
+// instead, which the caller must cut. admitted runs with the lock held.
+func (r *registry) add(c *conn, admitted func()) (evicted *conn, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return nil, errStopping
+	}
+	if r.perClient > 0 && c.client.IsValid() && r.clients[c.client] >= r.perClient {
+		if evicted = r.evict(func(old *conn) bool { return old.client == c.client }); evicted == nil {
+			return nil, errPerClient
+		}
+	}
+	if r.max > 0 && len(r.open) >= r.max {
+		if evicted = r.evict(func(*conn) bool { return true }); evicted == nil {
+			return nil, errTooMany
+		}
+	}
+	r.open[c] = struct{}{}
+	if c.client.IsValid() {
+		r.clients[c.client]++
+	}
+	c.early = r.early.PushBack(c)
+	admitted()
+	r.count(len(r.open))
+	return evicted, nil
+}
+
+// evict takes out the oldest early session that fits.
+func (r *registry) evict(fits func(*conn) bool) *conn {
+	for e := r.early.Front(); e != nil; e = e.Next() {
+		if c := e.Value.(*conn); fits(c) {
+			r.drop(c)
+			return c
+		}
+	}
+	return nil
+}
+
+// connected is called when a session sends CONNECT.
+func (r *registry) connected(c *conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unearly(c)
+}
+
+func (r *registry) unearly(c *conn) {
+	if c.early != nil {
+		r.early.Remove(c.early)
+		c.early = nil
+	}
+}
+
+// remove is called when a session has ended; evicted ones are out already.
+func (r *registry) remove(c *conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.open[c]; ok {
+		r.drop(c)
+		r.count(len(r.open))
+	}
+}
+
+func (r *registry) drop(c *conn) {
+	delete(r.open, c)
+	r.unearly(c)
+	if !c.client.IsValid() {
+		return
+	}
+	if r.clients[c.client]--; r.clients[c.client] == 0 {
+		delete(r.clients, c.client)
+	}
+}
+
+// stop lets nobody in any more and returns the sessions still open.
+func (r *registry) stop() []*conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stopped = true
+	left := make([]*conn, 0, len(r.open))
+	for c := range r.open {
+		left = append(left, c)
+	}
+	return left
+}

@@ -1,0 +1,225 @@
+package milter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	gomilter "github.com/emersion/go-milter"
+
+	"o2n-milter/rules"
+)
+
+// Judge decides over one message; *rules.Engine is one. It must not change the
+// Mail, and should come back when ctx ends.
+type Judge interface {
+	Decide(ctx context.Context, m *rules.Mail) rules.Verdict
+}
+
+// Recorder is told of every verdict after it was given: log line and counters.
+type Recorder interface {
+	// Record gets the verdict as the MTA was answered, and how long it took.
+	// Both are only to be read.
+	Record(m *rules.Mail, v rules.Verdict, took time.Duration)
+	// Sessions is told how many sessions are open.
+	Sessions(open int)
+}
+
+// Server serves the milter protocol on any number of listeners. Its exported
+// fields are set before the first Serve and not changed after.
+type Server struct {
+	// Judge is asked for at each MAIL, so that a reload takes effect with the
+	// next message and none is judged by two configurations.
+	Judge    func() Judge
+	Recorder Recorder
+	Log      *slog.Logger // nil: slog.Default()
+
+	MaxSessions  int // open at once, all listeners together; 0: no cap
+	MaxPerClient int // open at once from one TCP address; 0: no cap
+
+	// DecideTimeout ends the context of a decision. 0: 8 s, since Sendmail waits
+	// 10 s for a reply unless its configuration says more.
+	DecideTimeout time.Duration
+
+	once     sync.Once
+	deciding context.Context // of all decisions; ends when sessions are cut
+	cut      context.CancelFunc
+	sessions registry
+	running  sync.WaitGroup
+	late     atomic.Int64 // decisions that were not waited for to the end
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	stopping  chan struct{}
+}
+
+const (
+	defaultDecideTimeout = 8 * time.Second
+	// maxAcceptDelay bounds the wait after an Accept that brought nothing.
+	maxAcceptDelay = time.Second
+	// cutGrace is what sessions get to notice that they were cut; a decision is
+	// waited for as long.
+	cutGrace = time.Second
+)
+
+func (s *Server) init() {
+	s.once.Do(func() {
+		if s.Log == nil {
+			s.Log = slog.Default()
+		}
+		if s.DecideTimeout <= 0 {
+			s.DecideTimeout = defaultDecideTimeout
+		}
+		s.deciding, s.cut = context.WithCancel(context.Background())
+		s.stopping = make(chan struct{})
+		s.listeners = map[net.Listener]struct{}{}
+		s.sessions.init(s.MaxSessions, s.MaxPerClient, s.Recorder.Sessions)
+	})
+}
+
+// Serve accepts connections until Shutdown, then returns nil. Running out of
+// descriptors or a peer that is gone already does not end it; only a listener
+// that somebody else closed does. It closes ln.
+func (s *Server) Serve(ln net.Listener) error {
+	s.init()
+	defer ln.Close()
+	if !s.track(ln) {
+		return nil
+	}
+	var delay time.Duration
+	for {
+		nc, err := ln.Accept()
+		switch {
+		case err == nil:
+			delay = 0
+			s.start(nc)
+		case s.stopped():
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("listener %s: %w", ln.Addr(), err)
+		default:
+			// EMFILE, ENFILE, ECONNABORTED ...: they pass, the listener stays.
+			delay = min(max(2*delay, 5*time.Millisecond), maxAcceptDelay)
+			s.Log.Error("milter: no connection accepted", "listener", ln.Addr().String(), "err", err, "retry", delay)
+			s.pause(delay)
+		}
+	}
+}
+
+// track notes a listener for Shutdown; false when that was called already.
+func (s *Server) track(ln net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped() {
+		return false
+	}
+	s.listeners[ln] = struct{}{}
+	return true
+}
+
+func (s *Server) stopped() bool {
+	select {
+	case <-s.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Server) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.stopping:
+	}
+}
+
+// start runs a session for an accepted connection, if the caps let it in.
+func (s *Server) start(nc net.Conn) {
+	c := newConn(nc, s)
+	evicted, err := s.sessions.add(c, func() { s.running.Add(1) })
+	if evicted != nil {
+		evicted.log.Warn("milter: session closed for a newer one, it had sent no CONNECT")
+		evicted.cut()
+	}
+	if err != nil {
+		c.log.Warn("milter: connection refused", "reason", err)
+		nc.Close()
+		return
+	}
+	go func() {
+		defer s.running.Done()
+		defer s.sessions.remove(c)
+		lib := gomilter.Server{
+			// The library asks again after each of its plain answers.
+			NewMilter: func() gomilter.Milter { return c.session },
+			Actions:   wantActions,
+			Protocol:  wantProtocol,
+			SymList:   wantMacros,
+		}
+		lib.Serve(&oneShot{conn: c}) // ends with the connection, always with an error
+	}()
+}
+
+// Shutdown stops accepting, closes connections that are between messages and
+// lets messages under way finish until ctx ends. Then it cuts them; the error
+// says how many.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.init()
+	s.mu.Lock()
+	if !s.stopped() {
+		close(s.stopping)
+	}
+	for ln := range s.listeners {
+		ln.Close()
+	}
+	s.mu.Unlock()
+	for _, c := range s.sessions.stop() {
+		c.drain()
+	}
+	ended := make(chan struct{})
+	go func() { s.running.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+	}
+	s.cut()
+	left := s.sessions.stop()
+	for _, c := range left {
+		c.cut()
+	}
+	select {
+	case <-ended:
+	case <-time.After(2 * cutGrace):
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d sessions cut in mid-message", len(left))
+}
+
+// oneShot is the listener that hands the library one connection. The second
+// Accept ends when the library has closed it, and Serve with it.
+type oneShot struct {
+	conn  *conn
+	given bool
+}
+
+func (l *oneShot) Accept() (net.Conn, error) {
+	if !l.given {
+		l.given = true
+		return l.conn, nil
+	}
+	<-l.conn.closed
+	return nil, net.ErrClosed
+}
+
+func (l *oneShot) Close() error   { return nil }
+func (l *oneShot) Addr() net.Addr { return l.conn.LocalAddr() }
