@@ -86,9 +86,13 @@ func Login(t testing.TB, addr, login string) *Client {
 	t.Helper()
 	c := Dial(t, addr)
 	c.Must(250, "EHLO client.example")
-	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + login + "\x00" + Password))
-	c.Must(235, "AUTH PLAIN "+plain)
+	c.Must(235, plainAuth(login))
 	return c
+}
+
+// plainAuth is the AUTH command of RFC 4616 with an initial response.
+func plainAuth(login string) string {
+	return "AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+login+"\x00"+Password))
 }
 
 // Read reads one reply, all its lines.

@@ -20,10 +20,11 @@ func TestPostfix(t *testing.T) {
 		}
 	})
 	t.Run("filter is away", func(t *testing.T) {
-		c := Login(t, p.Submission(), "alice@client-a.example")
-		if r := c.Cmd("MAIL FROM:<alice@client-a.example>"); r.Code != 451 {
-			t.Errorf("MAIL without a filter: got %v, want 451", r)
-		}
+		c := Dial(t, p.Submission())
+		c.Must(250, "EHLO client.example")
+		// Even AUTH: the default action holds for the whole session.
+		c.Must(454, plainAuth("alice@client-a.example"))
+		c.Must(451, "MAIL FROM:<alice@client-a.example>")
 	})
 	unix, err := net.Listen("unix", p.Milter)
 	if err != nil {
