@@ -9,10 +9,10 @@ package rules
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"o2n-milter/message"
-	"o2n-milter/state"
 )
 
 // Action is what is done with a message, weakest to strongest.
@@ -94,5 +94,32 @@ type Verdict struct {
 	Account  string // login; empty without account
 	Subjects []string
 	Evidence []Evidence
-	Charges  []state.Charge // what passing mail was charged, what refused mail would have been
+	Charges  []Charge // what passing mail was charged, what refused mail would have been
+	// Err is what went wrong inside, for the log; it never reaches the sender.
+	Err error
+}
+
+// Reply is the whole reply line, "550 5.7.1 text [rule id]", without any % doubled;
+// empty when the mail passes or is held.
+func (v *Verdict) Reply() string {
+	if v.Code < 400 {
+		return ""
+	}
+	return fmt.Sprintf("%d %s %s", v.Code, v.Enhanced, v.Text)
+}
+
+// FormatDuration writes a duration as TOML has it: "90s" as "1m30s", thirty days as "30d".
+func FormatDuration(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= 2*day && d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }

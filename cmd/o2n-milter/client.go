@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"o2n-milter/web"
+)
+
+// client speaks to the daemon's admin API over its unix socket.
+type client struct {
+	socket string
+	http   *http.Client
+}
+
+// client connects with the socket of the configuration.
+func (a *app) client(cmd *cobra.Command) (*client, error) {
+	cfg, err := a.load(cmd)
+	if err != nil {
+		return nil, err
+	}
+	c := &client{socket: cfg.Admin.Socket}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", c.socket)
+	}
+	c.http = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DialContext: dial}}
+	return c, nil
+}
+
+// call sends in (nil: GET) and decodes the answer into out.
+func (c *client) call(path string, in, out any) error {
+	method, body := http.MethodGet, io.Reader(nil)
+	if in != nil {
+		raw, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		method, body = http.MethodPost, bytes.NewReader(raw)
+	}
+	req, err := http.NewRequest(method, "http://admin"+path, body)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 400 {
+		return refusal(resp)
+	}
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+		return exit(exitUnavailable, "daemon at %s: answer: %w", c.socket, err)
+	}
+	return nil
+}
+
+// unreachable says why there is no daemon on the other end.
+func (c *client) unreachable(err error) error {
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return exit(exitUnavailable, "daemon at %s: permission denied; want root or a member of the socket's group", c.socket)
+	case errors.Is(err, os.ErrNotExist):
+		return exit(exitUnavailable, "daemon at %s: no such socket; is o2n-milter serve running with this configuration?", c.socket)
+	}
+	return exit(exitUnavailable, "daemon at %s: %w", c.socket, err)
+}
+
+// refusal turns an error answer into an exit code.
+func refusal(resp *http.Response) error {
+	var f web.Fault
+	if json.NewDecoder(resp.Body).Decode(&f) != nil || f.Error == "" {
+		f.Error = "daemon answered " + resp.Status
+	}
+	switch resp.StatusCode {
+	case http.StatusBadRequest:
+		return exit(exitUsage, "%s", f.Error)
+	case http.StatusNotFound:
+		return exit(exitNo, "%s", f.Error)
+	}
+	return exit(exitUnavailable, "%s", fmt.Sprintf("daemon: %s", f.Error))
+}

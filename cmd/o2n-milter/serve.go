@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+
+	"o2n-milter/accounts"
+	"o2n-milter/config"
+	"o2n-milter/milter"
+	"o2n-milter/rules"
+	"o2n-milter/state"
+	"o2n-milter/state/badgerdb"
+	"o2n-milter/state/memory"
+	"o2n-milter/web"
+)
+
+func (a *app) serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Run the daemon",
+		Long: "Run the daemon in the foreground until SIGTERM or SIGINT. SIGHUP reads the configuration again;\n" +
+			"when it has a fault, every fault is logged and the old rules stay in force.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := a.load(cmd)
+			if err != nil {
+				return err
+			}
+			return a.serve(cmd, cfg)
+		},
+	}
+}
+
+// serve wires everything: log, store, accounts, engine, milter listeners, HTTP.
+// What was opened is closed in reverse order.
+func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
+	log := slog.New(slog.NewTextHandler(a.err, nil))
+	slog.SetDefault(log) // libraries that use the log package end up here too
+	for _, n := range cfg.Notes {
+		log.Warn("configuration", "note", n.Error())
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer signal.Stop(signals)
+
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	reloads := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "o2n_milter_config_reloads_total",
+		Help: "Readings of changed configuration and account files, by result.",
+	}, []string{"result"})
+	reg.MustRegister(reloads)
+	reloads.WithLabelValues("ok")
+	reloads.WithLabelValues("refused")
+
+	backing, err := openStore(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := backing.Close(); err != nil {
+			log.Error("store", "error", err)
+		}
+	}()
+	store := web.Measure(reg, backing)
+	web.RegisterState(reg, store, time.Now)
+
+	directory, err := openAccounts(cfg, log, reloads)
+	if err != nil {
+		return &exitError{exitConfig, err}
+	}
+	defer func() { directory.Close() }()
+
+	var engine atomic.Pointer[rules.Engine]
+	engine.Store(rules.New(cfg.Rules, directory, store, time.Now))
+
+	recorder := milter.NewLog(log, reg)
+	server := &milter.Server{
+		Judge:        func() milter.Judge { return engine.Load() },
+		Recorder:     recorder,
+		Log:          log,
+		MaxSessions:  cfg.Milter.MaxSessions,
+		MaxPerClient: cfg.Milter.MaxPerClient,
+	}
+	sockets, err := openSockets(cfg)
+	if err != nil {
+		return err
+	}
+	failed := make(chan error, len(sockets.milter)+2)
+	for _, ln := range sockets.milter {
+		log.Info("listening", "for", "milter", "on", ln.Addr().String())
+		go func() { failed <- server.Serve(ln) }()
+	}
+	admin := &web.Admin{Store: store, Log: log, Version: version, Sessions: recorder.Open, Now: time.Now}
+	for _, h := range []struct {
+		what    string
+		ln      net.Listener
+		handler http.Handler
+	}{
+		{"admin", sockets.admin, admin.Handler()},
+		{"web", sockets.web, web.Public(store, reg, time.Now)},
+	} {
+		if h.ln == nil {
+			continue
+		}
+		log.Info("listening", "for", h.what, "on", h.ln.Addr().String())
+		srv := web.NewServer(h.handler)
+		defer srv.Close()
+		go func() { failed <- srv.Serve(h.ln) }()
+	}
+	log.Info("ready", "version", version, "config", cfg.File, "store", cfg.State.Backend)
+
+	for {
+		select {
+		case err := <-failed:
+			return fmt.Errorf("serve: %w", err)
+		case sig := <-signals:
+			if sig == syscall.SIGHUP {
+				next, accs, err := a.reload(cmd, log, reloads)
+				countReload(reloads, err)
+				if err != nil {
+					log.Error("reload refused, the old configuration stays in force", "error", err)
+					continue
+				}
+				engine.Store(rules.New(next.Rules, accs, store, time.Now))
+				directory.Close()
+				cfg, directory = next, accs
+				log.Info("configuration read", "config", cfg.File)
+				continue
+			}
+			log.Info("stopping", "signal", sig.String())
+			ctx, cancel := context.WithTimeout(context.Background(), cfg.Milter.ShutdownTimeout)
+			defer cancel()
+			if err := server.Shutdown(ctx); err != nil {
+				log.Warn("stopping", "error", err)
+			}
+			return nil
+		}
+	}
+}
+
+func openStore(cfg *config.Config, log *slog.Logger) (state.Store, error) {
+	switch cfg.State.Backend {
+	case "memory":
+		return memory.New(), nil
+	case "badger":
+		return badgerdb.Open(badgerdb.Options{
+			Path: cfg.State.Path, Sync: cfg.State.Durability == "power", Retention: cfg.State.Retention, Log: log,
+		})
+	}
+	return nil, exit(exitConfig, "state.backend = %q is not built into this version; want badger or memory", cfg.State.Backend)
+}
+
+// openAccounts reads the accounts of the configuration and of the map file, and
+// follows the map file.
+func openAccounts(cfg *config.Config, log *slog.Logger, reloads *prometheus.CounterVec) (*accounts.Directory, error) {
+	return accounts.Open(cfg.Accounts.File, cfg.Accounts.Read, func(n int, err error) {
+		countReload(reloads, err)
+		if err != nil {
+			log.Error("accounts refused, the old ones stay", "file", cfg.Accounts.File, "error", err)
+			return
+		}
+		log.Info("accounts read", "accounts", n)
+	})
+}
+
+func countReload(reloads *prometheus.CounterVec, err error) {
+	if err != nil {
+		reloads.WithLabelValues("refused").Inc()
+		return
+	}
+	reloads.WithLabelValues("ok").Inc()
+}
+
+// sockets are the listeners by purpose; admin and web may be nil.
+type sockets struct {
+	milter     []net.Listener
+	admin, web net.Listener
+}
+
+// openSockets takes what systemd hands over, by FileDescriptorName= (admin, web,
+// anything else is a milter socket), and opens what the configuration adds.
+func openSockets(cfg *config.Config) (*sockets, error) {
+	var s sockets
+	named, err := activation.ListenersWithNames()
+	if err != nil {
+		return nil, fmt.Errorf("sockets of systemd: %w", err)
+	}
+	for name, list := range named {
+		for _, ln := range list {
+			switch {
+			case ln == nil:
+			case strings.HasPrefix(name, "admin"):
+				s.admin = ln
+			case strings.HasPrefix(name, "web"):
+				s.web = ln
+			default:
+				s.milter = append(s.milter, ln)
+			}
+		}
+	}
+	// Sockets that are handed over take the place of the configured ones, so that
+	// a packaged unit does not also open the default port.
+	if len(s.milter) == 0 {
+		for _, addr := range cfg.Milter.Listen {
+			ln, err := milter.Listen(addr, cfg.Milter.SocketMode, cfg.Milter.SocketGroup)
+			if err != nil {
+				return nil, fmt.Errorf("milter.listen: %w", err)
+			}
+			s.milter = append(s.milter, ln)
+		}
+	}
+	if s.admin == nil {
+		if s.admin, err = milter.Listen("unix:"+cfg.Admin.Socket, cfg.Admin.Mode, cfg.Admin.Group); err != nil {
+			return nil, fmt.Errorf("admin.socket: %w", err)
+		}
+	}
+	if s.web == nil && cfg.Web.Listen != "" {
+		if s.web, err = net.Listen("tcp", cfg.Web.Listen); err != nil {
+			return nil, fmt.Errorf("web.listen: %w", err)
+		}
+	}
+	return &s, nil
+}
+
+// reload reads the configuration and the accounts again. With an error, of which
+// every fault has been logged, the old ones stay. Listeners and the store are not
+// touched: they need a restart.
+func (a *app) reload(cmd *cobra.Command, log *slog.Logger, reloads *prometheus.CounterVec) (*config.Config, *accounts.Directory, error) {
+	cfg, faults := config.Load(a.configFile, cmd.Flags().Changed("config"))
+	for _, f := range faults {
+		log.Error("configuration", "fault", f.Error())
+	}
+	if len(faults) > 0 {
+		return nil, nil, fmt.Errorf("%d faults", len(faults))
+	}
+	directory, err := openAccounts(cfg, log, reloads)
+	return cfg, directory, err
+}

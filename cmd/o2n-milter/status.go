@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"o2n-milter/web"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Show the daemon's health",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cl, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
+			var s web.Status
+			if err := cl.call("/v1/status", nil, &s); err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(s)
+			}
+			degraded := "no"
+			if s.Degraded {
+				degraded = "yes: " + clean(s.Reason)
+			}
+			return table(a.out, [][]string{
+				{"version", s.Version},
+				{"store", s.Backend},
+				{"degraded", degraded},
+				{"last commit", showTime(s.LastCommit, "none yet")},
+				{"sessions", fmt.Sprint(s.Sessions)},
+				{"blocks", fmt.Sprint(s.Blocks)},
+				{"held", fmt.Sprint(s.Held)},
+			})
+		},
+	}
+}

@@ -1,0 +1,233 @@
+package rules
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"o2n-milter/accounts"
+	"o2n-milter/message"
+	"o2n-milter/state"
+)
+
+// Engine judges messages under one set of Settings. It is never changed after
+// New: a reload builds another one. It is safe for concurrent use.
+type Engine struct {
+	set      Settings
+	accounts accounts.Source
+	store    state.Store
+	now      func() time.Time
+}
+
+// New builds an Engine. now is its clock, time.Now but in tests, check and replay.
+func New(set Settings, source accounts.Source, store state.Store, now func() time.Time) *Engine {
+	return &Engine{set: set, accounts: source, store: store, now: now}
+}
+
+// Settings are what the Engine was built with; they must not be changed.
+func (e *Engine) Settings() *Settings { return &e.set }
+
+// rule is one check: facts in, evidence out. It fills neither Rule nor Shadow.
+type rule struct {
+	id    string
+	check func(*facts) []Evidence
+}
+
+// ruleOrder is the fixed order: between actions of the same strength the first
+// rule decides. block.active comes before and the limits come after these.
+var ruleOrder = []rule{
+	{"message.malformed", messageMalformed},
+	{"accounts.unknown", accountsUnknown},
+	{"identity.malformed", identityMalformed},
+	{"identity.header_from", identityHeaderFrom},
+	{"identity.sender", identitySender},
+	{"identity.envelope_from", identityEnvelopeFrom},
+	{"identity.reply_to", identityReplyTo},
+	{"identity.display_name", identityDisplayName},
+	{"recipients.visible", recipientsVisible},
+	{"recipients.envelope", recipientsEnvelope},
+	{"recipients.duplicate", recipientsDuplicate},
+}
+
+// facts is what the rules look at.
+type facts struct {
+	mail   *Mail
+	msg    message.Facts
+	who    submitter
+	set    *Settings
+	strict bool
+	dsn    bool // a local program's delivery report to local users
+}
+
+func (f *facts) owns(a message.Address) bool { return f.who.owns(a, f.strict) }
+
+// destinations walks the fields that name recipients.
+func (f *facts) destinations(yield func(message.List) bool) {
+	for _, lists := range [][]message.List{f.msg.To, f.msg.Cc, f.msg.Bcc} {
+		for _, l := range lists {
+			if !yield(l) {
+				return
+			}
+		}
+	}
+}
+
+// finding is evidence with the action that it calls for.
+type finding struct {
+	Evidence
+	action Action
+}
+
+// ruling is a verdict in the making.
+type ruling struct {
+	facts
+	subjects []string
+	findings []finding
+	charges  []Charge
+	params   params
+	unjudged bool
+	err      error
+}
+
+func (r *ruling) find(id string, action Action, found []Evidence) {
+	for _, ev := range found {
+		ev.Rule, ev.Shadow = id, action == Shadow
+		r.findings = append(r.findings, finding{ev, action})
+	}
+}
+
+// strongest is the action that decides and its rule; Accept and "none" when
+// nothing that was found has a say.
+func (r *ruling) strongest() (Action, string) {
+	action, id := Accept, "none"
+	for _, f := range r.findings {
+		if f.action > action {
+			action, id = f.action, f.Rule
+		}
+	}
+	if action == Tempfail && r.who.local {
+		// Postfix keeps a deferred local submission in maildrop for ever and
+		// tries it again with every other one: it is held.
+		action = Quarantine
+	}
+	return action, id
+}
+
+// Decide judges one message at its end: blocks, rules, and, when they let it
+// pass, one Take for all its limits. It never fails: what it cannot know is a
+// verdict of its own. The decision is recorded before it returns.
+func (e *Engine) Decide(ctx context.Context, m *Mail) Verdict {
+	now, id := e.now(), newID()
+	r := e.judgeSafely(ctx, now, m)
+	v := e.verdict(&r, now, id)
+	if v.Judged {
+		if err := e.store.Record(ctx, decisionOf(m, &v)); err != nil {
+			v.Err = errors.Join(v.Err, fmt.Errorf("record %s: %w", id, err))
+		}
+	}
+	return v
+}
+
+// judgeSafely turns a panic, which is always our own fault, into a ruling.
+func (e *Engine) judgeSafely(ctx context.Context, now time.Time, m *Mail) (r ruling) {
+	r.mail, r.set, r.strict = m, &e.set, e.set.Strict
+	r.who.local = m.Login == "" && (m.Local || m.Client.IsLoopback())
+	defer func() {
+		if p := recover(); p != nil {
+			r.findings = nil
+			r.find("internal.panic", Tempfail, one("message", "our own fault", "a verdict"))
+			r.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	e.judge(ctx, now, &r)
+	return r
+}
+
+func (e *Engine) judge(ctx context.Context, now time.Time, r *ruling) {
+	var err error
+	if r.who, err = e.submitterOf(ctx, r.mail); err != nil {
+		r.who.local = r.mail.Login == "" && r.mail.Local
+		e.unavailable(r, "accounts.unavailable", fmt.Errorf("accounts: %w", err))
+		return
+	}
+	if r.who.inbound {
+		r.unjudged = true
+		return
+	}
+	r.msg = message.Read(r.mail.Header)
+	r.dsn = r.isLocalReport()
+	r.subjects = r.subjectsOf()
+	blocks, err := e.store.ActiveBlocks(ctx, now, r.subjects)
+	if err != nil {
+		e.unavailable(r, "store.unavailable", fmt.Errorf("store: %w", err))
+		return
+	}
+	if action := e.action("block.active"); action != Off {
+		r.find("block.active", action, blockActive(blocks))
+	}
+	for _, rule := range ruleOrder {
+		if action := e.action(rule.id); action != Off {
+			r.find(rule.id, action, rule.check(&r.facts))
+		}
+	}
+	e.charge(ctx, now, r)
+}
+
+// unavailable rules on a message that cannot be judged.
+func (e *Engine) unavailable(r *ruling, id string, err error) {
+	r.err = err
+	if action := e.action(id); action != Off {
+		r.find(id, action, one("message", "cannot be judged now", "an answer"))
+	}
+}
+
+// action is what a rule is set to. The two that have no action of their own in
+// the settings are fixed: a login that nobody knows is nobody's to send with.
+func (e *Engine) action(id string) Action {
+	if id == "accounts.unknown" {
+		return Reject
+	}
+	return e.set.Actions[id]
+}
+
+// verdict closes the ruling: the strongest action and its reply.
+func (e *Engine) verdict(r *ruling, now time.Time, id string) Verdict {
+	v := Verdict{ID: id, At: now, Judged: !r.unjudged, Subjects: r.subjects, Charges: r.charges, Err: r.err}
+	v.Action, v.Rule = r.strongest()
+	if v.Rule == "none" && r.err != nil {
+		// state.on_failure = "accept": it passes, and says so.
+		v.Rule = r.unavailableRule()
+	}
+	if r.who.account != nil {
+		v.Account = r.who.account.Login
+	}
+	for _, f := range r.findings {
+		v.Evidence = append(v.Evidence, f.Evidence)
+	}
+	v.Code, v.Enhanced, v.Text = e.reply(v.Action, v.Rule, id, r.params)
+	return v
+}
+
+func (r *ruling) unavailableRule() string {
+	for _, f := range r.findings {
+		if f.Rule == "accounts.unavailable" || f.Rule == "store.unavailable" {
+			return f.Rule
+		}
+	}
+	return "none"
+}
+
+// newID makes a decision id: 40 random bits in Crockford's base32, easy to read
+// out on the phone.
+func newID() string {
+	const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+	var raw, id [8]byte
+	rand.Read(raw[:]) // never fails (crypto/rand, Go 1.24)
+	for i, b := range raw {
+		id[i] = alphabet[b&31]
+	}
+	return string(id[:])
+}

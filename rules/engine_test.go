@@ -1,0 +1,207 @@
+package rules
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"o2n-milter/accounts"
+	"o2n-milter/state"
+)
+
+func TestBlockActive(t *testing.T) {
+	b := newBench(t, nil)
+	block := state.Block{ID: "B1", Subject: "account:alice@client-a.example", Rule: "manual", Since: start, Until: start.Add(time.Hour), By: "root"}
+	if err := b.store.AddBlock(context.Background(), block); err != nil {
+		t.Fatal(err)
+	}
+	v := b.decide(t, with("From: boss@bank.example"))
+	check(t, v, Reject, "block.active",
+		"block.active: account:alice@client-a.example is blocked until 2026-11-23T11:00:00Z", "identity.header_from: boss@bank.example")
+	if want := "550 5.7.1 Sending is blocked for this account, see https://help.example/sending-rules [block.active " + v.ID + "]"; v.Reply() != want {
+		t.Errorf("got %s", v.Reply())
+	}
+	b.at = start.Add(time.Hour - 1)
+	check(t, b.decide(t, mail()), Reject, "block.active")
+	b.at = start.Add(time.Hour)
+	check(t, b.decide(t, mail()), Accept, "none")
+	b.at = start
+	if _, err := b.store.LiftBlock(context.Background(), "B1", start, "root", ""); err != nil {
+		t.Fatal(err)
+	}
+	check(t, b.decide(t, mail()), Accept, "none")
+}
+
+func TestBlocksOfEverySubject(t *testing.T) {
+	for _, subject := range []string{"customer:C-1001", "ip:192.0.2.7", "domain:remote.example"} {
+		b := newBench(t, nil)
+		if err := b.store.AddBlock(context.Background(), state.Block{ID: "B1", Subject: subject, Since: start}); err != nil {
+			t.Fatal(err)
+		}
+		check(t, b.decide(t, mail()), Reject, "block.active")
+	}
+	b := newBench(t, nil)
+	if err := b.store.AddBlock(context.Background(), state.Block{ID: "B1", Subject: "script:cron@web1.example/mailer.php", Since: start}); err != nil {
+		t.Fatal(err)
+	}
+	check(t, b.decide(t, local("cron@web1.example", "From: x@web1.example")), Accept, "none")
+	check(t, b.decide(t, local("cron@web1.example", "From: x@web1.example", "X-PHP-Originating-Script: 0:mailer.php")), Reject, "block.active")
+}
+
+func TestActions(t *testing.T) {
+	forged := with("From: boss@bank.example")
+	for action, code := range map[Action]int{Off: 250, Shadow: 250, Tag: 250, Quarantine: 250, Tempfail: 451, Reject: 550} {
+		b := newBench(t, func(s *Settings) { s.Actions["identity.header_from"] = action })
+		v := b.decide(t, forged)
+		want, rule := action, "identity.header_from"
+		if action <= Shadow {
+			want, rule = Accept, "none"
+		}
+		check(t, v, want, rule)
+		if v.Code != code || len(v.Evidence) != map[bool]int{true: 0, false: 1}[action == Off] {
+			t.Errorf("%s: code %d, evidence %q", action, v.Code, found(v))
+		}
+	}
+}
+
+func TestStrongestActionDecides(t *testing.T) {
+	b := newBench(t, func(s *Settings) {
+		s.Actions["identity.header_from"] = Tempfail
+		s.Actions["recipients.envelope"] = Reject
+	})
+	m := with("From: boss@bank.example")
+	m.Recipients = rcpts(many(11, "x.example")...)
+	check(t, b.decide(t, m), Reject, "recipients.envelope")
+	b.set.Actions["recipients.envelope"] = Tempfail
+	v := b.decide(t, m)
+	check(t, v, Tempfail, "identity.header_from")
+	if v.Code != 451 || v.Enhanced != "4.7.1" {
+		t.Errorf("%s", v.Reply())
+	}
+}
+
+// panicking is an account source with a fault of our own.
+type panicking struct{ accounts.Source }
+
+func TestPanicIsAVerdict(t *testing.T) {
+	b := newBench(t, nil)
+	b.accounts = panicking{} // a nil Source: every call panics
+	v := b.Decide(context.Background(), mail())
+	check(t, v, Tempfail, "internal.panic")
+	if v.Code != 451 || v.Enhanced != "4.3.0" || v.Err == nil || !strings.Contains(v.Err.Error(), "submitter.go") {
+		t.Errorf("%s, error %v", v.Reply(), v.Err)
+	}
+	check(t, b.Decide(context.Background(), local("x@web1.example")), Quarantine, "internal.panic")
+}
+
+func TestDecisionIsRecorded(t *testing.T) {
+	b := newBench(t, limits(perMinute(10, Tempfail)))
+	v := b.decide(t, with("From: boss@bank.example"))
+	d, err := b.store.Decision(context.Background(), v.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var detail Detail
+	if err := json.Unmarshal(d.Detail, &detail); err != nil {
+		t.Fatal(err)
+	}
+	d.Detail = nil
+	want := state.Decision{ID: v.ID, At: start, Action: "reject", Rule: "identity.header_from", Account: "alice@client-a.example",
+		Client: "192.0.2.7", From: "alice@client-a.example", Rcpts: 1, Subjects: v.Subjects}
+	if diff := cmp.Diff(want, d); diff != "" {
+		t.Errorf("decision (-want +got):\n%s", diff)
+	}
+	wantDetail := Detail{Reply: v.Reply(), QueueID: "Q1", Evidence: v.Evidence, Charges: []Charge{{"minute", "account:alice@client-a.example", Messages, 1}}}
+	if diff := cmp.Diff(wantDetail, detail); diff != "" {
+		t.Errorf("detail (-want +got):\n%s", diff)
+	}
+	inbound := mail()
+	inbound.Login = ""
+	v = b.decide(t, inbound)
+	if _, err := b.store.Decision(context.Background(), v.ID); !errors.Is(err, state.ErrNotFound) {
+		t.Errorf("inbound mail is recorded: %v", err)
+	}
+}
+
+var replyForm = regexp.MustCompile(`^[45]\d\d [45]\.\d\.\d [ -~]+ \[[a-z_]+\.[a-z_]+ [0-9A-Z]{8}\]$`)
+
+func TestEveryReply(t *testing.T) {
+	long := "https://" + strings.Repeat("h", 108) + ".fr/" // the longest that configuration allows
+	for _, language := range []string{"en", "fr", "en+fr"} {
+		b := newBench(t, func(s *Settings) { s.Language, s.HelpURL, s.BulkService = language, long, long })
+		for id, r := range replies {
+			p := params{max: 1 << 62, window: 366 * 24 * time.Hour, seconds: 1 << 40, unit: Messages}
+			rule := id
+			if strings.HasPrefix(id, "limit.") {
+				rule, p.unit, p.alone = "limit.minute", Unit(strings.TrimPrefix(id, "limit.")), id == "limit.alone"
+			}
+			for _, action := range []Action{Tempfail, Reject} {
+				code, enhanced, text := b.reply(action, rule, "7K3QF2M9", p)
+				v := Verdict{Code: code, Enhanced: enhanced, Text: text}
+				got := v.Reply()
+				if len(got) > mostReply || !replyForm.MatchString(got) || strings.Contains(got, "{") || !strings.HasSuffix(enhanced, "."+r.detail) {
+					t.Errorf("%s %s %s: %d octets: %s", language, rule, action, len(got), got)
+				}
+				if code/100 != int(enhanced[0]-'0') {
+					t.Errorf("%s: classes differ: %s", id, got)
+				}
+			}
+		}
+	}
+}
+
+func TestEveryRuleHasAReply(t *testing.T) {
+	for _, r := range ruleOrder {
+		if _, ok := replies[r.id]; !ok {
+			t.Errorf("%s has no reply", r.id)
+		}
+	}
+	for id := range defaults().Actions {
+		if _, ok := replies[id]; !ok {
+			t.Errorf("%s has no reply", id)
+		}
+	}
+}
+
+func TestReplyLanguages(t *testing.T) {
+	for language, want := range map[string]string{
+		"en":    "The recipient list holds duplicates, please remove them.",
+		"fr":    "La liste de destinataires contient des doublons, retirez-les.",
+		"en+fr": "The recipient list holds duplicates, please remove them. / La liste de destinataires contient des doublons, retirez-les.",
+	} {
+		b := newBench(t, func(s *Settings) { s.Language, s.HelpURL = language, "" })
+		if _, _, text := b.reply(Reject, "recipients.duplicate", "7K3QF2M9", params{}); text != want+" [recipients.duplicate 7K3QF2M9]" {
+			t.Errorf("%s: %s", language, text)
+		}
+	}
+	if got := plainASCII("Vérifiez l'en-tête, ça déjà œ"); got != "Verifiez l'en-tete, ca deja ?" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestFormatDuration(t *testing.T) {
+	for want, d := range map[string]time.Duration{
+		"1m": time.Minute, "1m30s": 90 * time.Second, "24h": 24 * time.Hour, "30d": 720 * time.Hour, "1h30m": 90 * time.Minute, "1s": time.Second,
+	} {
+		if got := FormatDuration(d); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestNewIDs(t *testing.T) {
+	seen := map[string]bool{}
+	for range 10000 {
+		id := newID()
+		if len(id) != 8 || seen[id] || strings.ContainsAny(id, "ILOU") {
+			t.Fatalf("id %q", id)
+		}
+		seen[id] = true
+	}
+}

@@ -1,0 +1,20 @@
+package rules
+
+// messageMalformed: mail that cannot be read at all. A missing From or broken
+// MIME is not that: identity and content rules judge those.
+func messageMalformed(f *facts) []Evidence {
+	var found []Evidence
+	for _, fault := range append(f.mail.Faults, f.msg.Faults...) {
+		found = append(found, Evidence{Fact: "message", Got: printable(fault, 120), Want: "a header that can be read"})
+	}
+	return found
+}
+
+// accountsUnknown: a login that no source knows, where accounts.unknown says
+// reject, or one without a domain, which could be anybody's.
+func accountsUnknown(f *facts) []Evidence {
+	if !f.who.unknown {
+		return nil
+	}
+	return one("login", printable(f.who.account.Login, 120), "a login that is listed in accounts")
+}

@@ -1,0 +1,44 @@
+package rules
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"golang.org/x/net/idna"
+)
+
+// ParseSubject reads a subject that an operator wrote, "account:Alice@client-a.example"
+// or "ip:2001:db8::1", and gives it the form in which messages are counted.
+func ParseSubject(s string) (string, error) {
+	const want = "want account:, customer:, script:, host:, ip: or domain: and a name"
+	kind, name, ok := strings.Cut(s, ":")
+	if !ok || name == "" || len(s) > 400 {
+		return "", fmt.Errorf("subject %q: %s", s, want)
+	}
+	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return "", fmt.Errorf("subject %q: control character in the name", s)
+	}
+	switch kind {
+	case "account", "script", "host":
+		return kind + ":" + strings.ToLower(name), nil
+	case "customer":
+		return s, nil
+	case "ip":
+		if p, err := netip.ParsePrefix(name); err == nil && p.Bits() == 64 && p.Addr().Is6() {
+			return "ip:" + p.Masked().String(), nil
+		}
+		ip, err := netip.ParseAddr(name)
+		if err != nil {
+			return "", fmt.Errorf("subject %q: no IP address; want ip:192.0.2.7, ip:2001:db8::1 or a /64 prefix", s)
+		}
+		return "ip:" + clientSubject(ip.Unmap()), nil
+	case "domain":
+		d, err := idna.Lookup.ToASCII(strings.TrimSuffix(name, "."))
+		if err != nil {
+			return "", fmt.Errorf("subject %q: no domain name: %w", s, err)
+		}
+		return "domain:" + strings.ToLower(d), nil
+	}
+	return "", fmt.Errorf("subject %q: unknown kind %q; %s", s, kind, want)
+}

@@ -1,0 +1,142 @@
+package rules
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"o2n-milter/accounts"
+)
+
+// local is a submission through sendmail(1) as Postfix shows it.
+func local(sender string, lines ...string) *Mail {
+	m := with(lines...)
+	m.Login, m.Local, m.Client, m.Sender = "", true, netip.MustParseAddr("127.0.0.1"), sender
+	return m
+}
+
+func TestWhoSentIt(t *testing.T) {
+	from := func(client string, m *Mail) *Mail {
+		m.Login, m.Local, m.Client = "", false, netip.MustParseAddr(client)
+		return m
+	}
+	bounce := func(m *Mail, sender string) *Mail { m.Sender = sender; return m }
+	to := func(m *Mail, address string, isLocal bool) *Mail {
+		m.Recipients = []Recipient{{Address: address, Local: isLocal}}
+		return m
+	}
+	for name, c := range map[string]struct {
+		mail   *Mail
+		action Action
+		rule   string
+	}{
+		"inbound":                               {from("203.0.113.9", with("From: boss@bank.example")), Accept, "none"},
+		"script of this host":                   {local("cron@web1.example", "From: root@web1.example"), Accept, "none"},
+		"script, foreign From":                  {local("cron@web1.example", "From: boss@bank.example"), Reject, "identity.header_from"},
+		"script, other domain hosted here":      {local("cron@web1.example", "From: x@client-a.example"), Reject, "identity.header_from"},
+		"script, customer's domain":             {local("form@client-b.example", "From: form@client-b.example"), Accept, "none"},
+		"script, foreign envelope sender":       {local("boss@bank.example", "From: boss@bank.example"), Reject, "identity.header_from"},
+		"script of an account":                  {local("www-data@web1.example", "From: x@shop.example"), Accept, "none"},
+		"script of an account, foreign From":    {local("www-data@web1.example", "From: alice@client-a.example"), Reject, "identity.header_from"},
+		"loopback without login":                {from("127.0.0.1", with("From: boss@bank.example")), Reject, "identity.header_from"},
+		"IPv6 loopback without login":           {from("::1", with("From: boss@bank.example")), Reject, "identity.header_from"},
+		"web server of an account":              {from("198.51.100.7", with("From: x@shop.example")), Reject, "identity.envelope_from"},
+		"web server of an account, host bounce": {bounce(from("198.51.100.7", with("From: x@shop.example")), "www-data@web1.example"), Accept, "none"},
+		"web server without account":            {from("198.51.100.8", with("From: alice@client-a.example")), Accept, "none"},
+		"web server, foreign From":              {from("198.51.100.8", with("From: boss@bank.example")), Reject, "identity.header_from"},
+		"delivery report to a local user":       {to(local("", "From: MAILER-DAEMON@web1.example"), "www-data@web1.example", true), Accept, "none"},
+		"delivery report to the host's own":     {to(local("", "From: MAILER-DAEMON@other.example"), "root@web1.example", false), Accept, "none"},
+		"delivery report to postmaster":         {to(local("", "From: MAILER-DAEMON"), "postmaster", false), Accept, "none"},
+		"delivery report to the MTA's name":     {to(local("", "From: MAILER-DAEMON"), "root@MX.example", false), Accept, "none"},
+		"null sender abroad, foreign From":      {to(local("", "From: boss@bank.example"), "x@remote.example", false), Reject, "identity.header_from"},
+		"null sender abroad, From of this host": {to(local("", "From: auto@web1.example"), "x@remote.example", false), Accept, "none"},
+		"null sender with login is no report":   {to(func() *Mail { m := with("From: boss@bank.example"); m.Sender = ""; return m }(), "x@web1.example", true), Reject, "identity.header_from"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			check(t, newBench(t, nil).decide(t, c.mail), c.action, c.rule)
+		})
+	}
+}
+
+func TestScriptOfAnAccountSendsAsIt(t *testing.T) {
+	b := newBench(t, nil)
+	v := b.decide(t, local("www-data@web1.example", "From: x@shop.example"))
+	check(t, v, Accept, "none")
+	want := []string{"account:shop", "customer:C-1003", "host:mx.example", "ip:127.0.0.1", "domain:remote.example"}
+	if diff := cmp.Diff(want, v.Subjects); diff != "" {
+		t.Errorf("subjects (-want +got):\n%s", diff)
+	}
+}
+
+func TestSubjects(t *testing.T) {
+	b := newBench(t, nil)
+	for name, c := range map[string]struct {
+		mail *Mail
+		want []string
+	}{
+		"login": {mail(), []string{"account:alice@client-a.example", "customer:C-1001", "ip:192.0.2.7", "domain:remote.example"}},
+		"script": {local("Cron@web1.example", "From: x@web1.example", "X-PHP-Originating-Script: 33:mailer.php"),
+			[]string{"script:cron@web1.example", "script:cron@web1.example/mailer.php", "host:mx.example", "ip:127.0.0.1", "domain:remote.example"}},
+		"IPv6": {func() *Mail { m := mail(); m.Client = netip.MustParseAddr("2001:db8:1:2:3::4"); return m }(),
+			[]string{"account:alice@client-a.example", "customer:C-1001", "ip:2001:db8:1:2::/64", "domain:remote.example"}},
+		"inbound": {func() *Mail { m := mail(); m.Login = ""; return m }(), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := b.decide(t, c.mail)
+			if diff := cmp.Diff(c.want, v.Subjects); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if v.Judged != (c.want != nil) {
+				t.Errorf("judged %v", v.Judged)
+			}
+		})
+	}
+}
+
+// away is a source that cannot answer.
+type away struct{ accounts.Source }
+
+func (away) ByLogin(context.Context, string) (*accounts.Account, error) {
+	return nil, errors.New("connection refused")
+}
+
+func (away) ByScript(context.Context, string) (*accounts.Account, error) {
+	return nil, errors.New("connection refused")
+}
+
+func TestAccountsUnavailable(t *testing.T) {
+	b := newBench(t, nil)
+	b.accounts = away{}
+	v := b.Decide(context.Background(), mail())
+	check(t, v, Tempfail, "accounts.unavailable")
+	if v.Code != 451 || v.Enhanced != "4.3.0" || v.Err == nil {
+		t.Errorf("got %d %s, error %v", v.Code, v.Enhanced, v.Err)
+	}
+	// Where Postfix would try for ever it is held.
+	check(t, b.Decide(context.Background(), local("x@web1.example", "From: x@web1.example")), Quarantine, "accounts.unavailable")
+}
+
+func TestParseSubject(t *testing.T) {
+	for in, want := range map[string]string{
+		"account:Alice@Client-A.example": "account:alice@client-a.example",
+		"customer:C-1001":                "customer:C-1001",
+		"ip:2001:db8::1":                 "ip:2001:db8::/64",
+		"ip:2001:db8::/64":               "ip:2001:db8::/64",
+		"ip:::ffff:192.0.2.7":            "ip:192.0.2.7",
+		"domain:Bücher.example.":         "domain:xn--bcher-kva.example",
+		"script:www-data@web1.example/m": "script:www-data@web1.example/m",
+	} {
+		got, err := ParseSubject(in)
+		if err != nil || got != want {
+			t.Errorf("%s: got %q, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"", "alice", "account:", "foo:bar", "ip:1.2.3", "ip:10.0.0.0/8", "account:a\nb", "domain:-"} {
+		if got, err := ParseSubject(in); err == nil {
+			t.Errorf("%q: got %q, want an error", in, got)
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"o2n-milter/state"
+)
+
+// blockKinds are the kinds of subject that can be blocked.
+var blockKinds = []string{"account", "customer", "script", "host", "ip", "domain"}
+
+// RegisterState registers what is read from the store when it is asked for.
+func RegisterState(reg prometheus.Registerer, store state.Store, now func() time.Time) {
+	reg.MustRegister(&blockGauge{store, now}, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "o2n_milter_held_messages",
+		Help: "Messages on hold in the MTA that wait for their release.",
+	}, func() float64 { return 0 }))
+}
+
+// blockGauge counts the blocks in force when it is collected, as a block ends
+// without anybody's doing.
+type blockGauge struct {
+	store state.Store
+	now   func() time.Time
+}
+
+var blocksActive = prometheus.NewDesc("o2n_milter_blocks_active", "Blocks in force, by kind of subject.", []string{"kind"}, nil)
+
+func (g *blockGauge) Describe(ch chan<- *prometheus.Desc) { ch <- blocksActive }
+
+func (g *blockGauge) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	blocks, err := g.store.Blocks(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(blocksActive, err)
+		return
+	}
+	count := map[string]int{}
+	now := g.now()
+	for _, b := range blocks {
+		if b.State(now) == state.BlockActive {
+			kind, _, _ := strings.Cut(b.Subject, ":")
+			count[kind]++
+		}
+	}
+	for _, kind := range blockKinds {
+		ch <- prometheus.MustNewConstMetric(blocksActive, prometheus.GaugeValue, float64(count[kind]), kind)
+	}
+}
+
+// Measured is a store whose calls on the way of a message are timed and whose
+// errors are counted.
+type Measured struct {
+	state.Store
+	seconds *prometheus.HistogramVec
+	errors  *prometheus.CounterVec
+}
+
+// Measure registers o2n_milter_store_seconds and o2n_milter_store_errors_total.
+func Measure(reg prometheus.Registerer, store state.Store) *Measured {
+	m := &Measured{
+		Store: store,
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "o2n_milter_store_seconds",
+			Help:    "Time of store calls, by operation.",
+			Buckets: prometheus.ExponentialBuckets(1e-5, 4, 10), // 10 us to 2.6 s
+		}, []string{"op"}),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "o2n_milter_store_errors_total",
+			Help: "Store calls that failed, by operation.",
+		}, []string{"op"}),
+	}
+	reg.MustRegister(m.seconds, m.errors)
+	for _, op := range []string{"take", "blocks", "record", "add_block", "lift_block"} {
+		m.seconds.WithLabelValues(op)
+		m.errors.WithLabelValues(op)
+	}
+	return m
+}
+
+func (m *Measured) observe(op string, start time.Time, err error) {
+	m.seconds.WithLabelValues(op).Observe(time.Since(start).Seconds())
+	if err != nil && !errors.Is(err, state.ErrNotFound) {
+		m.errors.WithLabelValues(op).Inc()
+	}
+}
+
+// Take implements state.Store.
+func (m *Measured) Take(ctx context.Context, now time.Time, charges []state.Charge) ([]state.Full, error) {
+	start := time.Now()
+	full, err := m.Store.Take(ctx, now, charges)
+	m.observe("take", start, err)
+	return full, err
+}
+
+// ActiveBlocks implements state.Store.
+func (m *Measured) ActiveBlocks(ctx context.Context, now time.Time, subjects []string) ([]state.Block, error) {
+	start := time.Now()
+	blocks, err := m.Store.ActiveBlocks(ctx, now, subjects)
+	m.observe("blocks", start, err)
+	return blocks, err
+}
+
+// Record implements state.Store.
+func (m *Measured) Record(ctx context.Context, d state.Decision) error {
+	start := time.Now()
+	err := m.Store.Record(ctx, d)
+	m.observe("record", start, err)
+	return err
+}
+
+// AddBlock implements state.Store.
+func (m *Measured) AddBlock(ctx context.Context, b state.Block) error {
+	start := time.Now()
+	err := m.Store.AddBlock(ctx, b)
+	m.observe("add_block", start, err)
+	return err
+}
+
+// LiftBlock implements state.Store.
+func (m *Measured) LiftBlock(ctx context.Context, id string, now time.Time, by, note string) (state.Block, error) {
+	start := time.Now()
+	b, err := m.Store.LiftBlock(ctx, id, now, by, note)
+	m.observe("lift_block", start, err)
+	return b, err
+}
