@@ -1,0 +1,130 @@
+package message
+
+import (
+	"mime"
+	"net/mail"
+	"strings"
+
+	"github.com/emersion/go-message/charset"
+)
+
+const (
+	// maxGrammar is how long a value, in octets, the standard grammar is tried
+	// on. Postfix hands over 60,000 and Sendmail 32,768; anything longer is only
+	// scanned, which is linear and misses nothing.
+	maxGrammar = 65536
+	// maxView is how long From, Sender and Reply-To may be, in octets. RFC 5322
+	// 2.1.1 ends a line at 998; beyond two such lines no reader shows the
+	// address any more, and the MTA may have cut the value.
+	maxView = 2000
+)
+
+// standard is the grammar of RFC 5322 3.4 with the charsets of real mail.
+var standard = mail.AddressParser{WordDecoder: &mime.WordDecoder{CharsetReader: charset.Reader}}
+
+// readList reads one address field. The value is unfolded.
+func readList(field, value string) List {
+	list := List{Field: field}
+	text := toUTF8(value)
+	parsed, err := parse(value)
+	if err != nil {
+		list.Lenient = true
+		list.Addresses = lenient(text)
+		return list
+	}
+	list.Addresses = make([]Address, 0, len(parsed))
+	for _, p := range parsed {
+		at := strings.LastIndexByte(p.Address, '@')
+		list.Addresses = append(list.Addresses, newAddress(p.Address[:at], p.Address[at+1:]))
+	}
+	if !plain(text, len(parsed)) {
+		list.Named = named(text, list.Addresses)
+	}
+	return list
+}
+
+// parse applies the standard grammar to a value that is not too long for it.
+func parse(value string) ([]*mail.Address, error) {
+	if len(value) > maxGrammar {
+		return nil, errTooLong
+	}
+	return standard.ParseList(value)
+}
+
+// plain says that the addresses are all the value holds: no further @ and no
+// encoded word, so there is nothing to look for in names and comments.
+func plain(text string, addresses int) bool {
+	return strings.Count(text, "@") == addresses && !strings.Contains(text, "=?") &&
+		(isASCII(text) || !strings.ContainsAny(text, "\uff20\ufe6b"))
+}
+
+// lenient takes every token, of the value as written and with encoded words
+// decoded. An address given as the name of itself (a@b <a@b>) counts once.
+func lenient(text string) []Address {
+	var list []Address
+	found := scan(text)
+	for i, t := range found {
+		if i > 0 && t.Fold() == found[i-1].Fold() &&
+			!strings.ContainsAny(text[min(found[i-1].end, t.start):t.start], ",;") {
+			continue
+		}
+		list = append(list, t.Address)
+	}
+	decoded := decodeWords(text)
+	if decoded == text {
+		return list
+	}
+	seen := make(map[Address]bool, len(list))
+	for _, a := range list {
+		seen[folded(a)] = true
+	}
+	return appendNew(list, seen, scan(decoded))
+}
+
+// named takes the tokens that are not the field's addresses themselves: those
+// in display names, group names and comments.
+func named(text string, addresses []Address) []Address {
+	var list []Address
+	seen := map[Address]bool{}
+	list = appendNew(list, seen, others(scan(text), addresses))
+	if decoded := decodeWords(text); decoded != text {
+		list = appendNew(list, seen, others(scan(decoded), addresses))
+	}
+	return list
+}
+
+// others leaves out each of addresses once, and half addresses: "me@ home" is
+// no address to a reader.
+func others(found []token, addresses []Address) []token {
+	own := make(map[Address]int, len(addresses))
+	for _, a := range addresses {
+		own[folded(a)]++
+	}
+	var rest []token
+	for _, t := range found {
+		key := folded(t.Address)
+		switch {
+		case own[key] > 0:
+			own[key]--
+		case t.Fault != faultNoDomain:
+			rest = append(rest, t)
+		}
+	}
+	return rest
+}
+
+// appendNew appends the tokens that were not seen yet.
+func appendNew(list []Address, seen map[Address]bool, found []token) []Address {
+	for _, t := range found {
+		if key := folded(t.Address); !seen[key] {
+			seen[key] = true
+			list = append(list, t.Address)
+		}
+	}
+	return list
+}
+
+// folded is the address as a key: by what it names, not by why it is faulty.
+func folded(a Address) Address {
+	return Address{Local: strings.ToLower(a.Local), Domain: a.Domain}
+}

@@ -1,0 +1,158 @@
+package message
+
+import (
+	"errors"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+var errTooLong = errors.New("value too long for the standard grammar")
+
+// addressField says where the lists of a field go.
+type addressField struct {
+	name  string
+	lists func(*Facts) *[]List
+	short bool // has to stay in a reader's view (maxView)
+}
+
+func steering(f *Facts) *[]List { return &f.Steering }
+
+var addressFields = []addressField{
+	{"From", func(f *Facts) *[]List { return &f.From }, true},
+	{"Sender", func(f *Facts) *[]List { return &f.Sender }, true},
+	{"Reply-To", func(f *Facts) *[]List { return &f.ReplyTo }, true},
+	{"To", func(f *Facts) *[]List { return &f.To }, false},
+	{"Cc", func(f *Facts) *[]List { return &f.Cc }, false},
+	{"Bcc", func(f *Facts) *[]List { return &f.Bcc }, false},
+	{"Mail-Reply-To", steering, false},
+	{"Mail-Followup-To", steering, false},
+	{"Return-Path", steering, false},
+	{"Errors-To", steering, false},
+	{"Disposition-Notification-To", steering, false},
+	{"Resent-From", steering, false},
+	{"Resent-Sender", steering, false},
+}
+
+// Read turns header fields, as the MTA handed them over, into facts.
+func Read(fields []Field) Facts {
+	facts := Facts{Fields: len(fields)}
+	for _, f := range fields {
+		facts.check(f)
+		// Sendmail's and Postfix' names end before blanks; a name that still has
+		// some is read all the same.
+		name := strings.Trim(f.Name, " \t")
+		if !facts.addresses(name, f.Value) {
+			facts.other(name, f.Value)
+		}
+	}
+	return facts
+}
+
+// check notes what no MTA hands over, and what therefore nobody can be sure to
+// read as we do.
+func (f *Facts) check(field Field) {
+	if field.Name == "" {
+		f.fault("empty field name")
+	}
+	for i := range len(field.Name) {
+		// RFC 5322 2.2: printable US-ASCII except the colon.
+		if c := field.Name[i]; c < 33 || c > 126 || c == ':' {
+			f.fault("field name with a character that none may have")
+			break
+		}
+	}
+	if strings.IndexByte(field.Value, 0) >= 0 {
+		f.fault("NUL in a field value")
+	}
+}
+
+// fault adds a reason once.
+func (f *Facts) fault(reason string) {
+	for _, known := range f.Faults {
+		if known == reason {
+			return
+		}
+	}
+	f.Faults = append(f.Faults, reason)
+}
+
+// addresses reads the field if it is one that names people.
+func (f *Facts) addresses(name, value string) bool {
+	for i := range addressFields {
+		kind := &addressFields[i]
+		if len(kind.name) != len(name) || !strings.EqualFold(kind.name, name) {
+			continue
+		}
+		list := readList(kind.name, unfold(value))
+		if kind.short && len(value) > maxView {
+			list.Fault = "longer than 2,000 octets, address not in view"
+		}
+		lists := kind.lists(f)
+		*lists = append(*lists, list)
+		return true
+	}
+	return false
+}
+
+// other reads the fields that hold text; the first of each name counts.
+func (f *Facts) other(name, value string) {
+	switch {
+	case strings.EqualFold(name, "Subject"):
+		if f.Subject == "" {
+			f.Subject = subject(value)
+		}
+	case strings.EqualFold(name, "Message-ID"):
+		if f.MessageID == "" {
+			f.MessageID = strings.TrimSpace(cut(unfold(cut(value, 2000)), 1000))
+		}
+	case strings.EqualFold(name, "X-PHP-Originating-Script"):
+		if f.Script == "" {
+			f.Script = script(value)
+		}
+	}
+}
+
+// subject decodes as much of the value as can make 250 runes.
+func subject(value string) string {
+	// An encoded word takes up to 12 octets for a rune (=F0=9F=98=80) and its
+	// frame as much again; long words are cut short by the frame of 4,000.
+	text := decodeWords(toUTF8(unfold(cut(value, 8000))))
+	clean := func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}
+	text = strings.TrimSpace(strings.Map(clean, text))
+	runes := 0
+	for i := range text {
+		if runes++; runes > 250 {
+			return text[:i]
+		}
+	}
+	return text
+}
+
+// script takes the file name out of PHP's "UID:FILE".
+func script(value string) string {
+	name := strings.TrimSpace(toUTF8(unfold(cut(value, 1000))))
+	if _, file, ok := strings.Cut(name, ":"); ok {
+		name = file
+	}
+	name = name[strings.LastIndexByte(name, '/')+1:]
+	// NAME_MAX of Linux, in octets.
+	return strings.ToValidUTF8(cut(name, 255), "")
+}
+
+// cut shortens s to at most n octets.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	// Not within a rune, where there are runes.
+	for back := 0; back < utf8.UTFMax && !utf8.RuneStart(s[n]) && n > 0; back++ {
+		n--
+	}
+	return s[:n]
+}

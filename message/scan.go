@@ -1,0 +1,237 @@
+package message
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// token is an address-like piece of text around an @, at s[start:end].
+type token struct {
+	Address
+	start, end int
+}
+
+// scanner finds every @ in a value and what stands on either side of it,
+// whatever the grammar says about the place: quotes, comments, names, routes.
+// A mail reader may show or use any of it.
+type scanner struct {
+	s      string
+	closed []int32 // for each "(" the index after its ")", 0 when it has none; nil without "("
+	found  []token
+}
+
+// scan returns the tokens of a valid UTF-8 value in order. The cost is linear.
+func scan(value string) []token {
+	sc := scanner{s: value}
+	sc.matchComments()
+	floor := 0 // where the text that belongs to the last @ ends
+	for {
+		at, after := nextAt(value, floor)
+		if at < 0 {
+			return sc.found
+		}
+		sc.around(floor, at, after)
+		floor = after
+	}
+}
+
+// nextAt finds the next @ from i on: where it begins and ends.
+func nextAt(s string, i int) (at, after int) {
+	for ; i < len(s); i++ {
+		switch s[i] {
+		case '@':
+			return i, i + 1
+		case 0xef: // the first byte of U+FF20 and U+FE6B in UTF-8
+			if r, n := utf8.DecodeRuneInString(s[i:]); isAt(r) {
+				return i, i + n
+			}
+		}
+	}
+	return -1, -1
+}
+
+// around judges the @ at s[at:after].
+//
+//   - text right after it is a domain; without text right before it only a
+//     dotted one counts: "@home" is a nickname, "@bank.fr" an address to a reader;
+//   - after blanks or comments only a dotted domain counts (RFC 5322 4.4 allows
+//     them there): "Alice @ Client" is a name;
+//   - "ceo@" with nothing to follow is half an address and has a fault.
+func (sc *scanner) around(floor, at, after int) {
+	start, local := sc.localBefore(floor, at)
+	end := sc.domainEnd(after)
+	if end > after {
+		if local == "" && !dotted(sc.s[after:end]) {
+			return
+		}
+		sc.add(start, end, local, sc.s[after:end])
+		sc.joined(start, after, end, local)
+		return
+	}
+	next, _ := sc.skip(after)
+	if end = sc.domainEnd(next); next > after && dotted(sc.s[next:end]) {
+		sc.add(start, end, local, sc.s[next:end])
+		sc.joined(start, next, end, local)
+		return
+	}
+	if start < at && !isBlankBefore(sc.s, at) {
+		sc.found = append(sc.found, token{newAddress(local, ""), start, after})
+	}
+}
+
+// joined adds the address that a reader sees who drops comments, quotes and
+// blanks within a domain, "client.fr(x).bank.fr": beside the short one, because
+// another reader stops there.
+func (sc *scanner) joined(start, from, end int, local string) {
+	domain := sc.s[from:end]
+	for {
+		next, blanks := sc.skip(end)
+		if next == end || next == len(sc.s) {
+			break
+		}
+		more := sc.s[next:sc.domainEnd(next)]
+		apart := blanks && !strings.HasPrefix(more, ".") && !strings.HasSuffix(domain, ".")
+		if more == "" || apart {
+			break
+		}
+		domain += more
+		end = next + len(more)
+		if len(domain) > 1000 { // no host name any more; keeps the joining linear
+			break
+		}
+	}
+	if domain != sc.s[from:end] {
+		sc.add(start, end, local, domain)
+	}
+}
+
+// add appends a token. Quotes and brackets of any script around the text are
+// not part of it: 'a@b', a@b., «a@b».
+func (sc *scanner) add(start, end int, local, domain string) {
+	if !strings.HasPrefix(domain, "[") {
+		domain = strings.TrimRightFunc(domain, isOuter)
+	}
+	sc.found = append(sc.found, token{newAddress(local, domain), start, end})
+}
+
+// localBefore is the local part that ends at s[at], not reaching back over
+// floor: a quoted string, the word right before, or the word before blanks.
+func (sc *scanner) localBefore(floor, at int) (start int, local string) {
+	before := sc.s[floor:at]
+	if strings.HasSuffix(before, `"`) {
+		if open := strings.LastIndexByte(before[:len(before)-1], '"'); open >= 0 {
+			return floor + open, unquote(before[open+1 : len(before)-1])
+		}
+		return at, ""
+	}
+	before = strings.TrimRightFunc(before, isBlank)
+	text := before[lastDelimiter(before):]
+	start = floor + len(before) - len(text)
+	// In "=?utf-8?Q?alice@b?=" the local part follows the last question mark.
+	if i := strings.LastIndexByte(text, '?'); i >= 0 && !strings.HasSuffix(text, "?=") {
+		text = text[i+1:]
+	}
+	return start, unquote(strings.TrimLeftFunc(text, isOuter))
+}
+
+// domainEnd is where the domain that begins at s[i] ends; an address literal
+// ends with its bracket.
+func (sc *scanner) domainEnd(i int) int {
+	rest := sc.s[i:]
+	if strings.HasPrefix(rest, "[") {
+		if n := strings.IndexAny(rest, "]@"); n >= 0 && rest[n] == ']' {
+			return i + n + 1
+		}
+		return i + 1
+	}
+	n := strings.IndexFunc(rest, func(r rune) bool { return isDelimiter(r) || r == '?' })
+	if n < 0 {
+		return len(sc.s)
+	}
+	return i + n
+}
+
+// skip passes blanks, quotes and comments from i on, and says whether there were blanks.
+func (sc *scanner) skip(i int) (next int, blanks bool) {
+	for i < len(sc.s) {
+		r, n := utf8.DecodeRuneInString(sc.s[i:])
+		switch {
+		case isBlank(r):
+			blanks = true
+			i += n
+		case r == '"':
+			i++
+		case r == '(':
+			if sc.closed[i] == 0 {
+				return len(sc.s), blanks
+			}
+			i = int(sc.closed[i])
+		default:
+			return i, blanks
+		}
+	}
+	return i, blanks
+}
+
+// matchComments pairs the brackets once, so that skipping nested comments from
+// many places stays linear.
+func (sc *scanner) matchComments() {
+	if strings.IndexByte(sc.s, '(') < 0 {
+		return
+	}
+	sc.closed = make([]int32, len(sc.s))
+	var open []int32
+	for i := 0; i < len(sc.s); i++ {
+		switch sc.s[i] {
+		case '\\':
+			i++
+		case '(':
+			open = append(open, int32(i))
+		case ')':
+			if n := len(open); n > 0 {
+				sc.closed[open[n-1]] = int32(i) + 1
+				open = open[:n-1]
+			}
+		}
+	}
+}
+
+// isDelimiter ends a local part or a domain. Control characters and backslashes
+// do not: what holds one is no host name and gets a fault.
+func isDelimiter(r rune) bool {
+	switch r {
+	case '<', '>', '(', ')', '[', ']', ',', ';', ':', '"':
+		return true
+	}
+	return isAt(r) || isBlank(r)
+}
+
+// lastDelimiter is the index after the last delimiter of s, 0 when there is none.
+func lastDelimiter(s string) int {
+	i := strings.LastIndexFunc(s, isDelimiter)
+	if i < 0 {
+		return 0
+	}
+	_, n := utf8.DecodeRuneInString(s[i:])
+	return i + n
+}
+
+// isOuter: punctuation that people put around an address.
+func isOuter(r rune) bool {
+	switch r {
+	case '\'', '`', '.', '*', '!':
+		return true
+	}
+	return unicode.In(r, unicode.Ps, unicode.Pe, unicode.Pi, unicode.Pf)
+}
+
+// dotted: IDNA takes the ideographic and wide full stops for dots.
+func dotted(s string) bool {
+	return strings.ContainsAny(strings.TrimRightFunc(s, isOuter), ".\u3002\uff0e\uff61")
+}
+
+func isBlankBefore(s string, i int) bool {
+	r, _ := utf8.DecodeLastRuneInString(s[:i])
+	return isBlank(r)
+}

@@ -1,0 +1,199 @@
+package message
+
+import (
+	"encoding/base64"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/emersion/go-message/charset"
+)
+
+// unfold joins folded lines (RFC 5322 2.2.3): a line end before a blank goes
+// away. A line end before anything else is none that an MTA leaves; it becomes
+// a blank, so that it cannot join what stands apart.
+func unfold(s string) string {
+	if !strings.ContainsAny(s, "\r\n") {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\r' && s[i] != '\n' {
+			b.WriteByte(s[i])
+			continue
+		}
+		for i+1 < len(s) && (s[i+1] == '\r' || s[i+1] == '\n') {
+			i++
+		}
+		if i+1 < len(s) && s[i+1] != ' ' && s[i+1] != '\t' {
+			b.WriteByte(' ')
+		}
+	}
+	return b.String()
+}
+
+// toUTF8 reads every byte that is no UTF-8 as Latin-1, which is what old French
+// mailers send unannounced.
+func toUTF8(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s) + len(s)/4)
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && n == 1 {
+			r = rune(s[i])
+		}
+		b.WriteRune(r)
+		i += n
+	}
+	return b.String()
+}
+
+// decodeWords decodes every encoded word (RFC 2047) wherever it stands, in
+// quotes and address parts too, because some readers do. It never gives up on a
+// word: an unknown charset is read as Latin-1, junk in base64 is skipped, an
+// unfinished word is decoded as far as it goes. Every byte is looked at once.
+func decodeWords(s string) string {
+	start := strings.Index(s, "=?")
+	if start < 0 {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	for {
+		b.WriteString(s[:start])
+		s = s[start:]
+		w, ok := cutWord(s)
+		if ok {
+			b.WriteString(w.text())
+			s = w.rest
+		} else {
+			b.WriteString(s[:2])
+			s = s[2:]
+		}
+		start = strings.Index(s, "=?")
+		if start < 0 {
+			b.WriteString(s)
+			return b.String()
+		}
+		// RFC 2047 6.2: blanks between adjacent encoded words do not count.
+		if ok && strings.Trim(s[:start], " \t") == "" {
+			s, start = s[start:], 0
+		}
+	}
+}
+
+// word is one encoded word.
+type word struct {
+	charset  string
+	encoding byte
+	encoded  string
+	rest     string // of the value, after the word
+}
+
+// cutWord takes the encoded word off the front of s, which begins with "=?".
+// The word ends at "?=", before the next "=?", or with the value.
+func cutWord(s string) (word, bool) {
+	// RFC 2978 2.3 wants charset names of at most 40; a language may follow (RFC 2231 5).
+	name := strings.IndexByte(s[2:min(len(s), 2+80)], '?')
+	if name <= 0 || len(s) < 2+name+3 || s[2+name+2] != '?' {
+		return word{}, false
+	}
+	w := word{charset: s[2 : 2+name], encoding: s[2+name+1] | 0x20}
+	w.charset, _, _ = strings.Cut(w.charset, "*")
+	if w.encoding != 'b' && w.encoding != 'q' {
+		return word{}, false
+	}
+	s = s[2+name+3:]
+	for i := 0; ; i++ {
+		next := strings.IndexByte(s[i:], '?')
+		if next < 0 {
+			w.encoded = s
+			return w, true
+		}
+		i += next
+		if strings.HasPrefix(s[i:], "?=") {
+			w.encoded, w.rest = s[:i], s[i+2:]
+			return w, true
+		}
+		if i > 0 && s[i-1] == '=' {
+			w.encoded, w.rest = s[:i-1], s[i-1:]
+			return w, true
+		}
+	}
+}
+
+// text is the decoded word, valid UTF-8.
+func (w word) text() string {
+	var raw string
+	if w.encoding == 'q' {
+		raw = decodeQ(w.encoded)
+	} else {
+		raw = decodeBase64(w.encoded)
+	}
+	switch strings.ToLower(w.charset) {
+	case "utf-8", "us-ascii", "iso-8859-1":
+		return toUTF8(raw)
+	}
+	r, err := charset.Reader(w.charset, strings.NewReader(raw))
+	if err != nil {
+		return toUTF8(raw)
+	}
+	decoded, err := io.ReadAll(r)
+	if err != nil {
+		return toUTF8(raw)
+	}
+	return toUTF8(string(decoded))
+}
+
+func decodeQ(s string) string {
+	var b strings.Builder
+	b.Grow(len(s))
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '_':
+			c = ' '
+		case c == '=' && i+2 < len(s) && unhex(s[i+1]) < 16 && unhex(s[i+2]) < 16:
+			c = unhex(s[i+1])<<4 | unhex(s[i+2])
+			i += 2
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+// unhex is the value of a hexadecimal digit, 16 for anything else.
+func unhex(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c|0x20 && c|0x20 <= 'f':
+		return c | 0x20 - 'a' + 10
+	}
+	return 16
+}
+
+// decodeBase64 decodes what it can: each run between paddings by itself, junk left out.
+func decodeBase64(s string) string {
+	var out []byte
+	for run := range strings.SplitSeq(s, "=") {
+		run = strings.Map(base64Only, run)
+		if len(run)%4 == 1 { // six bits alone make no byte
+			run = run[:len(run)-1]
+		}
+		out, _ = base64.RawStdEncoding.AppendDecode(out, []byte(run))
+	}
+	return string(out)
+}
+
+func base64Only(r rune) rune {
+	if r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) || r == '+' || r == '/') {
+		return r
+	}
+	return -1
+}
