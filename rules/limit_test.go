@@ -99,7 +99,9 @@ func TestPlansOverrideMax(t *testing.T) {
 
 func TestShadowAndTagLimitsRefuseNothing(t *testing.T) {
 	b := newBench(t, limits(perMinute(1, Shadow)))
-	check(t, b.decide(t, mail()), Accept, "none", []string{}...)
+	if v := b.decide(t, mail()); v.Action != Accept || len(v.Evidence) > 0 {
+		t.Errorf("%s, evidence %q", v.Action, found(v))
+	}
 	check(t, b.decide(t, mail()), Accept, "none", "limit.minute: 1 used, 1 more (shadow)")
 	b = newBench(t, limits(perMinute(1, Tag)))
 	check(t, b.decide(t, mail()), Accept, "none")

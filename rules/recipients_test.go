@@ -50,5 +50,5 @@ func TestRecipientEvidenceIsWhole(t *testing.T) {
 	m := with("From: boss@bank.example", "To: "+strings.Join(many(11, "x.example"), ", "))
 	m.Recipients = rcpts(append(many(10, "x.example"), "aaa@x.example", "AAA@x.example", "aaa@X.example")...)
 	check(t, newBench(t, nil).decide(t, m), Reject, "identity.header_from",
-		"identity.header_from: boss@bank.example", "recipients.visible: 11", "recipients.envelope: 13", "recipients.duplicate: 2")
+		"identity.header_from: boss@bank.example", "recipients.visible: 11", "recipients.envelope: 13", "recipients.duplicate: 3")
 }

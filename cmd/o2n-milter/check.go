@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"o2n-milter/accounts"
+	"o2n-milter/config"
+	"o2n-milter/message"
+	"o2n-milter/rules"
+	"o2n-milter/state/memory"
+)
+
+// mostMessage bounds a message that check reads, in octets.
+const mostMessage = 256 << 20
+
+// checkFlags is the envelope that check plays.
+type checkFlags struct {
+	login, client, from, at string
+	rcpts                   []string
+	haveLogin, haveFrom     bool
+}
+
+func (a *app) checkCommand() *cobra.Command {
+	var f checkFlags
+	c := &cobra.Command{
+		Use:   "check FILE...",
+		Short: "Show the verdict on a message without sending or charging it",
+		Long: "Show the verdict on messages (- is standard input) under the configuration, with empty windows and no\n" +
+			"blocks. Without --login the Return-Path, else the From address, is taken for the login; without --rcpt\n" +
+			"the addresses of To, Cc and Bcc. --login '' is mail without login. Exit code 1 unless all of it passes.",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, files []string) error {
+			f.haveLogin, f.haveFrom = cmd.Flags().Changed("login"), cmd.Flags().Changed("from")
+			return a.check(cmd, files, f)
+		},
+	}
+	c.Flags().StringVar(&f.login, "login", "", "SASL login that sends")
+	c.Flags().StringVar(&f.client, "client", "", "`IP` address of the client")
+	c.Flags().StringVar(&f.from, "from", "", "envelope sender (default Return-Path, else the login)")
+	c.Flags().StringArrayVar(&f.rcpts, "rcpt", nil, "envelope recipient, may be repeated")
+	c.Flags().StringVar(&f.at, "at", "", "`TIME` of the check, RFC 3339 (default now)")
+	return c
+}
+
+func (a *app) check(cmd *cobra.Command, files []string, f checkFlags) error {
+	cfg, err := a.load(cmd)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	if f.at != "" {
+		if now, err = time.Parse(time.RFC3339, f.at); err != nil {
+			return exit(exitUsage, "--at %q: no time; want RFC 3339, 2026-11-23T10:00:00Z", f.at)
+		}
+	}
+	var client netip.Addr
+	if f.client != "" {
+		if client, err = netip.ParseAddr(f.client); err != nil {
+			return exit(exitUsage, "--client %q: no IP address; want 192.0.2.7 or 2001:db8::1", f.client)
+		}
+	}
+	source, err := accountsNow(cfg)
+	if err != nil {
+		return &exitError{exitConfig, err}
+	}
+	passed := true
+	for _, file := range files {
+		raw, err := a.readMessage(file)
+		if err != nil {
+			return exit(exitInput, "%s: %w", file, err)
+		}
+		m := f.mail(raw, a.err, file)
+		m.Client = client.Unmap()
+		// Each message meets empty windows: they are judged apart.
+		engine := rules.New(cfg.Rules, source, memory.New(), func() time.Time { return now })
+		v := engine.Decide(context.Background(), m)
+		if v.Err != nil {
+			return v.Err
+		}
+		passed = passed && v.Action <= rules.Tag
+		if err := a.printVerdict(file, v); err != nil {
+			return err
+		}
+	}
+	if !passed {
+		return &exitError{code: exitNo}
+	}
+	return nil
+}
+
+// accountsNow reads the accounts once.
+func accountsNow(cfg *config.Config) (accounts.Source, error) {
+	list, err := cfg.Accounts.Read()
+	if err != nil {
+		return nil, err
+	}
+	table, clashes := accounts.NewTable(list)
+	if len(clashes) > 0 {
+		return nil, clashes[0]
+	}
+	return table, nil
+}
+
+func (a *app) readMessage(file string) (message.Raw, error) {
+	in := a.in
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return message.Raw{}, err
+		}
+		defer f.Close()
+		in = f
+	}
+	raw, err := message.Split(in, mostMessage)
+	if err == nil && raw.Size == 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return raw, err
+}
+
+// mail plays the envelope for a message; what it had to guess it says on talk.
+func (f checkFlags) mail(raw message.Raw, talk io.Writer, file string) *rules.Mail {
+	facts := message.Read(raw.Fields)
+	m := &rules.Mail{Login: f.login, Sender: f.from, Header: raw.Fields, Size: raw.Size, QueueID: ""}
+	guess, where := guessSender(raw.Fields, facts)
+	if !f.haveLogin {
+		m.Login = guess
+		fmt.Fprintf(talk, "%s: no --login, taking %s: %s\n", file, where, clean(guess))
+	}
+	if !f.haveFrom {
+		m.Sender = guess
+		if f.haveLogin && strings.Contains(m.Login, "@") {
+			m.Sender = m.Login
+		}
+	}
+	for _, r := range f.rcpts {
+		m.Recipients = append(m.Recipients, rules.Recipient{Address: r})
+	}
+	if len(f.rcpts) == 0 {
+		m.Recipients = visibleRecipients(facts)
+	}
+	return m
+}
+
+// guessSender is the Return-Path's address, else the From address.
+func guessSender(fields []message.Field, facts message.Facts) (address, where string) {
+	for _, h := range fields {
+		if strings.EqualFold(h.Name, "Return-Path") {
+			if a := message.ParseAddress(strings.Trim(strings.TrimSpace(h.Value), "<>")); a.Domain != "" {
+				return a.String(), "the Return-Path"
+			}
+		}
+	}
+	for _, l := range facts.From {
+		for _, a := range l.Addresses {
+			if a.Domain != "" {
+				return a.String(), "the From address"
+			}
+		}
+	}
+	return "", "nothing, as neither Return-Path nor From holds an address"
+}
+
+func visibleRecipients(facts message.Facts) []rules.Recipient {
+	var list []rules.Recipient
+	seen := map[string]bool{}
+	for _, lists := range [][]message.List{facts.To, facts.Cc, facts.Bcc} {
+		for _, l := range lists {
+			for _, a := range l.Addresses {
+				if !seen[a.Fold()] {
+					seen[a.Fold()] = true
+					list = append(list, rules.Recipient{Address: a.String()})
+				}
+			}
+		}
+	}
+	return list
+}
+
+// checkView is a verdict in JSON.
+type checkView struct {
+	File     string           `json:"file"`
+	Action   string           `json:"action"`
+	Rule     string           `json:"rule"`
+	Reply    string           `json:"reply"`
+	Evidence []rules.Evidence `json:"evidence"`
+	Charges  []rules.Charge   `json:"charges"`
+}
+
+func (a *app) printVerdict(file string, v rules.Verdict) error {
+	if a.json {
+		view := checkView{File: file, Action: v.Action.String(), Rule: v.Rule, Reply: v.Reply(),
+			Evidence: v.Evidence, Charges: v.Charges}
+		if view.Evidence == nil {
+			view.Evidence = []rules.Evidence{}
+		}
+		if view.Charges == nil {
+			view.Charges = []rules.Charge{}
+		}
+		return a.printJSON(view)
+	}
+	fmt.Fprintf(a.out, "%s: %s", clean(file), v.Action)
+	switch {
+	case !v.Judged:
+		fmt.Fprint(a.out, " (inbound mail without login: not judged)")
+	case v.Rule != "none":
+		fmt.Fprint(a.out, " by "+v.Rule)
+	}
+	fmt.Fprintln(a.out)
+	if r := v.Reply(); r != "" {
+		fmt.Fprintln(a.out, "  reply:", r)
+	}
+	rows := [][]string{}
+	for _, ev := range v.Evidence {
+		mode := ""
+		if ev.Shadow {
+			mode = "(shadow)"
+		}
+		rows = append(rows, []string{"  " + ev.Rule, ev.Fact, "got " + ev.Got, "want " + ev.Want, mode})
+	}
+	for _, c := range v.Charges {
+		rows = append(rows, []string{"  limit." + c.Limit, c.Subject, fmt.Sprintf("would cost %d %s", c.Cost, c.Unit)})
+	}
+	return table(a.out, rows)
+}
