@@ -45,12 +45,18 @@ type State struct {
 	Path       string
 	Durability string // process, power
 	Redis      string
+	Retention  time.Duration // how long decisions are kept
 }
 
 // Accounts is [accounts] and the [account."LOGIN"] tables, without what Rules holds.
 type Accounts struct {
 	Table map[string]*accounts.Account // by lower-case login
-	File  string                       // map file, empty for none
+	// File is the map file. That it does not exist is a fault only where the
+	// configuration names it.
+	File string
+	// Read gives the accounts of Table and those of File as it is now, or every
+	// fault of File joined into one error. Not safe for concurrent use.
+	Read func() ([]*accounts.Account, error)
 }
 
 // Admin is [admin].
@@ -63,6 +69,7 @@ type Admin struct {
 // Web is [web].
 type Web struct {
 	Listen       string
+	AllowRemote  bool // Listen may be open to other hosts
 	PublicListen string
 	PublicURL    string
 	LinkKeyFile  string

@@ -1,0 +1,318 @@
+package config
+
+import (
+	"io/fs"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"o2n-milter/accounts"
+	"o2n-milter/rules"
+)
+
+// Key is one key of the schema: all that is known about it stands here once.
+type Key struct {
+	// Name is the dotted path. A part in capitals stands for any name:
+	// "limit.NAME.max".
+	Name string
+	Kind string // for the manual: "integer", "list of domains"
+	// Default is written as in TOML. It is empty when the key must be given (as
+	// long as its table is).
+	Default string
+	// Later names the feature that is not built yet and without which the key
+	// has no effect; empty for none.
+	Later string
+
+	laterOnly string // the only value that waits for Later; empty for any
+	disk      bool   // check looks at the disk, where the default need not be
+	check     check
+	set       setter // nil when nothing reads the value yet
+}
+
+// setter stores a checked value; path is the key's path in the file.
+type setter func(c *Config, path []string, v any)
+
+// Keys lists the schema in the order of the manual.
+func Keys() []Key { return slices.Clone(schema) }
+
+// maxWindow and minWindow bound whatever is counted over time.
+const (
+	minWindow = time.Second
+	maxWindow = 366 * day
+	maxKeep   = 3660 * day // ten years
+	maxCount  = 1 << 20    // recipients, sessions: more is a slip of the finger
+	maxMax    = 1 << 53    // the largest integer that JSON readers keep
+)
+
+var schema = slices.Concat(milterKeys, stateKeys, messageKeys, accountKeys, identityKeys,
+	recipientKeys, limitKeys, bulkKeys, blockKeys, replyKeys, holdKeys, adminKeys, webKeys)
+
+var milterKeys = []Key{
+	{Name: "milter.listen", Kind: "list of addresses", Default: `["tcp:127.0.0.1:8895"]`,
+		check: list[string]("a list of addresses", text(wantListen, listenAddress)),
+		set:   into(func(c *Config) *[]string { return &c.Milter.Listen })},
+	socketMode("milter.socket_mode", func(c *Config) *fs.FileMode { return &c.Milter.SocketMode }),
+	socketGroup("milter.socket_group", func(c *Config) *string { return &c.Milter.SocketGroup }),
+	{Name: "milter.max_sessions", Kind: "integer", Default: "1000", check: integer(1, maxCount),
+		set: into(func(c *Config) *int { return &c.Milter.MaxSessions })},
+	{Name: "milter.max_per_client", Kind: "integer", Default: "500", check: integer(1, maxCount),
+		set: into(func(c *Config) *int { return &c.Milter.MaxPerClient })},
+	{Name: "milter.shutdown_timeout", Kind: "duration", Default: `"30s"`, check: duration(0, time.Hour),
+		set: into(func(c *Config) *time.Duration { return &c.Milter.ShutdownTimeout })},
+}
+
+var stateKeys = []Key{
+	{Name: "state.backend", Kind: "badger | redis | memory", Default: `"badger"`,
+		Later: "the Redis store", laterOnly: "redis", check: oneOf("badger", "redis", "memory"),
+		set: into(func(c *Config) *string { return &c.State.Backend })},
+	{Name: "state.path", Kind: "path", Default: `"/var/lib/o2n-milter"`, check: text("a path", absolute),
+		set: into(func(c *Config) *string { return &c.State.Path })},
+	{Name: "state.durability", Kind: "process | power", Default: `"process"`, check: oneOf("process", "power"),
+		set: into(func(c *Config) *string { return &c.State.Durability })},
+	{Name: "state.redis", Kind: "URL", Default: `"redis://127.0.0.1:6379/0"`, Later: "the Redis store",
+		check: plain("an URL such as redis://127.0.0.1:6379/0", redisURL),
+		set:   into(func(c *Config) *string { return &c.State.Redis })},
+	{Name: "state.on_failure", Kind: "tempfail | accept | local", Default: `"tempfail"`,
+		Later: "counting alone while the store is away", laterOnly: "local",
+		check: oneOf("tempfail", "accept", "local"), set: onFailure},
+	{Name: "state.retention", Kind: "duration", Default: `"30d"`, check: duration(time.Hour, maxKeep),
+		set: into(func(c *Config) *time.Duration { return &c.State.Retention })},
+}
+
+// onFailure takes local for tempfail until the store can count alone.
+func onFailure(c *Config, _ []string, v any) {
+	c.Rules.Actions["store.unavailable"] = rules.Tempfail
+	if v == "accept" {
+		c.Rules.Actions["store.unavailable"] = rules.Accept
+	}
+}
+
+var messageKeys = []Key{
+	act("message.malformed", "reject"),
+	act("message.too_complex", "tempfail"),
+}
+
+var accountKeys = []Key{
+	{Name: "accounts.unknown", Kind: "domain | reject", Default: `"domain"`, check: oneOf("domain", "reject"),
+		set: func(c *Config, _ []string, v any) { c.Rules.UnknownReject = v == "reject" }},
+	{Name: "accounts.default_realm", Kind: "domain", Default: `""`, check: orEmpty(plain("a domain", domain)),
+		set: into(func(c *Config) *string { return &c.Rules.DefaultRealm })},
+	{Name: "accounts.file", Kind: "path", Default: `"accounts.toml"`, check: text("a file that exists", existing), disk: true,
+		set: into(func(c *Config) *string { return &c.Accounts.File })},
+	act("accounts.unavailable", "tempfail"),
+	{Name: "accounts.networks", Kind: "list of addresses and prefixes", Default: "[]",
+		check: list[netip.Prefix]("a list of prefixes", text(wantPrefix, prefix)),
+		set:   into(func(c *Config) *[]netip.Prefix { return &c.Rules.Networks })},
+	{Name: "accounts.hosts", Kind: "list of domains", Default: "[]",
+		check: list[string]("a list of domains", plain("a domain", domain)),
+		set:   into(func(c *Config) *[]string { return &c.Rules.Hosts })},
+	{Name: "account.LOGIN.customer", Kind: "string", Default: `""`, check: plain("printable text", word),
+		set: account(func(a *accounts.Account) *string { return &a.Customer })},
+	{Name: "account.LOGIN.plan", Kind: "string", Default: `""`, check: plain("printable text", word),
+		set: account(func(a *accounts.Account) *string { return &a.Plan })},
+	{Name: "account.LOGIN.addresses", Kind: "list of mail addresses", Default: "[]",
+		check: list[string]("a list of mail addresses", plain("a mail address", address)),
+		set:   account(func(a *accounts.Account) *[]string { return &a.Addresses })},
+	{Name: "account.LOGIN.domains", Kind: "list of domains", Default: "[]",
+		check: list[string]("a list of domains", plain("a domain", domain)),
+		set:   account(func(a *accounts.Account) *[]string { return &a.Domains })},
+	{Name: "account.LOGIN.reply_to", Kind: "list of mail addresses and domains", Default: "[]",
+		check: list[string]("a list of mail addresses and domains", plain("a mail address or a domain", addressOrDomain)),
+		set:   account(func(a *accounts.Account) *[]string { return &a.ReplyTo })},
+	{Name: "account.LOGIN.scripts", Kind: "list of mail addresses", Default: "[]",
+		check: list[string]("a list of mail addresses", plain("a mail address", address)),
+		set:   account(func(a *accounts.Account) *[]string { return &a.Scripts })},
+	{Name: "account.LOGIN.ips", Kind: "list of addresses and prefixes", Default: "[]",
+		check: list[netip.Prefix]("a list of addresses and prefixes", text(wantPrefix, prefix)),
+		set:   account(func(a *accounts.Account) *[]netip.Prefix { return &a.IPs })},
+}
+
+const (
+	wantListen   = `"tcp:HOST:PORT" or "unix:/path"`
+	wantPrefix   = `an IP address or a prefix such as "192.0.2.0/24"`
+	wantHostPort = `"HOST:PORT", such as "127.0.0.1:8896"`
+	wantURL      = "an http or https URL of printable ASCII, at most 120 bytes"
+)
+
+var identityKeys = []Key{
+	act("identity.header_from", "reject"),
+	act("identity.sender", "reject"),
+	act("identity.reply_to", "reject"),
+	act("identity.envelope_from", "reject"),
+	act("identity.display_name", "shadow"),
+	act("identity.malformed", "reject"),
+	{Name: "identity.alignment", Kind: "relaxed | strict", Default: `"relaxed"`, check: oneOf("relaxed", "strict"),
+		set: func(c *Config, _ []string, v any) { c.Rules.Strict = v == "strict" }},
+}
+
+var recipientKeys = []Key{
+	act("recipients.visible", "reject"),
+	{Name: "recipients.max_visible", Kind: "integer", Default: "10", check: integer(1, maxCount),
+		set: into(func(c *Config) *int { return &c.Rules.MaxVisible })},
+	act("recipients.envelope", "reject"),
+	{Name: "recipients.max_envelope", Kind: "integer", Default: "10", check: integer(1, maxCount),
+		set: into(func(c *Config) *int { return &c.Rules.MaxEnvelope })},
+	act("recipients.duplicate", "reject"),
+	{Name: "recipients.max_duplicates", Kind: "integer", Default: "1", check: integer(0, maxCount),
+		set: into(func(c *Config) *int { return &c.Rules.MaxDuplicates })},
+}
+
+var limitKeys = []Key{
+	{Name: "limit.NAME.subject", Kind: "account | customer | script | host | ip | domain | account+domain", Default: `"account"`,
+		check: oneOf("account", "customer", "script", "host", "ip", "domain", "account+domain"),
+		set:   limit(func(l *rules.Limit) *string { return &l.Subject })},
+	{Name: "limit.NAME.unit", Kind: "messages | recipients | new_recipients | bytes", Default: `"messages"`,
+		Later: "counting new recipients", laterOnly: "new_recipients",
+		check: oneOf("messages", "recipients", "new_recipients", "bytes"),
+		set: func(c *Config, path []string, v any) {
+			limitOf(c, path[1]).Unit = rules.Unit(v.(string))
+		}},
+	{Name: "limit.NAME.max", Kind: "integer", check: integer[int64](1, maxMax),
+		set: limit(func(l *rules.Limit) *int64 { return &l.Max })},
+	{Name: "limit.NAME.window", Kind: "duration", check: duration(minWindow, maxWindow),
+		set: limit(func(l *rules.Limit) *time.Duration { return &l.Window })},
+	{Name: "limit.NAME.action", Kind: "action", Default: `"tempfail"`, check: action,
+		set: limit(func(l *rules.Limit) *rules.Action { return &l.Action })},
+	{Name: "limit.NAME.plans.PLAN", Kind: "integer", check: integer[int64](1, maxMax),
+		set: func(c *Config, path []string, v any) {
+			l := limitOf(c, path[1])
+			if l.Plans == nil {
+				l.Plans = map[string]int64{}
+			}
+			l.Plans[path[3]] = v.(int64)
+		}},
+}
+
+const bulk = "the recognition of bulk mail"
+
+var bulkKeys = []Key{
+	{Name: "bulk.similar", Kind: "integer", Default: "20", Later: bulk, check: integer(2, maxCount)},
+	{Name: "bulk.window", Kind: "duration", Default: `"24h"`, Later: bulk, check: duration(minWindow, maxWindow)},
+	later(bulk, act("bulk.unsubscribe", "reject")),
+	later(bulk, act("bulk.one_click", "shadow")),
+	later(bulk, act("bulk.reason", "shadow")),
+	later(bulk, act("bulk.volume", "reject")),
+	{Name: "bulk.max_campaign", Kind: "integer", Default: "200", Later: bulk, check: integer(1, maxCount)},
+	later(bulk, act("bulk.pace", "off")),
+	{Name: "bulk.pace_max", Kind: "integer", Default: "10", Later: bulk, check: integer(1, maxCount)},
+	{Name: "bulk.pace_window", Kind: "duration", Default: `"1m"`, Later: bulk, check: duration(minWindow, maxWindow)},
+}
+
+const strikes = "the automatic blocks"
+
+var blockKeys = []Key{
+	act("block.active", "reject"),
+	{Name: "block.strikes", Kind: "integer", Default: "5", Later: strikes, check: integer(1, maxCount)},
+	{Name: "block.within", Kind: "duration", Default: `"1h"`, Later: strikes, check: duration(minWindow, maxWindow)},
+	{Name: "block.durations", Kind: "list of durations, the last may be manual", Default: `["1h", "4h", "24h", "manual"]`,
+		Later: strikes, check: blockDurations},
+	{Name: "block.remember", Kind: "duration", Default: `"30d"`, Later: strikes, check: duration(minWindow, maxKeep)},
+}
+
+var replyKeys = []Key{
+	{Name: "reply.language", Kind: "en | fr | en+fr", Default: `"en"`, check: oneOf("en", "fr", "en+fr"),
+		set: into(func(c *Config) *string { return &c.Rules.Language })},
+	{Name: "reply.help_url", Kind: "URL", Default: `"https://help.example/sending-rules"`, check: plain(wantURL, webURL),
+		set: into(func(c *Config) *string { return &c.Rules.HelpURL })},
+	{Name: "reply.bulk_service", Kind: "URL", Default: `"https://bulk.example/"`, Later: bulk, check: plain(wantURL, webURL),
+		set: into(func(c *Config) *string { return &c.Rules.BulkService })},
+}
+
+const release = "the release of held mail"
+
+var holdKeys = []Key{
+	{Name: "hold.mta", Kind: "auto | postfix | sendmail", Default: `"auto"`, Later: release, check: oneOf("auto", "postfix", "sendmail")},
+	{Name: "hold.config_directory", Kind: "path", Default: `""`, Later: release, check: orEmpty(text("a file or folder that exists", existing))},
+	{Name: "hold.agent", Kind: "path", Default: `"/run/o2n-milter/hold.sock"`, Later: release, check: text(wantSocket, socketPath)},
+	{Name: "hold.max_age", Kind: "duration", Default: `"72h"`, Later: release, check: duration(time.Minute, maxWindow)},
+}
+
+const wantSocket = "a path of at most 107 bytes"
+
+var adminKeys = []Key{
+	{Name: "admin.socket", Kind: "path", Default: `"/run/o2n-milter/admin.sock"`, check: text(wantSocket, socketPath),
+		set: into(func(c *Config) *string { return &c.Admin.Socket })},
+	socketMode("admin.socket_mode", func(c *Config) *fs.FileMode { return &c.Admin.Mode }),
+	socketGroup("admin.socket_group", func(c *Config) *string { return &c.Admin.Group }),
+}
+
+const page = "the customer page"
+
+var webKeys = []Key{
+	{Name: "web.listen", Kind: "address", Default: `"127.0.0.1:8896"`, check: plain(wantHostPort, hostPort),
+		set: into(func(c *Config) *string { return &c.Web.Listen })},
+	{Name: "web.allow_remote", Kind: "boolean", Default: "false", check: boolean,
+		set: into(func(c *Config) *bool { return &c.Web.AllowRemote })},
+	{Name: "web.public_listen", Kind: "address", Default: `""`, Later: page, check: orEmpty(plain(wantHostPort, hostPort)),
+		set: into(func(c *Config) *string { return &c.Web.PublicListen })},
+	{Name: "web.public_url", Kind: "URL", Default: `"https://sending.example"`, Later: page, check: plain(wantURL, webURL),
+		set: into(func(c *Config) *string { return &c.Web.PublicURL })},
+	{Name: "web.link_key_file", Kind: "path", Default: `"/etc/o2n-milter/link.key"`, Later: page,
+		check: text(wantLinkKey, linkKey), disk: true,
+		set: into(func(c *Config) *string { return &c.Web.LinkKeyFile })},
+}
+
+const wantLinkKey = "a file of at least 32 bytes, hex or raw, that other users cannot read"
+
+// act is a rule's action, stored under the rule's id.
+func act(rule, std string) Key {
+	return Key{Name: rule, Kind: "action", Default: `"` + std + `"`, check: action,
+		set: func(c *Config, _ []string, v any) { c.Rules.Actions[rule] = v.(rules.Action) }}
+}
+
+func later(feature string, k Key) Key {
+	k.Later = feature
+	return k
+}
+
+func socketMode(name string, field func(*Config) *fs.FileMode) Key {
+	return Key{Name: name, Kind: "string of three octal digits", Default: `"0660"`,
+		check: text(`octal rights in quotes, such as "0660"`, fileMode), set: into(field)}
+}
+
+func socketGroup(name string, field func(*Config) *string) Key {
+	return Key{Name: name, Kind: "group", Default: `""`,
+		check: orEmpty(plain("a group, or \"\" for the daemon's own", group)), set: into(field)}
+}
+
+func blockDurations(v any, dir string) (any, []flaw) {
+	one := duration(minWindow, maxKeep)
+	step := func(v any, dir string) (any, []flaw) {
+		if v == "manual" {
+			return time.Duration(0), nil
+		}
+		return one(v, dir)
+	}
+	last := func(before []time.Duration, _ time.Duration) error {
+		if len(before) > 0 && before[len(before)-1] == 0 {
+			return errAfterManual
+		}
+		return nil
+	}
+	steps, flaws := elements(`a list of durations, the last may be "manual"`, step, `"manual" last`, last)(v, dir)
+	if len(flaws) == 0 && len(steps.([]time.Duration)) == 0 {
+		return nil, flawed("at least one duration", "is empty")
+	}
+	return steps, flaws
+}
+
+func into[T any](field func(*Config) *T) setter {
+	return func(c *Config, _ []string, v any) { *field(c) = v.(T) }
+}
+
+func limit[T any](field func(*rules.Limit) *T) setter {
+	return func(c *Config, path []string, v any) { *field(limitOf(c, path[1])) = v.(T) }
+}
+
+// limitOf is the limit that newTable made before any key of it is set.
+func limitOf(c *Config, name string) *rules.Limit {
+	i := slices.IndexFunc(c.Rules.Limits, func(l rules.Limit) bool { return l.Name == name })
+	return &c.Rules.Limits[i]
+}
+
+func account[T any](field func(*accounts.Account) *T) setter {
+	return func(c *Config, path []string, v any) {
+		*field(c.Accounts.Table[strings.ToLower(path[1])]) = v.(T)
+	}
+}

@@ -1,0 +1,184 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"o2n-milter/accounts"
+	"o2n-milter/rules"
+)
+
+// Load reads the main file, conf.d/*.toml beside it in name order, and the map
+// file of accounts. It reports every fault of all of them in file order; there
+// is a Config only when there is none. A main file that the user named
+// (explicit) must exist.
+func Load(file string, explicit bool) (*Config, []Fault) {
+	c := &Config{File: file}
+	c.Rules.Actions = map[string]rules.Action{}
+	c.Accounts.Table = map[string]*accounts.Account{}
+	r := newReader(c, schema)
+	r.defaults("", nil)
+
+	names, fault := mainFiles(file, explicit)
+	if fault != nil {
+		r.faults = append(r.faults, *fault)
+	}
+	for _, name := range names {
+		src, fault := readSource(name)
+		if fault != nil {
+			r.faults = append(r.faults, *fault)
+		}
+		r.read(src)
+	}
+	c.Files = names
+	r.finish()
+	r.across()
+	c.Rules.Origin = r.origin
+
+	m := newMapFile(r)
+	_, faults, notes := m.read()
+	c.Accounts.Read = m.accounts
+	if m.seen {
+		c.Files = append(c.Files, c.Accounts.File)
+	}
+	all := append(r.faults, faults...)
+	inOrder(all, c.Files)
+	if len(all) > 0 {
+		return nil, all
+	}
+	c.Notes = append(r.notes, notes...)
+	inOrder(c.Notes, c.Files)
+	return c, nil
+}
+
+// mainFiles are the files to read, in order, of which the first is the main file
+// if it exists.
+func mainFiles(file string, explicit bool) ([]string, *Fault) {
+	var names []string
+	var fault *Fault
+	switch _, err := os.Stat(file); {
+	case err == nil:
+		names = append(names, file)
+	case explicit || !errors.Is(err, fs.ErrNotExist):
+		fault = fileFault(file, err)
+	}
+	folder := filepath.Join(filepath.Dir(file), "conf.d")
+	entries, err := os.ReadDir(folder) // sorted by name
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && fault == nil {
+		fault = fileFault(folder, err)
+	}
+	for _, e := range entries {
+		if n := e.Name(); strings.HasSuffix(n, ".toml") && !strings.HasPrefix(n, ".") {
+			names = append(names, filepath.Join(folder, n))
+		}
+	}
+	return names, fault
+}
+
+// inOrder sorts by file and line; what was found first stays first.
+func inOrder(faults []Fault, files []string) {
+	slices.SortStableFunc(faults, func(a, b Fault) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(files, a.File), slices.Index(files, b.File)),
+			cmp.Compare(a.Line, b.Line))
+	})
+}
+
+func (r *reader) origin(key string) (string, int) {
+	p := r.places[strings.ToLower(key)]
+	return p.file, p.line
+}
+
+// at is the place of a key, or of the table or file that should hold it.
+func (r *reader) at(path ...string) place {
+	for ; len(path) > 0; path = path[:len(path)-1] {
+		if p, ok := r.places[fold(path)]; ok {
+			return p
+		}
+	}
+	return place{file: r.cfg.File, line: 1}
+}
+
+func (r *reader) isSet(path ...string) bool {
+	_, ok := r.places[fold(path)]
+	return ok
+}
+
+// finish settles the default files, whose absence is no fault.
+func (r *reader) finish() {
+	c := r.cfg
+	switch dir, err := filepath.Abs(filepath.Dir(c.File)); {
+	case err != nil:
+		r.faults = append(r.faults, *fileFault(c.File, err))
+	case !r.isSet("accounts", "file"):
+		c.Accounts.File = filepath.Join(dir, c.Accounts.File)
+	}
+	if r.isSet("web", "link_key_file") {
+		return
+	}
+	if f, err := os.Open(c.Web.LinkKeyFile); err == nil { // there, and this user may read it
+		_ = f.Close()
+		if _, err := linkKey(c.Web.LinkKeyFile, "/"); err != nil {
+			r.faultAt(r.at("web"), "web.link_key_file", fmt.Sprintf("%q %v", c.Web.LinkKeyFile, err), wantLinkKey)
+		}
+	}
+}
+
+func (r *reader) faultAt(p place, key, problem, want string) {
+	r.faults = append(r.faults, Fault{File: p.file, Line: p.line, Key: key, Problem: problem, Want: want})
+}
+
+// across checks what only several keys together can get wrong.
+func (r *reader) across() {
+	for _, l := range r.cfg.Rules.Limits {
+		for _, key := range []string{"max", "window"} {
+			if !r.isSet("limit", l.Name, key) {
+				r.faultAt(r.at("limit", l.Name), "limit."+l.Name, "has no "+key, "both max and window")
+			}
+		}
+	}
+	web := r.cfg.Web
+	if !web.AllowRemote && !loopback(web.Listen) {
+		r.faultAt(r.at("web", "listen"), "web.listen", fmt.Sprintf("%q is open to other hosts", web.Listen),
+			"a loopback address, or allow_remote = true")
+	}
+	r.twoListeners()
+}
+
+func loopback(hostPort string) bool {
+	host, _, _ := net.SplitHostPort(hostPort)
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || (err == nil && ip.Unmap().IsLoopback())
+}
+
+// twoListeners refuses one address for two listeners. Port 0 is another each time.
+func (r *reader) twoListeners() {
+	type listener struct{ table, key, addr string }
+	c := r.cfg
+	var all []listener
+	for _, addr := range c.Milter.Listen {
+		all = append(all, listener{"milter", "listen", addr})
+	}
+	all = append(all, listener{"admin", "socket", "unix:" + c.Admin.Socket},
+		listener{"web", "listen", "tcp:" + c.Web.Listen}, listener{"web", "public_listen", "tcp:" + c.Web.PublicListen})
+	for i, l := range all {
+		before := slices.IndexFunc(all[:i], func(o listener) bool { return o.addr == l.addr && o.key+o.table != l.key+l.table })
+		if before < 0 || strings.HasSuffix(l.addr, ":0") {
+			continue
+		}
+		other := all[before]
+		if !r.isSet(l.table, l.key) { // then the other one took a default's address
+			l, other = other, l
+		}
+		r.faultAt(r.at(l.table, l.key), l.table+"."+l.key,
+			fmt.Sprintf("%q is the address of %s.%s too", l.addr, other.table, other.key), "an address of its own")
+	}
+}

@@ -1,0 +1,510 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"o2n-milter/accounts"
+	"o2n-milter/rules"
+)
+
+// write makes files below a new folder and returns the folder.
+func write(t testing.TB, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// loadFaults loads main.toml of the files; faults come without the folder.
+func loadFaults(t testing.TB, files map[string]string) (*Config, []string) {
+	t.Helper()
+	dir := write(t, files)
+	c, faults := Load(filepath.Join(dir, "main.toml"), true)
+	var texts []string
+	for _, f := range faults {
+		texts = append(texts, strings.ReplaceAll(f.Error(), dir+"/", ""))
+	}
+	if (c == nil) != (len(faults) > 0) {
+		t.Errorf("a config beside %d faults: %v", len(faults), c != nil)
+	}
+	return c, texts
+}
+
+func good(t testing.TB, text string) *Config {
+	t.Helper()
+	c, faults := loadFaults(t, map[string]string{"main.toml": text})
+	if faults != nil {
+		t.Fatalf("faults: %q", faults)
+	}
+	return c
+}
+
+// The files in testdata/bad-*.toml hold one fault each; the first line wants it.
+func TestBadFiles(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad-*.toml")
+	if err != nil || len(files) < 100 {
+		t.Fatalf("%d files: %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first, _, _ := strings.Cut(string(text), "\n")
+			want, ok := strings.CutPrefix(first, "# want: ")
+			if !ok {
+				t.Fatalf("first line is %q", first)
+			}
+			_, got := loadFaults(t, map[string]string{"main.toml": string(text)})
+			if diff := cmp.Diff([]string{"main.toml:" + want}, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestGoodFiles(t *testing.T) {
+	files, err := filepath.Glob("testdata/good-*.toml")
+	if err != nil || len(files) < 4 {
+		t.Fatalf("%d files: %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			good(t, string(text))
+		})
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	dir := t.TempDir()
+	c, faults := Load(filepath.Join(dir, "main.toml"), false)
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	if c.Accounts.File != filepath.Join(dir, "accounts.toml") {
+		t.Errorf("accounts.file is %q", c.Accounts.File)
+	}
+	file, line := c.Rules.Origin("identity.header_from")
+	if file != "" || line != 0 {
+		t.Errorf("origin of a default is %s:%d", file, line)
+	}
+	list, err := c.Accounts.Read()
+	if err != nil || len(list) > 0 {
+		t.Errorf("accounts %v, %v", list, err)
+	}
+	c.File, c.Accounts.File, c.Accounts.Read, c.Rules.Origin = "", "", nil, nil
+	want := &Config{
+		Milter: Milter{Listen: []string{"tcp:127.0.0.1:8895"}, SocketMode: 0o660, MaxSessions: 1000, MaxPerClient: 500,
+			ShutdownTimeout: 30 * time.Second},
+		State: State{Backend: "badger", Path: "/var/lib/o2n-milter", Durability: "process",
+			Redis: "redis://127.0.0.1:6379/0", Retention: 30 * 24 * time.Hour},
+		Accounts: Accounts{Table: map[string]*accounts.Account{}},
+		Rules: rules.Settings{
+			Actions: map[string]rules.Action{
+				"message.malformed": rules.Reject, "message.too_complex": rules.Tempfail,
+				"accounts.unavailable": rules.Tempfail, "store.unavailable": rules.Tempfail,
+				"identity.header_from": rules.Reject, "identity.sender": rules.Reject, "identity.reply_to": rules.Reject,
+				"identity.envelope_from": rules.Reject, "identity.display_name": rules.Shadow, "identity.malformed": rules.Reject,
+				"recipients.visible": rules.Reject, "recipients.envelope": rules.Reject, "recipients.duplicate": rules.Reject,
+				"bulk.unsubscribe": rules.Reject, "bulk.one_click": rules.Shadow, "bulk.reason": rules.Shadow,
+				"bulk.volume": rules.Reject, "bulk.pace": rules.Off, "block.active": rules.Reject,
+			},
+			MaxVisible: 10, MaxEnvelope: 10, MaxDuplicates: 1,
+			Networks: []netip.Prefix{}, Hosts: []string{},
+			Language: "en", HelpURL: "https://help.example/sending-rules", BulkService: "https://bulk.example/",
+		},
+		Admin: Admin{Socket: "/run/o2n-milter/admin.sock", Mode: 0o660},
+		Web: Web{Listen: "127.0.0.1:8896", PublicURL: "https://sending.example",
+			LinkKeyFile: "/etc/o2n-milter/link.key"},
+	}
+	if diff := cmp.Diff(want, c, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestNamedFileMustExist(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "none.toml")
+	_, faults := Load(file, true)
+	want := []Fault{{File: file, Key: "file", Problem: "does not exist", Want: "a file of TOML"}}
+	if diff := cmp.Diff(want, faults); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestEveryValue(t *testing.T) {
+	dir := write(t, map[string]string{
+		"main.toml": `
+[milter]
+listen = ["unix:run/m.sock", "tcp:[::1]:8895"]
+socket_mode = "0600"
+shutdown_timeout = "0s"
+[state]
+backend = "memory"
+path = "store"
+durability = "power"
+on_failure = "accept"
+retention = "1d12h"
+[accounts]
+unknown = "reject"
+default_realm = "Bücher.example."
+file = "map/a.toml"
+networks = ["192.0.2.0/24", "2001:db8::1"]
+hosts = ["WEB1.example"]
+[account."Alice@Client-A.example"]
+customer = "C-1001"
+plan = "mailbox"
+addresses = ["Alice@Bücher.example"]
+domains = ["client-a.example"]
+reply_to = ["desk@help.example", "Help.example"]
+scripts = ["WWW-data@web1.example"]
+ips = ["192.0.2.7", "2001:db8::/64"]
+[identity]
+alignment = "strict"
+sender = "off"
+[limit.b]
+max = 1
+window = "1d"
+[limit.a]
+subject = "account+domain"
+unit = "bytes"
+max = 9007199254740992
+window = "90s"
+action = "shadow"
+plans = { pro = 60, "big one" = 100 }
+[web]
+listen = "0.0.0.0:80"
+allow_remote = true
+[recipients]
+max_visible = 1
+max_duplicates = 0
+`,
+		"map/a.toml": "[account.bob]\ndomains = ['b.example']\n",
+	})
+	file := filepath.Join(dir, "main.toml")
+	c, faults := Load(file, true)
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	same := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+	wantAccount := &accounts.Account{
+		Login: "alice@client-a.example", Customer: "C-1001", Plan: "mailbox",
+		Addresses: []string{"alice@xn--bcher-kva.example"}, Domains: []string{"client-a.example"},
+		ReplyTo: []string{"desk@help.example", "help.example"}, Scripts: []string{"www-data@web1.example"},
+		IPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/64")},
+	}
+	bob := &accounts.Account{Login: "bob", Addresses: []string{}, Domains: []string{"b.example"}, ReplyTo: []string{},
+		Scripts: []string{}, IPs: []netip.Prefix{}}
+	list, err := c.Accounts.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantLimits := []rules.Limit{
+		{Name: "b", Subject: "account", Unit: rules.Messages, Max: 1, Window: 24 * time.Hour, Action: rules.Tempfail},
+		{Name: "a", Subject: "account+domain", Unit: rules.Bytes, Max: 1 << 53, Window: 90 * time.Second, Action: rules.Shadow,
+			Plans: map[string]int64{"pro": 60, "big one": 100}},
+	}
+	for _, c := range []struct{ got, want any }{
+		{c.Milter.Listen, []string{"unix:" + dir + "/run/m.sock", "tcp:[::1]:8895"}},
+		{c.Milter.SocketMode.String(), "-rw-------"},
+		{c.Milter.ShutdownTimeout, time.Duration(0)},
+		{c.State, State{Backend: "memory", Path: dir + "/store", Durability: "power", Redis: "redis://127.0.0.1:6379/0", Retention: 36 * time.Hour}},
+		{c.Accounts.File, dir + "/map/a.toml"},
+		{c.Accounts.Table, map[string]*accounts.Account{"alice@client-a.example": wantAccount}},
+		{list, []*accounts.Account{wantAccount, bob}},
+		{c.Rules.UnknownReject, true},
+		{c.Rules.Strict, true},
+		{c.Rules.DefaultRealm, "xn--bcher-kva.example"},
+		{c.Rules.Networks, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")}},
+		{c.Rules.Hosts, []string{"web1.example"}},
+		{c.Rules.Actions["store.unavailable"], rules.Accept},
+		{c.Rules.Actions["identity.sender"], rules.Off},
+		{c.Rules.Limits, wantLimits},
+		{c.Rules.MaxVisible, 1},
+		{c.Rules.MaxDuplicates, 0},
+		{c.Web.Listen, "0.0.0.0:80"},
+		{c.Files, []string{file, dir + "/map/a.toml"}},
+		{len(c.Notes), 0},
+	} {
+		if diff := cmp.Diff(c.want, c.got, same); diff != "" {
+			t.Error(diff)
+		}
+	}
+	for key, want := range map[string]int{
+		"milter.listen": 3, "limit.a": 32, "limit.a.max": 35, "limit.a.plans.pro": 38,
+		"limit.a.subject": 33, "state": 6, "limit.b.action": 0,
+	} {
+		if _, line := c.Rules.Origin(key); line != want {
+			t.Errorf("origin of %s is line %d, want %d", key, line, want)
+		}
+	}
+}
+
+func TestAllFaultsAtOnce(t *testing.T) {
+	_, got := loadFaults(t, map[string]string{
+		"main.toml": `[milter]
+listen = [
+  "tcp:127.0.0.1:8895", # fine
+  "unix:",
+  7,
+]
+max_sessions = 0
+[limit.minute]
+max = "ten"
+[web]
+listen = "192.0.2.1:80"
+[[identity]]
+sender = "maybe"
+[recipents]
+max_visible = 3
+`,
+		"conf.d/10-broken.toml": "[state]\npath = \n",
+		"conf.d/20-more.toml": `milter.max_sessions = 5
+state.backend = "sqlite"
+limit.minute.Max = 3
+`,
+		"conf.d/.hidden.toml": "x = 1",
+		"conf.d/notes.txt":    "not toml",
+		"accounts.toml":       "[account.a]\nscripts = ['x']\n[milter]\n",
+	})
+	want := []string{
+		`main.toml:4: milter.listen: "unix:" is no path; want "tcp:HOST:PORT" or "unix:/path"`,
+		`main.toml:5: milter.listen: is the integer 7; want "tcp:HOST:PORT" or "unix:/path"`,
+		`main.toml:7: milter.max_sessions: 0 is out of range; want an integer from 1 to 1048576`,
+		`main.toml:8: limit.minute: has no window; want both max and window`,
+		`main.toml:9: limit.minute.max: is the string "ten"; want an integer from 1 to 9007199254740992`,
+		`main.toml:11: web.listen: "192.0.2.1:80" is open to other hosts; want a loopback address, or allow_remote = true`,
+		`main.toml:12: identity: is an array of tables; want one table [identity]`,
+		`main.toml:14: recipents: unknown key (did you mean recipients?); want account, accounts, admin, block, bulk, hold, identity, limit, message, milter, recipients, reply, state or web`,
+		`conf.d/10-broken.toml:2: syntax: expected value but found '\n' instead; want TOML`,
+		`conf.d/20-more.toml:1: milter.max_sessions: is set again; it is first set at main.toml:7; want it in one place`,
+		`conf.d/20-more.toml:2: state.backend: "sqlite" is not known here; want badger, redis or memory`,
+		`conf.d/20-more.toml:3: limit.minute.Max: is the same key as limit.minute.max at main.toml:9 but for case; want it in one place`,
+		`accounts.toml:2: account.a.scripts: "x" holds no @; want a mail address`,
+		`accounts.toml:3: milter: unknown key; want account`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDropInsMerge(t *testing.T) {
+	c, faults := loadFaults(t, map[string]string{
+		"main.toml":            "[limit.one]\nmax = 1\nwindow = '1m'\n[account.a]\nplan = 'p'\n",
+		"conf.d/20-b.toml":     "[limit.two]\nmax = 1\nwindow = '1m'\n",
+		"conf.d/10-a.toml":     "[limit.one]\nplans.p = 5\n[limit.zero]\nmax = 1\nwindow = '1m'\n[account.a]\ncustomer = 'c'\n",
+		"conf.d/README":        "nothing",
+		"conf.d/x.toml.backup": "nothing",
+	})
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	var names []string
+	for _, l := range c.Rules.Limits {
+		names = append(names, l.Name)
+	}
+	if diff := cmp.Diff([]string{"one", "zero", "two"}, names); diff != "" {
+		t.Error(diff)
+	}
+	if got := c.Rules.Limits[0].Plans["p"]; got != 5 {
+		t.Errorf("plan p has %d", got)
+	}
+	a := c.Accounts.Table["a"]
+	if a.Plan != "p" || a.Customer != "c" {
+		t.Errorf("account is %+v", a)
+	}
+}
+
+func TestClashesAcrossFiles(t *testing.T) {
+	for _, c := range []struct {
+		name, main, dropIn, accounts string
+		want                         []string
+	}{
+		{"a key twice", "[reply]\nlanguage='fr'\n", "[reply]\n\nlanguage='fr'\n", "",
+			[]string{"conf.d/a.toml:3: reply.language: is set again; it is first set at main.toml:2; want it in one place"}},
+		{"an inline table's key twice", "[limit.x]\nmax=1\nwindow='1s'\nplans={p=1,q=2}\n", "[limit.x]\nplans={q=2}\n", "",
+			[]string{"conf.d/a.toml:2: limit.x.plans.q: is set again; it is first set at main.toml:4; want it in one place"}},
+		{"logins equal but for case", "[account.alice]\n", "[account.Alice]\nplan='p'\n", "",
+			[]string{"conf.d/a.toml:1: account.Alice: is the same key as account.alice at main.toml:1 but for case; want it in one place"}},
+		{"a login in the map file too", "[account.alice]\n", "", "\n[account.Alice]\nplan='p'\n",
+			[]string{"accounts.toml:2: account.Alice: is an account at main.toml:1 too; want it in one place"}},
+		{"one script of two accounts", "[account.a]\nscripts=['w@x.example']\n", "", "[account.b]\nscripts=['W@x.example']\n",
+			[]string{`accounts.toml:2: account.b.scripts: "w@x.example" is of account "a" too, at main.toml:2; want each script in one account`}},
+		{"one ip of two accounts", "[accounts]\nnetworks=['192.0.2.0/24']\n[account.a]\nips=['192.0.2.1']\n[account.b]\nips=['192.0.2.0/25','192.0.2.1/32']\n", "", "",
+			[]string{`main.toml:6: account.b.ips: "192.0.2.1/32" is of account "a" too, at main.toml:4; want each ip in one account`}},
+		{"a table and a value", "[limit.x]\nmax=1\nwindow='1s'\n", "[limit]\nx=1\n", "",
+			[]string{"conf.d/a.toml:2: limit.x: is set again; it is first set at main.toml:1; want it in one place"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, got := loadFaults(t, map[string]string{"main.toml": c.main, "conf.d/a.toml": c.dropIn, "accounts.toml": c.accounts})
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// Every key that waits for its feature is checked, accepted and noted.
+func TestNotes(t *testing.T) {
+	c := good(t, `[bulk]
+similar = 3
+[state]
+backend = "redis"
+on_failure = "local"
+[limit.x]
+max = 1
+window = "1h"
+unit = "new_recipients"
+[hold]
+mta = "postfix"
+[block]
+active = "tempfail"
+strikes = 2
+[account.a]
+ips = ["192.0.2.1", "127.0.0.1"]
+[web]
+listen = "127.0.0.1:0"
+`)
+	var got []string
+	for _, n := range c.Notes {
+		got = append(got, strings.TrimPrefix(n.Error(), c.File))
+	}
+	const yet = "accepted, but it has no effect yet; want a version with "
+	want := []string{
+		":2: bulk.similar: " + yet + "the recognition of bulk mail",
+		":4: state.backend: " + yet + "the Redis store",
+		":5: state.on_failure: " + yet + "counting alone while the store is away",
+		":9: limit.x.unit: " + yet + "counting new recipients",
+		":11: hold.mta: " + yet + "the release of held mail",
+		":14: block.strikes: " + yet + "the automatic blocks",
+		":16: account.a.ips: accepted, but 192.0.2.1/32 has no effect: it is in no accounts.networks; want a network that holds it",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if got := c.Rules.Actions["store.unavailable"]; got != rules.Tempfail {
+		t.Errorf("local is %v", got)
+	}
+}
+
+func TestWrittenFilesMustExist(t *testing.T) {
+	key := strings.Repeat("k", 32)
+	for _, c := range []struct {
+		name, main, key string
+		mode            os.FileMode
+		want            string
+	}{
+		{"no map file", "accounts.file = 'no.toml'", "", 0, `1: accounts.file: "no.toml" does not exist; want a file that exists`},
+		{"no MTA folder", "hold.config_directory = 'mta'", "", 0, `1: hold.config_directory: "mta" does not exist; want a file or folder that exists`},
+		{"no key", "web.link_key_file = 'no'", "", 0, `1: web.link_key_file: "no" does not exist; want ` + wantLinkKey},
+		{"a key of 31 bytes", "web.link_key_file = 'key'", key[:31], 0o600, `1: web.link_key_file: "key" holds a key of 31 bytes; want ` + wantLinkKey},
+		{"a key of 32 bytes", "web.link_key_file = 'key'", key[:32], 0o640, ""},
+		{"a newline is none of them", "web.link_key_file = 'key'", key[:31] + "\n", 0o600, `1: web.link_key_file: "key" holds a key of 31 bytes; want ` + wantLinkKey},
+		{"32 bytes in hex", "web.link_key_file = 'key'", strings.Repeat("aF", 32) + "\n", 0o600, ""},
+		{"31 bytes in hex", "web.link_key_file = 'key'", strings.Repeat("af", 31), 0o600, `1: web.link_key_file: "key" holds a key of 31 bytes; want ` + wantLinkKey},
+		{"readable by others", "web.link_key_file = 'key'", key, 0o604, `1: web.link_key_file: "key" is open to every user (mode 0604); want ` + wantLinkKey},
+		{"writable by others", "web.link_key_file = 'key'", key, 0o602, `1: web.link_key_file: "key" is open to every user (mode 0602); want ` + wantLinkKey},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := write(t, map[string]string{"main.toml": c.main, "key": c.key})
+			if err := os.Chmod(filepath.Join(dir, "key"), c.mode); err != nil {
+				t.Fatal(err)
+			}
+			_, faults := Load(filepath.Join(dir, "main.toml"), true)
+			got := ""
+			for _, f := range faults {
+				got += strings.TrimPrefix(f.Error(), dir+"/main.toml:")
+			}
+			if got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestDurations(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want time.Duration
+		ok   bool
+	}{
+		{"1s", time.Second, true}, {"90s", 90 * time.Second, true}, {"1h30m", 90 * time.Minute, true},
+		{"7d", 7 * day, true}, {"1d12h", 36 * time.Hour, true}, {"0s", 0, true}, {"65535d", 65535 * day, true},
+		{"65536d", 0, false}, {"65535d9223372036s", 0, false}, {"d", 0, false}, {"", 0, false}, {"1.5d", 0, false}, {"-1h", 0, false},
+		{"-1d", 0, false}, {"1d-1h", 0, false}, {"12h1d", 0, false}, {"1dd", 0, false}, {"1", 0, false}, {"1w", 0, false},
+		{"1500ms", 0, false}, {"2000ms", 2 * time.Second, true}, {"1 h", 0, false},
+	} {
+		got, err := ParseDuration(c.text)
+		if got != c.want || (err == nil) != c.ok {
+			t.Errorf("%q gives %v, %v", c.text, got, err)
+		}
+	}
+	for d, want := range map[time.Duration]string{
+		0: "0s", time.Second: "1s", time.Minute: "1m", 90 * time.Second: "1m30s", 24 * time.Hour: "24h", 72 * time.Hour: "72h",
+		7*day - time.Second: "167h59m59s", 7 * day: "7d", 30*day + time.Hour: "30d1h",
+	} {
+		got := FormatDuration(d)
+		back, err := ParseDuration(got)
+		if got != want || back != d || err != nil {
+			t.Errorf("%v is written %q and read %v, %v", d, got, back, err)
+		}
+	}
+}
+
+// A map file that was there must stay there; one that comes is read.
+func TestMapFileComesAndGoes(t *testing.T) {
+	dir := write(t, map[string]string{"main.toml": "[account.a]\n"})
+	path := filepath.Join(dir, "accounts.toml")
+	c, faults := Load(filepath.Join(dir, "main.toml"), true)
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	read := func() string {
+		list, err := c.Accounts.Read()
+		if err != nil {
+			return strings.ReplaceAll(err.Error(), dir+"/", "")
+		}
+		return fmt.Sprint(len(list))
+	}
+	var got []string
+	got = append(got, read())
+	if err := os.WriteFile(path, []byte("[account.b]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got = append(got, read())
+	if err := os.WriteFile(path, []byte("[account.b]\nplan=1\n[account.A]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got = append(got, read())
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	got = append(got, read())
+	want := []string{"1", "2",
+		"accounts.toml:2: account.b.plan: is the integer 1; want printable text\n" +
+			"accounts.toml:3: account.A: is an account at main.toml:1 too; want it in one place",
+		"accounts.toml:0: file: does not exist; want a file of TOML"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
