@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -81,10 +80,11 @@ func (bs *Blocks) Active(now time.Time, subjects []string) []state.Block {
 	defer bs.mu.RUnlock()
 	found := make([]state.Block, 0)
 	for i, s := range subjects {
-		if slices.Contains(subjects[:i], s) {
+		ids := bs.bySubject[s]
+		if len(ids) == 0 || slices.Contains(subjects[:i], s) {
 			continue
 		}
-		for _, id := range bs.bySubject[s] {
+		for _, id := range ids {
 			if b := bs.byID[id]; b.State(now) == state.BlockActive {
 				found = append(found, b)
 			}
@@ -114,6 +114,9 @@ func (bs *Blocks) All() []state.Block {
 // Lift is state.Store's LiftBlock without the waiting. Changed is called even
 // when nothing is: the lift before this one may not be kept yet.
 func (bs *Blocks) Lift(id string, now time.Time, by, note string, changed func(BlockChange)) (state.Block, error) {
+	if err := state.CheckTime(now); err != nil {
+		return state.Block{}, err
+	}
 	bs.mu.Lock()
 	defer bs.mu.Unlock()
 	b, ok := bs.byID[id]
@@ -123,9 +126,6 @@ func (bs *Blocks) Lift(id string, now time.Time, by, note string, changed func(B
 	before := b
 	if b.State(now) == state.BlockActive {
 		b.LiftedAt, b.LiftedBy, b.Note = now.UTC(), by, note
-		if b.LiftedAt.IsZero() {
-			return state.Block{}, errors.New("lift: the time is zero")
-		}
 		bs.put(b)
 	}
 	changed(BlockChange{ID: id, before: &before})
