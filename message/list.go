@@ -25,6 +25,9 @@ var standard = mail.AddressParser{WordDecoder: &mime.WordDecoder{CharsetReader: 
 // readList reads one address field. The value is unfolded.
 func readList(field, value string) List {
 	list := List{Field: field}
+	if strings.TrimSpace(value) == "" {
+		return list // the field names nobody; that is no fault of grammar
+	}
 	text := toUTF8(value)
 	parsed, err := parse(value)
 	if err != nil {

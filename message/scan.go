@@ -16,9 +16,9 @@ type token struct {
 // whatever the grammar says about the place: quotes, comments, names, routes.
 // A mail reader may show or use any of it.
 type scanner struct {
-	s      string
-	closed []int32 // for each "(" the index after its ")", 0 when it has none; nil without "("
-	found  []token
+	s     string
+	pair  []int32 // for each bracket of a comment the index after the other one, 0 when it has none; nil without "("
+	found []token
 }
 
 // scan returns the tokens of a valid UTF-8 value in order. The cost is linear.
@@ -59,10 +59,10 @@ func nextAt(s string, i int) (at, after int) {
 //     them there): "Alice @ Client" is a name;
 //   - "ceo@" with nothing to follow is half an address and has a fault.
 func (sc *scanner) around(floor, at, after int) {
-	start, local := sc.localBefore(floor, at)
+	start, local, touches := sc.localBefore(floor, at)
 	end := sc.domainEnd(after)
 	if end > after {
-		if local == "" && !dotted(sc.s[after:end]) {
+		if !touches && !dotted(sc.s[after:end]) {
 			return
 		}
 		sc.add(start, end, local, sc.s[after:end])
@@ -75,7 +75,7 @@ func (sc *scanner) around(floor, at, after int) {
 		sc.joined(start, next, end, local)
 		return
 	}
-	if start < at && !isBlankBefore(sc.s, at) {
+	if touches {
 		sc.found = append(sc.found, token{newAddress(local, ""), start, after})
 	}
 }
@@ -116,23 +116,38 @@ func (sc *scanner) add(start, end int, local, domain string) {
 }
 
 // localBefore is the local part that ends at s[at], not reaching back over
-// floor: a quoted string, the word right before, or the word before blanks.
-func (sc *scanner) localBefore(floor, at int) (start int, local string) {
+// floor: a quoted string, the word right before, or the word before blanks and
+// comments. It touches the @ when nothing is between.
+func (sc *scanner) localBefore(floor, at int) (start int, local string, touches bool) {
 	before := sc.s[floor:at]
 	if strings.HasSuffix(before, `"`) {
 		if open := strings.LastIndexByte(before[:len(before)-1], '"'); open >= 0 {
-			return floor + open, unquote(before[open+1 : len(before)-1])
+			return floor + open, unquote(before[open+1 : len(before)-1]), true
 		}
-		return at, ""
+		return at, "", false
 	}
-	before = strings.TrimRightFunc(before, isBlank)
-	text := before[lastDelimiter(before):]
-	start = floor + len(before) - len(text)
+	text := sc.trimComments(floor, before)
+	start = floor + lastDelimiter(text)
+	end := floor + len(text)
+	text = sc.s[start:end]
 	// In "=?utf-8?Q?alice@b?=" the local part follows the last question mark.
 	if i := strings.LastIndexByte(text, '?'); i >= 0 && !strings.HasSuffix(text, "?=") {
 		text = text[i+1:]
 	}
-	return start, unquote(strings.TrimLeftFunc(text, isOuter))
+	return start, unquote(strings.TrimLeftFunc(text, isOuter)), start < end && end == at
+}
+
+// trimComments takes blanks and whole comments off the end of the text that
+// begins at s[floor].
+func (sc *scanner) trimComments(floor int, text string) string {
+	for {
+		text = strings.TrimRightFunc(text, isBlank)
+		last := floor + len(text) - 1
+		if !strings.HasSuffix(text, ")") || sc.pair == nil || int(sc.pair[last]) <= floor {
+			return text
+		}
+		text = text[:int(sc.pair[last])-1-floor]
+	}
 }
 
 // domainEnd is where the domain that begins at s[i] ends; an address literal
@@ -163,10 +178,10 @@ func (sc *scanner) skip(i int) (next int, blanks bool) {
 		case r == '"':
 			i++
 		case r == '(':
-			if sc.closed[i] == 0 {
+			if sc.pair[i] == 0 {
 				return len(sc.s), blanks
 			}
-			i = int(sc.closed[i])
+			i = int(sc.pair[i])
 		default:
 			return i, blanks
 		}
@@ -180,7 +195,7 @@ func (sc *scanner) matchComments() {
 	if strings.IndexByte(sc.s, '(') < 0 {
 		return
 	}
-	sc.closed = make([]int32, len(sc.s))
+	sc.pair = make([]int32, len(sc.s))
 	var open []int32
 	for i := 0; i < len(sc.s); i++ {
 		switch sc.s[i] {
@@ -190,7 +205,7 @@ func (sc *scanner) matchComments() {
 			open = append(open, int32(i))
 		case ')':
 			if n := len(open); n > 0 {
-				sc.closed[open[n-1]] = int32(i) + 1
+				sc.pair[open[n-1]], sc.pair[i] = int32(i)+1, open[n-1]+1
 				open = open[:n-1]
 			}
 		}
@@ -229,9 +244,4 @@ func isOuter(r rune) bool {
 // dotted: IDNA takes the ideographic and wide full stops for dots.
 func dotted(s string) bool {
 	return strings.ContainsAny(strings.TrimRightFunc(s, isOuter), ".\u3002\uff0e\uff61")
-}
-
-func isBlankBefore(s string, i int) bool {
-	r, _ := utf8.DecodeLastRuneInString(s[:i])
-	return isBlank(r)
 }
