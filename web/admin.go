@@ -175,15 +175,16 @@ func (a *Admin) liftBlock(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := BlockList{Blocks: []BlockView{}}
+	list := LiftedList{Blocks: []LiftedBlock{}}
 	for _, b := range found {
-		if !in.DryRun {
+		active := b.State(now) == state.BlockActive
+		if active && !in.DryRun {
 			if b, err = a.Store.LiftBlock(r.Context(), b.ID, now, peerName(r.Context()), in.Reason); err != nil {
 				return nil, err
 			}
 			a.audit(r.Context(), "block lift", b.ID, b.Subject, in.Reason)
 		}
-		list.Blocks = append(list.Blocks, viewOf(b, now))
+		list.Blocks = append(list.Blocks, LiftedBlock{viewOf(b, now), active})
 	}
 	return list, nil
 }

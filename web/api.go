@@ -35,6 +35,17 @@ type BlockList struct {
 	Blocks []BlockView `json:"blocks"`
 }
 
+// LiftedBlock is a block as lifting left it.
+type LiftedBlock struct {
+	BlockView
+	Changed bool `json:"changed"` // false: it was not in force
+}
+
+// LiftedList answers POST /v1/blocks/lift.
+type LiftedList struct {
+	Blocks []LiftedBlock `json:"blocks"`
+}
+
 // AddBlock is the body of POST /v1/blocks.
 type AddBlock struct {
 	Subject string `json:"subject"`

@@ -109,24 +109,31 @@ func (a *app) blockLiftCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var list web.BlockList
+			var list web.LiftedList
 			if err := cl.call("/v1/blocks/lift", in, &list); err != nil {
 				return err
 			}
 			if a.json {
 				return a.printJSON(list)
 			}
-			did := "lifted"
-			if in.DryRun {
-				did = "would lift"
-			}
-			for _, b := range list.Blocks {
-				fmt.Fprintf(a.out, "%s %s of %s\n", did, b.ID, clean(b.Subject))
-			}
+			a.printLifted(list, in.DryRun)
 			return nil
 		},
 	}
 	c.Flags().StringVar(&in.Reason, "reason", "", "why, for the record")
 	c.Flags().BoolVar(&in.DryRun, "dry-run", false, "only show what would be done")
 	return c
+}
+
+func (a *app) printLifted(list web.LiftedList, dryRun bool) {
+	for _, b := range list.Blocks {
+		switch {
+		case !b.Changed:
+			fmt.Fprintf(a.out, "%s of %s is %s already\n", b.ID, clean(b.Subject), b.State)
+		case dryRun:
+			fmt.Fprintf(a.out, "would lift %s of %s\n", b.ID, clean(b.Subject))
+		default:
+			fmt.Fprintf(a.out, "lifted %s of %s\n", b.ID, clean(b.Subject))
+		}
+	}
 }

@@ -81,7 +81,6 @@ func (a *app) rootCommand() *cobra.Command {
 		Long:          "o2n-milter enforces a hosting provider's sending rules behind Postfix and Sendmail.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_ = cmd.Help()
 			return &exitError{code: exitUsage}
@@ -91,7 +90,24 @@ func (a *app) rootCommand() *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
 	root.AddCommand(a.serveCommand(), a.configtestCommand(), a.checkCommand(), a.blockCommand(),
 		a.statusCommand(), a.versionCommand())
+	markFailures(root)
 	return root
+}
+
+// markFailures gives errors of the commands themselves exit code 1, so that what
+// is left without a code is cobra's: a wrong command, flag or argument.
+func markFailures(c *cobra.Command) {
+	run := c.RunE
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		err := run(cmd, args)
+		if ee := (*exitError)(nil); err == nil || errors.As(err, &ee) {
+			return err
+		}
+		return &exitError{exitNo, err}
+	}
+	for _, sub := range c.Commands() {
+		markFailures(sub)
+	}
 }
 
 // group is a command that only holds others.

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// scripts holds the daemons that scripts started, by script and name.
+type scripts struct {
+	mu      sync.Mutex
+	daemons map[string]*exec.Cmd
+}
+
+func (s *scripts) cmds() map[string]func(*testscript.TestScript, bool, []string) {
+	return map[string]func(*testscript.TestScript, bool, []string){
+		"exits": cmdExits, "await": cmdAwait, "freetcp": cmdFreeTCP, "expand": cmdExpand, "setid": cmdSetID,
+		"httpget": cmdHTTPGet, "awaitmetric": cmdAwaitMetric,
+		"daemon": s.daemon, "signal": s.signal, "reap": s.reap,
+	}
+}
+
+// command prepares a program of the script's PATH, run in its work folder.
+func command(ctx context.Context, ts *testscript.TestScript, args []string) *exec.Cmd {
+	path := ts.Getenv("PATH")
+	for _, dir := range filepath.SplitList(path) {
+		bin := filepath.Join(dir, args[0])
+		if _, err := os.Stat(bin); err == nil {
+			cmd := exec.CommandContext(ctx, bin, args[1:]...)
+			cmd.Dir = ts.MkAbs(".")
+			cmd.Env = append(os.Environ(), "PATH="+path)
+			return cmd
+		}
+	}
+	ts.Fatalf("%s: not in PATH", args[0])
+	return nil
+}
+
+// cmdExits runs a command and wants its exit code: "exits 78 o2n-milter configtest".
+// What it printed is there for the commands stdout and stderr.
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND [ARG...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := command(ctx, ts, args[1:])
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	err = cmd.Run()
+	got := cmd.ProcessState.ExitCode()
+	_, err1 := ts.Stdout().Write(out.Bytes())
+	_, err2 := ts.Stderr().Write(errOut.Bytes())
+	ts.Check(errors.Join(err1, err2))
+	if got != want {
+		ts.Fatalf("exit code %d, want %d (%v)", got, want, err)
+	}
+}
+
+// daemon starts a program that goes on running: "daemon NAME o2n-milter serve".
+// It is killed at the end of the script. What it says goes to the file NAME.log.
+func (s *scripts) daemon(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: daemon NAME COMMAND [ARG...]")
+	}
+	cmd := command(context.Background(), ts, args[1:])
+	log, err := os.OpenFile(ts.MkAbs(args[0]+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	ts.Check(err)
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	ts.Check(cmd.Start())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.daemons[s.key(ts, args[0])] = cmd
+	ts.Defer(func() {
+		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()
+		said, _ := os.ReadFile(log.Name())
+		ts.Logf("[%s]\n%s", filepath.Base(log.Name()), said)
+	})
+}
+
+func (s *scripts) key(ts *testscript.TestScript, name string) string { return ts.Name() + "/" + name }
+
+func (s *scripts) find(ts *testscript.TestScript, name string) *exec.Cmd {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cmd := s.daemons[s.key(ts, name)]
+	if cmd == nil {
+		ts.Fatalf("no daemon %s", name)
+	}
+	return cmd
+}
+
+// signal sends HUP, TERM or KILL: "signal NAME HUP".
+func (s *scripts) signal(ts *testscript.TestScript, _ bool, args []string) {
+	sig := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}[args[1]]
+	ts.Check(s.find(ts, args[0]).Process.Signal(sig))
+}
+
+// reap waits for a daemon's end: "reap NAME"; "! reap NAME" wants it to have failed.
+func (s *scripts) reap(ts *testscript.TestScript, _ bool, args []string) {
+	cmd := s.find(ts, args[0])
+	done := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		ts.Fatalf("%s does not end", args[0])
+	}
+}
+
+// until tries for at most 20 seconds; nothing here can be waited for otherwise.
+func until(ts *testscript.TestScript, what string, try func() error) {
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s: %v", what, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// cmdAwait waits until a socket takes connections: "await unix admin.sock".
+func cmdAwait(ts *testscript.TestScript, _ bool, args []string) {
+	addr := args[1]
+	if args[0] == "unix" {
+		addr = ts.MkAbs(addr)
+	}
+	until(ts, "await "+addr, func() error {
+		c, err := net.DialTimeout(args[0], addr, time.Second)
+		if err == nil {
+			err = c.Close()
+		}
+		return err
+	})
+}
+
+// cmdFreeTCP finds a free loopback port: "freetcp WEB" sets $WEB to 127.0.0.1:port.
+func cmdFreeTCP(ts *testscript.TestScript, _ bool, args []string) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Setenv(args[0], ln.Addr().String())
+	ts.Check(ln.Close())
+}
+
+// cmdExpand replaces $NAME in files by the script's variables.
+func cmdExpand(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		text := os.Expand(ts.ReadFile(name), ts.Getenv)
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
+	}
+}
+
+// cmdSetID sets a variable to the first word of the last command's output.
+func cmdSetID(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Setenv(args[0], strings.Fields(ts.ReadFile("stdout"))[0])
+}
+
+func get(url string) (int, string, error) {
+	c := http.Client{Timeout: 5 * time.Second}
+	defer c.CloseIdleConnections()
+	resp, err := c.Get(url)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(body), err
+}
+
+// cmdHTTPGet wants a status and leaves the answer in the file body: "httpget URL 200".
+func cmdHTTPGet(ts *testscript.TestScript, _ bool, args []string) {
+	var code int
+	var body string
+	until(ts, args[0], func() (err error) { code, body, err = get(args[0]); return err })
+	ts.Check(os.WriteFile(ts.MkAbs("body"), []byte(body), 0o600))
+	if strconv.Itoa(code) != args[1] {
+		ts.Fatalf("%s: status %d, want %s\n%s", args[0], code, args[1], body)
+	}
+}
+
+// cmdAwaitMetric waits until a metric has a value: "awaitmetric URL NAME VALUE".
+func cmdAwaitMetric(ts *testscript.TestScript, _ bool, args []string) {
+	want := "\n" + args[1] + " " + args[2] + "\n"
+	until(ts, args[1], func() error {
+		_, body, err := get(args[0])
+		if err == nil && !strings.Contains(body, want) {
+			err = io.ErrNoProgress
+		}
+		return err
+	})
+}
