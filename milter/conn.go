@@ -245,10 +245,13 @@ func (c *conn) drain() {
 	}
 }
 
-// cut ends the session from outside; the library notices at its next read.
-func (c *conn) cut() {
+// cut ends the session from outside and says whether that was in mid-message; the
+// library notices at its next read.
+func (c *conn) cut() (busy bool) {
 	c.mu.Lock()
 	c.isCut = true
+	busy = c.busy
 	c.mu.Unlock()
 	c.Conn.Close()
+	return busy
 }

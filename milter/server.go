@@ -172,6 +172,7 @@ func (s *Server) start(nc net.Conn) {
 // says how many.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.init()
+	defer s.cut()
 	s.mu.Lock()
 	if !s.stopped() {
 		close(s.stopping)
@@ -191,18 +192,20 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.cut()
-	left := s.sessions.stop()
-	for _, c := range left {
-		c.cut()
+	forced := 0
+	for _, c := range s.sessions.stop() {
+		if c.cut() {
+			forced++
+		}
 	}
 	select {
 	case <-ended:
 	case <-time.After(2 * cutGrace):
 	}
-	if len(left) == 0 {
+	if forced == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d sessions cut in mid-message", len(left))
+	return fmt.Errorf("%d sessions cut in mid-message", forced)
 }
 
 // oneShot is the listener that hands the library one connection. The second

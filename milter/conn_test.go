@@ -1,0 +1,171 @@
+package milter
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// closes fails unless the peer is hung up on exactly at after, with a log line
+// that says why.
+func (f *fixture) closes(m *mta, after time.Duration, why string) {
+	f.t.Helper()
+	start := time.Now()
+	if got := m.reply(); got != "closed" {
+		f.t.Fatalf("got %q, want the connection closed", got)
+	}
+	if took := time.Since(start); took != after {
+		f.t.Errorf("closed after %v, want %v", took, after)
+	}
+	synctest.Wait()
+	logged := f.logs.String()
+	if why == "" && logged != "" || !strings.Contains(logged, why) {
+		f.t.Errorf("logged %q, want %q", logged, why)
+	}
+}
+
+func TestDeadlines(t *testing.T) {
+	const connect = "\x00\x00\x00\x12C"
+	for _, tt := range []struct {
+		name  string
+		send  func(m *mta)
+		after time.Duration
+	}{
+		{"silence from the start", func(*mta) {}, firstPacketTime},
+		{"half a length", func(m *mta) { m.write("\x00\x00") }, firstPacketTime},
+		{"half a first packet", func(m *mta) { m.write("\x00\x00\x00\x0dO\x00") }, firstPacketTime},
+		{"first packet begun late", func(m *mta) { time.Sleep(9 * time.Second); m.write("\x00\x00\x00\x0dO") }, time.Second},
+		{"no CONNECT", func(m *mta) { m.negotiate(6, allActions, allProtocol) }, packetTime},
+		{"half a CONNECT", func(m *mta) { m.negotiate(6, allActions, allProtocol); m.write(connect) }, packetTime},
+		{"between commands", func(m *mta) {
+			m.negotiate(6, allActions, allProtocol)
+			m.run(helloA)
+			time.Sleep(idleTime - time.Second)
+			m.run("H x")
+		}, idleTime},
+		{"in mid-message", func(m *mta) {
+			m.negotiate(6, allActions, allProtocol)
+			m.run(helloA, mailA, "R <r@r.example>", "L A: b")
+		}, idleTime},
+		{"half a packet", func(m *mta) {
+			m.negotiate(6, allActions, allProtocol)
+			m.run(helloA, mailA, "R <r@r.example>")
+			m.write("\x00\x00\x10\x00Btext")
+			time.Sleep(10 * time.Second)
+			m.write("more")
+		}, packetTime - 10*time.Second},
+		{"half a packet behind a whole one", func(m *mta) {
+			m.negotiate(6, allActions, allProtocol)
+			m.run(helloA)
+			m.write(m.step("H x") + "\x00")
+		}, packetTime},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := serve(t, always(pass))
+				m := f.dial("")
+				tt.send(m)
+				f.closes(m, tt.after, "peer silent too long")
+				f.stop()
+			})
+		})
+	}
+}
+
+func TestPacketSizes(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		bytes string
+		why   string // the connection is closed for it; "" when it is not
+	}{
+		{"0", "\x00\x00\x00\x00", "packet of 0 bytes"},
+		{"1", packet('N', ""), ""},
+		{"1 MiB-1", packet('B', strings.Repeat("x", 1<<20-2)), ""},
+		{"1 MiB", packet('B', strings.Repeat("x", 1<<20-1)), ""},
+		{"1 MiB+1", packet('B', strings.Repeat("x", 1<<20)), "packet of 1048577 bytes"},
+		{"4 GiB", "\xff\xff\xff\xffB", "packet of 4294967295 bytes"},
+		{"unknown", packet('Z', ""), "unknown command 'Z'"},
+		{"macros for nothing", packet('D', ""), "macros for no command"},
+		{"CONNECT cut short", packet('C', "host\x004"), "CONNECT without port"},
+		{"negotiation again", packet('O', offer(6, 0, 0)), "second negotiation"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := serve(t, always(pass))
+				m := f.session()
+				m.run(helloA)
+				go m.write(tt.bytes)
+				if tt.why != "" {
+					f.closes(m, 0, tt.why)
+				} else {
+					synctest.Wait()
+					if got := m.run("R <r@r.example>", "E"); len(got) != 2 {
+						t.Errorf("answers %q", got)
+					}
+				}
+				m.nc.Close()
+				f.stop()
+			})
+		})
+	}
+}
+
+func TestStrangers(t *testing.T) {
+	for name, tt := range map[string]struct{ bytes, why string }{
+		"HTTP":                {"GET / HTTP/1.1\r\nHost: mx.example\r\n\r\n", "packet of 1195725856 bytes"},
+		"TLS":                 {"\x16\x03\x01\x02\x00\x01\x00\x01", "packet of 369295618 bytes"},
+		"CONNECT at once":     {packet('C', connectData("192.0.2.7")), "before negotiation"},
+		"end of message":      {packet('E', ""), "before negotiation"},
+		"short negotiation":   {packet('O', "\x00\x00\x00\x06"), "negotiation too short"},
+		"QUIT at once":        {packet('Q', ""), ""},
+		"unknown before that": {packet('U', "FOO"), "before negotiation"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := serve(t, always(pass))
+				m := f.dial("")
+				go m.write(tt.bytes)
+				f.closes(m, 0, tt.why)
+				f.stop()
+			})
+		})
+	}
+}
+
+// A probe that connects and goes is no event; a peer that goes in mid-message is.
+func TestPeerGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := serve(t, always(pass))
+		m := f.dial("")
+		m.nc.Close()
+		f.closes(m, 0, "")
+		m = f.session()
+		m.run(helloA, mailA)
+		m.nc.Close()
+		f.closes(m, 0, "in_message=true")
+		f.stop()
+		if got := f.notes.rules(); len(got) != 0 {
+			t.Errorf("verdicts %q for a message that never ended", got)
+		}
+	})
+}
+
+// An MTA that takes no answers does not hold a session for ever.
+func TestAnswersNotTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := serve(t, always(pass))
+		near := f.mute()
+		near.Write([]byte(packet('O', offer(6, allActions, allProtocol))))
+		start := time.Now()
+		time.Sleep(packetTime - time.Millisecond)
+		if got := f.logs.String(); got != "" {
+			t.Errorf("after %v: %s", time.Since(start), got)
+		}
+		time.Sleep(2 * time.Millisecond)
+		if got := f.logs.String(); !strings.Contains(got, "answer not taken") {
+			t.Errorf("logged %q", got)
+		}
+		f.stop()
+	})
+}

@@ -1,0 +1,430 @@
+package milter
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	gomilter "github.com/emersion/go-milter"
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"o2n-milter/rules"
+)
+
+// Running out of descriptors must not end the filter.
+func TestAcceptErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := serve(t, always(pass))
+		start := time.Now()
+		for range 20 {
+			f.ln.in <- &net.OpError{Op: "accept", Err: syscall.EMFILE}
+		}
+		f.ln.in <- syscall.ENFILE
+		f.ln.in <- syscall.ECONNABORTED
+		f.ln.in <- errors.New("something else")
+		m := f.session()
+		if got := m.run(helloA, mailA, "R <r@r.example>", "E"); len(got) != 2 {
+			t.Errorf("answers %q", got)
+		}
+		// 5 ms doubled eight times, then a second each.
+		if took := time.Since(start); took < 15*time.Second || took > 17*time.Second {
+			t.Errorf("23 failures took %v", took)
+		}
+		f.stop()
+	})
+}
+
+func TestListenerClosedByOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := serve(t, always(pass))
+		f.ln.Close()
+		if err := <-f.ended; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+}
+
+func TestServeAfterShutdown(t *testing.T) {
+	s := &Server{Judge: func() Judge { return always(pass) }, Recorder: &notes{}}
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if err := s.Serve(newPipes()); err != nil {
+		t.Error(err)
+	}
+}
+
+// alive says whether the session can still have a message judged.
+func (m *mta) alive() bool {
+	m.write(m.step(mailA) + m.step("R <r@r.example>"))
+	return m.reply() == "c"
+}
+
+func TestCapOfAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := serve(t, always(pass), func(s *Server) { s.MaxSessions = 3 })
+		idle, negotiated := f.dial(""), f.session() // both have sent no CONNECT
+		synctest.Wait()
+		connected := func() *mta {
+			m := f.session()
+			m.run(helloA)
+			synctest.Wait() // CONNECT gets no reply
+			return m
+		}
+		full := []*mta{connected()}
+		for _, early := range []*mta{idle, negotiated} { // the oldest goes first
+			full = append(full, connected())
+			if got := early.reply(); got != "closed" {
+				t.Errorf("early session got %q", got)
+			}
+		}
+		if got := f.dial("").reply(); got != "closed" {
+			t.Errorf("one too many got %q", got)
+		}
+		for i, m := range full {
+			if !m.alive() {
+				t.Errorf("session %d was closed", i)
+			}
+			m.run("A")
+		}
+		full[0].run("Q")
+		synctest.Wait()
+		last := connected()
+		if !last.alive() {
+			t.Error("no room after a session ended")
+		}
+		last.run("A")
+		synctest.Wait()
+		if logged := f.logs.String(); strings.Count(logged, "max_sessions") != 1 || strings.Count(logged, "sent no CONNECT") != 2 {
+			t.Errorf("logged %q", logged)
+		}
+		f.stop()
+		if diff := cmp.Diff([]int{1, 2, 3, 3, 3, 2, 3, 2, 1, 0}, f.notes.open); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestCapPerClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := serve(t, always(pass), func(s *Server) { s.MaxPerClient = 2 })
+		open := func(client string, connect bool) *mta {
+			m := f.dial(client)
+			m.negotiate(6, allActions, allProtocol)
+			if connect {
+				m.run(helloA)
+			}
+			synctest.Wait()
+			return m
+		}
+		other := open("192.0.2.2", false)
+		first, early := open("192.0.2.1", true), open("192.0.2.1", false)
+		second := open("::ffff:192.0.2.1", true)
+		if got := early.reply(); got != "closed" {
+			t.Errorf("early session of the client got %q", got)
+		}
+		if got := f.dial("192.0.2.1").reply(); got != "closed" {
+			t.Errorf("third session got %q", got)
+		}
+		for range 5 { // no address, no cap
+			open("", true)
+		}
+		other.run(helloA)
+		for _, m := range []*mta{other, first, second} {
+			if !m.alive() {
+				t.Error("closed")
+			}
+			m.run("A")
+		}
+		f.stop()
+	})
+}
+
+// Shutdown closes what is idle at once and lets a message finish.
+func TestDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := serve(t, judgeFunc(func(context.Context, *rules.Mail) rules.Verdict {
+			time.Sleep(2 * time.Second)
+			return pass
+		}))
+		idle, busy, deciding, macros := f.session(), f.session(), f.session(), f.session()
+		idle.run(helloA, mailA, "A", "H x")
+		busy.run(helloA, mailA, "R <r@r.example>", "L A: b")
+		deciding.run(helloA, mailA, "R <r@r.example>")
+		deciding.write(deciding.step("E"))
+		macros.run(helloA)
+		macros.write(packet('D', "M{auth_authen}\x00alice\x00"))
+		synctest.Wait()
+		ended := make(chan error)
+		start := time.Now()
+		go func() { ended <- f.Shutdown(context.Background()) }()
+		if got := idle.reply(); got != "closed" || time.Since(start) != 0 {
+			t.Errorf("idle session got %q after %v", got, time.Since(start))
+		}
+		time.Sleep(time.Minute)
+		for _, m := range []*mta{busy, macros} {
+			if m == macros {
+				m.write(packet('M', "<a@client-a.example>\x00"))
+			}
+			if got := m.run("R <r@r.example>", "E"); got[1] != "c" {
+				t.Errorf("busy session got %q", got)
+			}
+		}
+		for _, m := range []*mta{deciding, busy, macros} {
+			if got := m.reply(); got != "c" && got != "closed" {
+				t.Errorf("got %q", got)
+			}
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if got := f.notes.rules(); len(got) != 3 {
+			t.Errorf("verdicts %q", got)
+		}
+	})
+}
+
+// Messages that do not end in time are cut, also while the judge thinks.
+func TestDrainForced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := serve(t, judgeFunc(func(ctx context.Context, _ *rules.Mail) rules.Verdict {
+			<-ctx.Done()
+			return pass
+		}), func(s *Server) { s.DecideTimeout = time.Hour })
+		busy, deciding, idle := f.session(), f.session(), f.session()
+		busy.run(helloA, mailA, "R <r@r.example>")
+		deciding.run(helloA, mailA, "R <r@r.example>")
+		deciding.write(deciding.step("E"))
+		idle.run(helloA)
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		defer cancel()
+		start := time.Now()
+		err := f.Shutdown(ctx)
+		if err == nil || err.Error() != "2 sessions cut in mid-message" {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if took := time.Since(start); took != 3*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+// A panic is a verdict of its own, and the session goes on.
+func TestPanic(t *testing.T) {
+	for name, tt := range map[string]struct {
+		connect string
+		want    string
+		prefix  string
+	}{
+		"SMTP":             {helloA, "tempfail internal.panic", "y451 4.3.0 internal error, try again later [internal.panic "},
+		"local submission": {"C local", "quarantine internal.panic", "qinternal error, try again later [internal.panic "},
+		"loopback":         {"C 127.0.0.1", "quarantine internal.panic", "qinternal error, try again later [internal.panic "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				calls := 0
+				f := serve(t, judgeFunc(func(context.Context, *rules.Mail) rules.Verdict {
+					if calls++; calls == 1 {
+						panic("on purpose")
+					}
+					return pass
+				}))
+				m := f.session()
+				m.run(tt.connect)
+				got := m.run("M <a@client-a.example>", "R <r@r.example>", "E", "M <a@client-a.example>", "R <r@r.example>", "E")
+				if !strings.HasPrefix(got[1], tt.prefix) || got[3] != "c" {
+					t.Errorf("answers %q", got)
+				}
+				f.stop()
+				if diff := cmp.Diff([]string{tt.want, "accept none"}, f.notes.rules()); diff != "" {
+					t.Error(diff)
+				}
+				if logged := f.logs.String(); !strings.Contains(logged, "on purpose") || !strings.Contains(logged, "server_test.go") {
+					t.Errorf("no stack in %q", logged)
+				}
+			})
+		})
+	}
+}
+
+type panicky struct{ notes }
+
+func (*panicky) Record(*rules.Mail, rules.Verdict, time.Duration) { panic("on purpose") }
+
+// Neither a Judge that cannot be had, nor a verdict that says nothing, nor a
+// Recorder that panics lets mail pass or ends the session.
+func TestNoVerdict(t *testing.T) {
+	nobody := func(s *Server) { s.Judge = func() Judge { return nil } }
+	noJudge := func(s *Server) { s.Judge = func() Judge { panic("on purpose") } }
+	noNotes := func(s *Server) { s.Recorder = &panicky{} }
+	for name, tt := range map[string]struct {
+		verdict rules.Verdict
+		set     func(*Server)
+		want    string
+	}{
+		"nil judge":          {pass, nobody, "y451 4.3.0 internal error"},
+		"panic at MAIL":      {pass, noJudge, "y451 4.3.0 internal error"},
+		"panic on recording": {reject, noNotes, "y550 5.7.1 100%% no"},
+		"zero verdict":       {rules.Verdict{}, func(*Server) {}, "y451 4.3.0 internal error"},
+		"shadow":             {rules.Verdict{Action: rules.Shadow}, func(*Server) {}, "y451 4.3.0 internal error"},
+		"no such action":     {rules.Verdict{Action: rules.Reject + 1}, func(*Server) {}, "y451 4.3.0 internal error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := serve(t, always(tt.verdict), tt.set)
+				m := f.session()
+				got := m.run(helloA, mailA, "R <r@r.example>", "E", mailA, "R <r@r.example>", "E", "E")
+				for _, i := range []int{1, 3, 4} {
+					if !strings.HasPrefix(got[i], tt.want) {
+						t.Errorf("answers %q", got)
+					}
+				}
+				f.stop()
+			})
+		})
+	}
+}
+
+// The MTA is told to wait on, the context ends in time, and a judge that does
+// not heed it is not waited for.
+func TestSlowJudge(t *testing.T) {
+	type ctx = context.Context
+	for _, tt := range []struct {
+		name  string
+		judge judgeFunc
+		took  time.Duration
+		want  string
+		rule  string
+	}{
+		{"4 s", func(ctx, *rules.Mail) rules.Verdict { time.Sleep(4 * time.Second); return pass }, 4 * time.Second, "c", "accept none"},
+		{"6 s", func(ctx, *rules.Mail) rules.Verdict { time.Sleep(6 * time.Second); return pass }, 6 * time.Second, "p c", "accept none"},
+		{"heeds its context", func(c ctx, _ *rules.Mail) rules.Verdict { <-c.Done(); return tempfail }, 8 * time.Second,
+			"p y451 4.7.1 later [a.rule ID]", "tempfail a.rule"},
+		{"within the grace", func(ctx, *rules.Mail) rules.Verdict { time.Sleep(9*time.Second - 1); return pass }, 9*time.Second - 1, "p c", "accept none"},
+		{"comes too late", func(ctx, *rules.Mail) rules.Verdict { time.Sleep(time.Minute); return pass }, 9 * time.Second,
+			"p y451 4.3.0 internal error, try again later", "tempfail internal.panic"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := serve(t, tt.judge)
+				m := f.session()
+				m.run(helloA, mailA, "R <r@r.example>")
+				start := time.Now()
+				got := m.run("E")
+				if took := time.Since(start); took != tt.took {
+					t.Errorf("took %v, want %v", took, tt.took)
+				}
+				if !strings.HasPrefix(got[0], tt.want) {
+					t.Errorf("got %q, want %q", got[0], tt.want)
+				}
+				f.stop()
+				if diff := cmp.Diff([]string{tt.rule}, f.notes.rules()); diff != "" {
+					t.Error(diff)
+				}
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if late := f.late.Load(); late != 0 {
+					t.Errorf("%d decisions still count as late", late)
+				}
+			})
+		})
+	}
+}
+
+// Decisions that hang are bounded: beyond the bound nobody is asked.
+func TestStuckDecisions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		f := serve(t, judgeFunc(func(context.Context, *rules.Mail) rules.Verdict { calls++; return pass }))
+		m := f.session()
+		m.run(helloA)
+		for _, late := range []int64{maxLate - 1, maxLate, maxLate + 1} {
+			f.late.Store(late)
+			m.run(mailA, "R <r@r.example>", "E")
+		}
+		f.stop()
+		want := []string{"accept none", "tempfail internal.panic", "tempfail internal.panic"}
+		if diff := cmp.Diff(want, f.notes.rules()); diff != "" || calls != 1 {
+			t.Errorf("judge asked %d times; %s", calls, diff)
+		}
+	})
+}
+
+// A reload takes effect with the next message.
+func TestJudgeTakenAtMail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		current := pass
+		f := serve(t, nil, func(s *Server) { s.Judge = func() Judge { return always(current) } })
+		m := f.session()
+		m.run(helloA, mailA, "R <r@r.example>")
+		current = reject
+		m.run("E", mailA, "R <r@r.example>", "E")
+		f.stop()
+		if diff := cmp.Diff([]string{"accept none", "reject a.rule"}, f.notes.rules()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// The library's own client over TCP and a unix socket: an ordinary MTA.
+func TestOverSockets(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	n := &notes{}
+	s := &Server{Judge: func() Judge { return always(reject) }, Recorder: n}
+	ended := make(chan error, 2)
+	for _, addr := range []string{"tcp:127.0.0.1:0", "unix:" + t.TempDir() + "/sub/milter.sock"} {
+		ln, err := Listen(addr, 0o600, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { ended <- s.Serve(ln) }()
+		if got := sendOne(t, ln.Addr()); got != "550 5.7.1 100%% no [a.rule ID]" {
+			t.Errorf("%s: got %q", addr, got)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := errors.Join(s.Shutdown(ctx), <-ended, <-ended); err != nil {
+		t.Error(err)
+	}
+	one := "alice <a@client-a.example> > r@r.example | Subject: one"
+	mails, _ := n.all()
+	if diff := cmp.Diff([]string{one, one}, mails); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func sendOne(t *testing.T, addr net.Addr) string {
+	t.Helper()
+	// The client knows versions above 2 only with the offers of 2.
+	client := gomilter.NewClientWithOptions(addr.Network(), addr.String(), gomilter.ClientOptions{
+		ActionMask: gomilter.OptAddHeader | gomilter.OptChangeHeader | gomilter.OptQuarantine,
+	})
+	session, err := client.Session()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	var errs []error
+	try := func(_ *gomilter.Action, err error) { errs = append(errs, err) }
+	try(session.Conn("host.example", gomilter.FamilyInet, 4000, "192.0.2.7"))
+	try(session.Helo("host.example"))
+	errs = append(errs, session.Macros(gomilter.CodeMail, "{auth_authen}", "alice"))
+	try(session.Mail("a@client-a.example", nil))
+	try(session.Rcpt("r@r.example", nil))
+	try(session.HeaderField("Subject", "one"))
+	try(session.HeaderEnd())
+	try(session.BodyChunk([]byte("text\r\n")))
+	_, act, err := session.End()
+	if err := errors.Join(append(errs, err)...); err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimRight(string(rune('0'+act.SMTPCode/100))+string(rune('0'+act.SMTPCode/10%10))+string(rune('0'+act.SMTPCode%10))+" "+act.SMTPText, "\x00")
+}
