@@ -46,8 +46,9 @@ func (s *Slots) leaves(k int64) int64 { return (k+1)*s.width() + s.length }
 // answers for that time. It drops the slots that have left. Slots from the future
 // (written by a process whose clock was ahead) are taken for charges of now: they
 // count, but for no longer than W. When the length has changed, each charge
-// counts from the end of its old slot.
-func (s *Slots) Advance(length time.Duration, line int64) {
+// counts from the end of its old slot. Folded says that there were slots from the
+// future: another copy of s would count them longer.
+func (s *Slots) Advance(length time.Duration, line int64) (folded bool) {
 	if s.length != int64(length) {
 		s.resize(int64(length))
 	}
@@ -58,16 +59,17 @@ func (s *Slots) Advance(length time.Duration, line int64) {
 	s.slots = s.slots[gone:]
 	if len(s.slots) == 0 {
 		s.slots = nil // lets go of the array
-		return
+		return false
 	}
 	now := line / s.width()
 	future := sort.Search(len(s.slots), func(i int) bool { return s.slots[i].k > now })
 	late := s.slots[future:]
 	s.slots = s.slots[:future]
-	for _, x := range late { // the first Add may take late[0]'s place, which is read by then
+	for _, x := range late { // the first put may take late[0]'s place, which is read by then
 		s.used -= x.n
 		s.put(now, x.n)
 	}
+	return len(late) > 0
 }
 
 func (s *Slots) resize(length int64) {
@@ -80,10 +82,8 @@ func (s *Slots) resize(length int64) {
 }
 
 // Expire drops what has left a window of the length that s already has.
-func (s *Slots) Expire(line int64) {
-	if s.length > 0 {
-		s.Advance(time.Duration(s.length), line)
-	}
+func (s *Slots) Expire(line int64) (folded bool) {
+	return s.length > 0 && s.Advance(time.Duration(s.length), line)
 }
 
 // put adds n to slot k, which is nearly always the last one. A sum that int64

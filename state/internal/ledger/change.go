@@ -29,6 +29,7 @@ func (c *Change) pin() {
 func (c *Change) Settle() {
 	for _, p := range c.posts {
 		p.entry.pinned--
+		p.entry.folded = false
 	}
 }
 
@@ -55,8 +56,8 @@ func (sh *shard) sweep(line int64) {
 			sh.hand = 0
 		}
 		e := sh.all[sh.hand]
-		e.Slots.Expire(line)
-		if e.pinned == 0 && e.Slots.Used() == 0 {
+		e.folded = e.Slots.Expire(line) || e.folded
+		if e.pinned == 0 && !e.folded && e.Slots.Used() == 0 {
 			sh.drop(e)
 		} else {
 			sh.hand++
@@ -104,7 +105,7 @@ func (w *Windows) Reset(subject string, stored func() ([]string, error), changed
 		if e.Subject != subject {
 			continue
 		}
-		e.Slots.Expire(line)
+		e.folded = e.Slots.Expire(line) || e.folded
 		if e.Slots.Used() > 0 {
 			c.posts = append(c.posts, post{entry: e, before: e.Slots})
 			e.Slots = state.Slots{}

@@ -37,6 +37,9 @@ type Entry struct {
 	asked  int64 // what the call at work wants of it; 0 between calls
 	pinned int   // changes not yet durable: the copy in the store is older than this one
 	pos    int   // in its shard's all
+	// folded: the copy in the store has slots from the future, which this one
+	// counts for no longer than W. Read again, they would count anew.
+	folded bool
 }
 
 type name struct{ limit, subject string }
@@ -139,7 +142,7 @@ func (w *Windows) find(charges []state.Charge, line int64) ([]*Entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		e.Slots.Advance(c.Length, line)
+		e.folded = e.Slots.Advance(c.Length, line) || e.folded
 		entries[i] = e
 	}
 	return entries, nil

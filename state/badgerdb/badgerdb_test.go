@@ -1,0 +1,378 @@
+package badgerdb
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"o2n-milter/state"
+	"o2n-milter/state/statetest"
+)
+
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(childPath); path != "" {
+		child(path, os.Getenv(childSync) != "")
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// testLog shows the store's log with the test's.
+func testLog(t testing.TB) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+func openAt(t testing.TB, path string) *Store {
+	t.Helper()
+	s, err := Open(Options{Path: path, Log: testLog(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestStore(t *testing.T) {
+	statetest.Run(t, func(t *testing.T) state.Store { return openAt(t, t.TempDir()) })
+}
+
+func TestStoreSync(t *testing.T) {
+	statetest.Run(t, func(t *testing.T) state.Store {
+		s, err := Open(Options{Path: t.TempDir(), Sync: true, Log: testLog(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	})
+}
+
+func TestReopen(t *testing.T) {
+	path := t.TempDir()
+	open := func(t *testing.T) state.Store { return openAt(t, path) }
+	statetest.Reopen(t, open, open)
+}
+
+func charges(limitMax int64, subjects ...string) []state.Charge {
+	var c []state.Charge
+	for _, s := range subjects {
+		c = append(c, state.Charge{Cost: 1, Window: state.Window{Limit: "hour", Subject: s, Length: time.Hour, Max: limitMax}})
+	}
+	return c
+}
+
+func take(t *testing.T, s *Store, c []state.Charge) {
+	t.Helper()
+	if full, err := s.Take(t.Context(), start, c); err != nil || len(full) > 0 {
+		t.Fatalf("take: full %v, error %v", full, err)
+	}
+}
+
+func used(t *testing.T, s *Store, subject string) int64 {
+	t.Helper()
+	u, err := s.Usage(t.Context(), start, []state.Window{charges(1, subject)[0].Window})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u[0].Used
+}
+
+func keys(t *testing.T, s *Store) []string {
+	t.Helper()
+	var found []string
+	if err := s.scan("", false, func(item *badger.Item) bool { found = append(found, string(item.Key())); return true }); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func TestKeysAreReadable(t *testing.T) {
+	s := openAt(t, t.TempDir())
+	take(t, s, charges(5, "account:alice@client-a.example", "account:a/../%\x00\xe9"))
+	if err := s.AddBlock(t.Context(), state.Block{ID: "7K3QF2M9", Subject: "ip:2001:db8::/64", Since: start}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Record(t.Context(), state.Decision{ID: "9M2FQ3K7", At: start, Subjects: []string{"ip:2001:db8::/64"}}); err != nil {
+		t.Fatal(err)
+	}
+	take(t, s, charges(5, "account:b")) // its commit holds the decision too
+	want := []string{
+		"block/7K3QF2M9",
+		"by/ip:2001:db8::%2F64/7451005636854775807/9M2FQ3K7",
+		"decision/9M2FQ3K7",
+		"limit/hour/account:a%2F..%2F%25%00%E9",
+		"limit/hour/account:alice@client-a.example",
+		"limit/hour/account:b",
+		"meta/format",
+	}
+	if d := cmp.Diff(want, keys(t, s)); d != "" {
+		t.Errorf("keys (-want +got):\n%s", d)
+	}
+}
+
+func TestRetention(t *testing.T) {
+	s := openAt(t, t.TempDir())
+	take(t, s, charges(5, "account:a"))
+	if err := s.Record(t.Context(), state.Decision{ID: "D1", At: start, Subjects: []string{"account:a"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.AddBlock(t.Context(), state.Block{ID: "B1", Subject: "account:a", Since: start, Until: start.Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]time.Duration{
+		"limit/hour/account:a": 2 * time.Hour, "decision/D1": defaultRetention, "by/account:a/7451005636854775807/D1": defaultRetention,
+		"block/B1": 0, "meta/format": 0,
+	}
+	err := s.scan("", false, func(item *badger.Item) bool {
+		got, exact := time.Duration(0), want[string(item.Key())]
+		if item.ExpiresAt() > 0 {
+			got = time.Until(time.Unix(int64(item.ExpiresAt()), 0))
+		}
+		if got > exact+time.Second || got < exact-time.Minute {
+			t.Errorf("%s: lives for %s; want %s", item.Key(), got, exact)
+		}
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOpenRefusals(t *testing.T) {
+	set := func(t *testing.T, path, key, value string) {
+		db, err := badger.Open(badgerOptions(Options{Path: path, Log: testLog(t)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Update(func(txn *badger.Txn) error { return txn.Set([]byte(key), []byte(value)) }); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tests := []struct {
+		name    string
+		prepare func(t *testing.T, path string)
+		want    string
+	}{
+		{"newer", func(t *testing.T, path string) { set(t, path, formatKey, "2") }, "written by a newer o2n-milter (format 2; this one reads up to 1)"},
+		{"no number", func(t *testing.T, path string) { set(t, path, formatKey, "x") }, `meta/format: found "x"`},
+		{"another program's", func(t *testing.T, path string) { set(t, path, "k", "v") }, "a Badger database of another program"},
+		{"in use", func(t *testing.T, path string) { openAt(t, path) }, "is in use: another o2n-milter runs on this folder"},
+		{"bad block", func(t *testing.T, path string) {
+			openAt(t, path).Close()
+			set(t, path, "block/B1", "{")
+		}, "block/B1: "},
+		{"a file in the way", func(t *testing.T, path string) {
+			if err := os.WriteFile(filepath.Join(path, "MANIFEST"), []byte("junk"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, "store "},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			path := t.TempDir()
+			test.prepare(t, path)
+			s, err := Open(Options{Path: path, Log: slog.New(slog.DiscardHandler)})
+			if err == nil {
+				s.Close()
+				t.Fatal("opened")
+			}
+			if !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), path) {
+				t.Errorf("error %q; want %q and the folder in it", err, test.want)
+			}
+		})
+	}
+	if _, err := Open(Options{}); err == nil {
+		t.Error("opened without a path")
+	}
+}
+
+// A window that cannot be read is an error that names its key, until it is reset.
+func TestDamagedWindow(t *testing.T) {
+	for _, value := range []string{"", "junk", "\x01", "\x02\x01"} {
+		s := openAt(t, t.TempDir())
+		err := s.db.Update(func(txn *badger.Txn) error { return txn.Set(limitKey("hour", "account:a/b"), []byte(value)) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Take(t.Context(), start, charges(5, "account:b", "account:a/b")); err == nil ||
+			!strings.Contains(err.Error(), "limit/hour/account:a%2Fb") {
+			t.Fatalf("take with window %q: %v; want an error that names the key", value, err)
+		}
+		if n := used(t, s, "account:b"); n != 0 {
+			t.Errorf("the other window holds %d; want 0", n)
+		}
+		if n, err := s.Reset(t.Context(), "account:a/b"); n != 1 || err != nil {
+			t.Errorf("reset: %d, %v; want 1", n, err)
+		}
+		take(t, s, charges(5, "account:b", "account:a/b"))
+	}
+}
+
+func TestDamagedDecision(t *testing.T) {
+	s := openAt(t, t.TempDir())
+	err := s.db.Update(func(txn *badger.Txn) error {
+		return errors.Join(txn.Set(decisionKey("D1"), []byte("junk")), txn.Set(byKey("account:a", start, "D1"), nil),
+			txn.Set([]byte("by/account:b/x"), nil), txn.Set([]byte("by/account:c/x/%zz"), nil))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, subject := range []string{"account:a", "account:b", "account:c"} {
+		if _, err := s.Decisions(t.Context(), subject, 1); err == nil {
+			t.Errorf("decisions of %s: no error", subject)
+		}
+	}
+	if _, err := s.Decision(t.Context(), "D1"); err == nil || !strings.Contains(err.Error(), "decision/D1") {
+		t.Errorf("decision: %v; want an error that names the key", err)
+	}
+}
+
+func TestTooBig(t *testing.T) {
+	s := openAt(t, t.TempDir())
+	big := strings.Repeat("x", maxRecord)
+	if err := s.AddBlock(t.Context(), state.Block{ID: "B1", Subject: "account:a", Since: start, Reason: big}); err == nil {
+		t.Error("block: no error")
+	}
+	if err := s.AddBlock(t.Context(), state.Block{ID: "B1", Subject: "account:a", Since: start, Until: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}); err == nil {
+		t.Error("block until a year that JSON has not: no error")
+	}
+	for name, d := range map[string]state.Decision{
+		"detail":        {ID: "D1", At: start, Detail: []byte(big)},
+		"subjects":      {ID: "D1", At: start, Subjects: make([]string, maxSubjects+1)},
+		"long subjects": {ID: "D1", At: start, Subjects: []string{big[:maxRecord/2], big[:maxRecord/2]}},
+		"time":          {ID: "D1"},
+	} {
+		if err := s.Record(t.Context(), d); err == nil {
+			t.Errorf("decision with %s: no error", name)
+		}
+	}
+	// The largest block there can be is lifted with the longest note of the worst kind.
+	b := state.Block{ID: "B2", Subject: "account:a", Since: start, Reason: big[:maxRecord-300]}
+	if err := s.AddBlock(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	note := strings.Repeat("\x01", maxNote-2)
+	if _, err := s.LiftBlock(t.Context(), "B2", start, "opr", note); err == nil {
+		t.Error("lift with a note over the longest: no error")
+	}
+	if _, err := s.LiftBlock(t.Context(), "B2", start, "op", note); err != nil {
+		t.Error(err)
+	}
+}
+
+// More than one transaction takes: it is written in parts, and all is there.
+func TestLargeBatch(t *testing.T) {
+	path := t.TempDir()
+	s := openAt(t, path)
+	var many []state.Charge
+	for i := range 15_000 {
+		many = append(many, charges(5, "domain:"+strings.Repeat("d", i%200)+time.Duration(i).String())...)
+	}
+	take(t, s, many)
+	n := len(keys(t, s))
+	if n != len(many)+1 {
+		t.Errorf("%d keys; want %d", n, len(many)+1)
+	}
+}
+
+func TestRecordsKeepEveryText(t *testing.T) {
+	odd := func(i int) string { return strings.Repeat("x", i) + "%41\xff\x00é<%" }
+	fill := func(v reflect.Value) {
+		for i := range v.NumField() {
+			switch f := v.Field(i); f.Interface().(type) {
+			case string:
+				f.SetString(odd(i))
+			case []string:
+				f.Set(reflect.ValueOf([]string{odd(i), odd(i + 1)}))
+			case []byte:
+				f.SetBytes([]byte(odd(i)))
+			case time.Time:
+				f.Set(reflect.ValueOf(start.Add(time.Duration(i))))
+			case int:
+				f.SetInt(int64(i))
+			}
+		}
+	}
+	var b state.Block
+	fill(reflect.ValueOf(&b).Elem())
+	value, err := encodeBlock(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decodeBlock(value)
+	if d := cmp.Diff(b, got); d != "" || err != nil {
+		t.Errorf("block: error %v (-want +got):\n%s", err, d)
+	}
+	var d state.Decision
+	fill(reflect.ValueOf(&d).Elem())
+	value, err = encodeDecision(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gotDecision, err := decodeDecision(value)
+	if d := cmp.Diff(d, gotDecision); d != "" || err != nil {
+		t.Errorf("decision: error %v (-want +got):\n%s", err, d)
+	}
+}
+
+func FuzzEscape(f *testing.F) {
+	f.Add("account:a/b%\x00\xff")
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, e := range []string{escape(s), escapeBinary(s)} {
+			if got, err := unescape(e); got != s || err != nil {
+				t.Errorf("%q became %q and %q, %v", s, e, got, err)
+			}
+		}
+		if e := escape(s); strings.ContainsFunc(e, func(r rune) bool { return r < ' ' || r > '~' || r == '/' }) {
+			t.Errorf("%q became %q", s, e)
+		}
+		if got, err := unescape(s); err == nil && bytes.Count([]byte(s), []byte("%")) == 0 && got != s {
+			t.Errorf("%q was unescaped to %q", s, got)
+		}
+	})
+}
+
+func TestClosed(t *testing.T) {
+	s := openAt(t, t.TempDir())
+	if err := s.Record(t.Context(), state.Decision{ID: "D1", At: start}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Take(context.Background(), start, charges(5, "account:a")); !errors.Is(err, errClosed) {
+		t.Errorf("take: %v; want %v", err, errClosed)
+	}
+	if _, err := s.Decision(context.Background(), "D1"); !errors.Is(err, errClosed) {
+		t.Errorf("decision: %v; want %v", err, errClosed)
+	}
+}
+
+func BenchmarkTake(b *testing.B) {
+	for name, sync := range map[string]bool{"process": false, "power": true} {
+		b.Run(name, func(b *testing.B) {
+			statetest.Bench(b, func(b *testing.B) state.Store {
+				s, err := Open(Options{Path: b.TempDir(), Sync: sync, Log: slog.New(slog.DiscardHandler)})
+				if err != nil {
+					b.Fatal(err)
+				}
+				return s
+			})
+		})
+	}
+}
