@@ -16,6 +16,7 @@ import (
 
 // Case is one file of cases/.
 type Case struct {
+	Name  string // of the file, without .txt; empty when it was not read from one
 	About string // the text before the first part
 	TOML  string // added to cases/common.toml
 	Steps []Step

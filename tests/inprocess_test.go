@@ -309,8 +309,8 @@ func (d *inprocess) Lift(t testing.TB, subject string) {
 }
 
 func TestInprocess(t *testing.T) {
-	for name, c := range readCases(t) {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range readCases(t) {
+		t.Run(c.Name, func(t *testing.T) {
 			t.Parallel()
 			runCase(t, c, newInprocess(t, c.TOML))
 		})

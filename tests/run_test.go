@@ -36,14 +36,14 @@ type driver interface {
 	Advance(t testing.TB, by time.Duration)
 }
 
-// readCases reads cases/*.txt by name.
-func readCases(t *testing.T) map[string]*Case {
+// readCases reads cases/*.txt in the order of their names.
+func readCases(t *testing.T) []*Case {
 	t.Helper()
 	files, err := filepath.Glob("cases/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no cases: %v", err)
 	}
-	cases := map[string]*Case{}
+	var cases []*Case
 	for _, f := range files {
 		data, err := os.ReadFile(f)
 		if err != nil {
@@ -53,7 +53,8 @@ func readCases(t *testing.T) map[string]*Case {
 		if err != nil {
 			t.Fatalf("%s: %v", f, err)
 		}
-		cases[strings.TrimSuffix(filepath.Base(f), ".txt")] = c
+		c.Name = strings.TrimSuffix(filepath.Base(f), ".txt")
+		cases = append(cases, c)
 	}
 	return cases
 }

@@ -40,10 +40,10 @@ var Logins = []string{
 type Server interface {
 	// Submission is the address that wants a login.
 	Submission() string
-	// Inbound is the address that takes mail for Host without login.
-	Inbound() string
-	// Remote opens a connection to Inbound that the server takes for one from
-	// elsewhere, and says which client address the filter is shown.
+	// Loopback takes mail of this machine's own programs by SMTP, without login.
+	Loopback() string
+	// Remote opens a connection that the server takes for one from elsewhere, and
+	// says which client address the filter is shown. It takes mail for Host only.
 	Remote(t testing.TB) (c *Client, client string)
 	// Submit is sendmail(1). The reply is the one the filter's refusal left
 	// behind, or the zero Reply when there was none.
@@ -54,6 +54,8 @@ type Server interface {
 	Drain(t testing.TB)
 	// Purge deletes everything queued or held.
 	Purge(t testing.TB)
+	// Log is the mail log so far.
+	Log() string
 }
 
 // SkipOrFail skips the test, saying loudly what is missing. In CI a test of a real MTA

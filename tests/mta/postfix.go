@@ -108,14 +108,14 @@ func (p *Postfix) Submission() string { return loopback(p.submit) }
 // SubmissionTCP is Submission with the filter asked over TCP.
 func (p *Postfix) SubmissionTCP() string { return loopback(p.submitTCP) }
 
-// Inbound takes mail for Host without login.
-func (p *Postfix) Inbound() string { return loopback(p.inbound) }
+// Loopback is a port like 25: a client on loopback is in mynetworks.
+func (p *Postfix) Loopback() string { return loopback(p.inbound) }
 
 // Remote uses XCLIENT, which needs no second machine.
 func (p *Postfix) Remote(t testing.TB) (*Client, string) {
 	t.Helper()
 	const client = "198.51.100.7" // RFC 5737
-	c := Dial(t, p.Inbound())
+	c := Dial(t, p.Loopback())
 	c.Must(250, "EHLO client.example")
 	c.Must(220, "XCLIENT ADDR="+client+" NAME=client.example")
 	c.Must(250, "EHLO client.example")

@@ -190,13 +190,13 @@ func (s *Sendmail) Log() string {
 // Submission is the address that wants a login.
 func (s *Sendmail) Submission() string { return loopback(s.submit) }
 
-// Inbound takes mail without login.
-func (s *Sendmail) Inbound() string { return net.JoinHostPort(s.addr, strconv.Itoa(s.inbound)) }
+// Loopback is also where sendmail(1) hands over.
+func (s *Sendmail) Loopback() string { return loopback(s.local) }
 
 // Remote comes from this machine's own address, which is no loopback.
 func (s *Sendmail) Remote(t testing.TB) (*Client, string) {
 	t.Helper()
-	c := Dial(t, s.Inbound())
+	c := Dial(t, net.JoinHostPort(s.addr, strconv.Itoa(s.inbound)))
 	c.Must(250, "EHLO client.example")
 	return c, s.addr
 }

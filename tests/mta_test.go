@@ -1,0 +1,196 @@
+//go:build mta
+
+package tests
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"o2n-milter/tests/mta"
+)
+
+// throughMTA is a case run by a real server and the real daemon.
+type throughMTA struct {
+	server mta.Server
+	submit string // where logins go
+	sink   *mta.Sink
+	daemon *daemon
+	client *mta.Client // nil before the first session
+}
+
+var _ driver = (*throughMTA)(nil)
+
+// Login begins a session; the last one is left open until then, as a client would that has more to say.
+func (d *throughMTA) Login(t testing.TB, login string) {
+	t.Helper()
+	d.quit()
+	switch login {
+	case "none":
+		d.client = mta.Dial(t, d.server.Loopback())
+		d.client.Must(250, "EHLO client.example")
+	case "remote":
+		d.client, _ = d.server.Remote(t)
+	default:
+		d.client = mta.Login(t, d.submit, login)
+	}
+}
+
+func (d *throughMTA) quit() {
+	if d.client != nil {
+		d.client.Quit()
+		d.client = nil
+	}
+}
+
+// Helo is EHLO again.
+func (d *throughMTA) Helo(t testing.TB) {
+	t.Helper()
+	d.client.Must(250, "EHLO again.example")
+}
+
+// Send speaks SMTP, or calls sendmail(1).
+func (d *throughMTA) Send(t testing.TB, m *Message) mta.Reply {
+	t.Helper()
+	if m.Local {
+		r := d.server.Submit(t, m.Sender, m.Accepted(), m.Text)
+		if r.Code == 0 {
+			r.Code = 250
+		}
+		return r
+	}
+	if m.Pipeline {
+		return d.pipeline(t, m)
+	}
+	r := d.envelope(t, m)
+	switch {
+	case m.Abandon == "helo":
+		d.Helo(t)
+	case m.Abandon == "rset" || r.Code != 250:
+		d.client.Must(250, "RSET")
+	default:
+		d.client.Must(354, "DATA")
+		r = d.client.Data(m.Text)
+	}
+	return r
+}
+
+func (d *throughMTA) envelope(t testing.TB, m *Message) mta.Reply {
+	t.Helper()
+	r := d.client.Cmd("MAIL FROM:<" + m.Sender + ">")
+	if r.Code != 250 {
+		return r
+	}
+	for _, rcpt := range m.Rcpts {
+		if r = d.client.Cmd("RCPT TO:<" + rcpt.Addr + ">"); !asWanted(t, rcpt, r) {
+			return r
+		}
+	}
+	return mta.Reply{Code: 250}
+}
+
+// asWanted is false when something refused a recipient that the server should have taken.
+func asWanted(t testing.TB, rcpt Rcpt, r mta.Reply) bool {
+	t.Helper()
+	if rcpt.Refused && r.Code != 550 {
+		t.Errorf("RCPT %s: got %v, want the server's own 550", rcpt.Addr, r)
+	}
+	return rcpt.Refused || r.Code == 250
+}
+
+// pipeline writes MAIL, RCPT and DATA in one segment (RFC 2920 3.1: DATA comes last in a group).
+func (d *throughMTA) pipeline(t testing.TB, m *Message) mta.Reply {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("MAIL FROM:<" + m.Sender + ">\r\n")
+	for _, rcpt := range m.Rcpts {
+		b.WriteString("RCPT TO:<" + rcpt.Addr + ">\r\n")
+	}
+	b.WriteString("DATA\r\n")
+	d.client.Send([]byte(b.String()))
+	refused := mta.Reply{}
+	if r := d.client.Read(); r.Code != 250 {
+		refused = r
+	}
+	for _, rcpt := range m.Rcpts {
+		if r := d.client.Read(); !asWanted(t, rcpt, r) && refused.Code == 0 {
+			refused = r
+		}
+	}
+	if r := d.client.Read(); r.Code != 354 {
+		return refused
+	}
+	r := d.client.Data(m.Text)
+	if refused.Code != 0 {
+		return refused
+	}
+	return r
+}
+
+func (d *throughMTA) Arrived(testing.TB) []mta.Delivered { return d.sink.All() }
+func (d *throughMTA) Held(t testing.TB) int              { return d.server.Held(t) }
+func (d *throughMTA) Drain(t testing.TB)                 { d.server.Drain(t) }
+func (d *throughMTA) Bounces() bool                      { return true }
+
+// Advance cannot be had: the daemon's clock is the machine's.
+func (d *throughMTA) Advance(t testing.TB, _ time.Duration) { t.Fatal("no clock to set") }
+
+// Block goes through the operator's command.
+func (d *throughMTA) Block(t testing.TB, subject string, length time.Duration) {
+	t.Helper()
+	d.daemon.command(t, "block", "add", subject, "--for", length.String(), "--reason", "case")
+}
+
+// Lift goes through the operator's command.
+func (d *throughMTA) Lift(t testing.TB, subject string) {
+	t.Helper()
+	d.daemon.command(t, "block", "lift", subject, "--reason", "case")
+}
+
+// runThrough runs the cases that pick wants, each with a daemon and a store of its own.
+func runThrough(t *testing.T, server mta.Server, submit string, sink *mta.Sink, pick func(name string) bool, listen ...string) {
+	for _, c := range readCases(t) {
+		if !pick(c.Name) {
+			continue
+		}
+		t.Run(c.Name, func(t *testing.T) {
+			if c.Clock() {
+				t.Skip("needs a clock that can be set; runs in-process")
+			}
+			d := &throughMTA{server: server, submit: submit, sink: sink}
+			d.daemon = startDaemon(t, c.TOML, listen...)
+			sink.Clear()
+			from := len(server.Log())
+			defer func() {
+				if t.Failed() {
+					t.Logf("mail log:\n%s", server.Log()[from:])
+				}
+				server.Purge(t)
+			}()
+			runCase(t, c, d)
+			d.quit()
+		})
+	}
+}
+
+func everyCase(string) bool { return true }
+
+func TestPostfix(t *testing.T) {
+	sink := mta.NewSink(t)
+	p := mta.NewPostfix(t, sink)
+	runThrough(t, p, p.Submission(), sink, everyCase, "unix:"+p.Milter)
+}
+
+// TestPostfixTCP repeats the session games over TCP, where replies take another way.
+func TestPostfixTCP(t *testing.T) {
+	sink := mta.NewSink(t)
+	p := mta.NewPostfix(t, sink)
+	games := func(name string) bool { return strings.HasPrefix(name, "game-") }
+	runThrough(t, p, p.SubmissionTCP(), sink, games, "tcp:"+p.MilterTCP)
+}
+
+func TestSendmail(t *testing.T) {
+	sink := mta.NewSink(t)
+	s := mta.NewSendmail(t, sink)
+	runThrough(t, s, s.Submission(), sink, everyCase, "unix:"+s.Milter)
+}
