@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"encoding/binary"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -28,23 +29,52 @@ func FuzzSession(f *testing.F) {
 			f := serve(t, always(reject))
 			m := f.session()
 			m.write(string(data))
-			m.nc.Close()
 			synctest.Wait()
+			m.nc.Close()
 			f.stop()
-			finals := 0
+			got := map[byte]int{}
 			for p := range m.packets {
-				switch p[0] {
-				case 'y':
-					finals++
-				case 'c':
-				default:
-					t.Errorf("answered %q", p)
-				}
+				got[p[0]]++
 			}
+			ends, replies := expected(data)
 			verdicts, _ := f.notes.all()
-			if finals > len(verdicts) || strings.Contains(f.logs.String(), "panic") {
-				t.Errorf("%d refusals, %d verdicts; log %s", finals, len(verdicts), f.logs.String())
+			if got['y'] != ends || got['c'] != replies || len(got) > 2 || len(verdicts) != ends {
+				t.Errorf("%d ends of message, %d other replies due; got %v, %d verdicts", ends, replies, got, len(verdicts))
+			}
+			if logged := f.logs.String(); strings.Contains(logged, "panic") {
+				t.Error(logged)
 			}
 		})
 	})
+}
+
+// expected counts the refusals and the other replies that are due to whole
+// packets, up to the first that ends the connection.
+func expected(data []byte) (ends, replies int) {
+	for len(data) >= 5 {
+		n := int(binary.BigEndian.Uint32(data))
+		if n == 0 || n > maxPacket || n > len(data)-4 {
+			break
+		}
+		code, body := data[4], data[5:4+n]
+		data = data[4+n:]
+		switch code {
+		case 'E':
+			ends++
+		case 'R', 'T', 'U':
+			replies++
+		case 'C':
+			if _, err := readClient(body, &macroList{}); err != nil {
+				return ends, replies
+			}
+		case 'D':
+			if len(body) == 0 {
+				return ends, replies
+			}
+		case 'H', 'M', 'L', 'N', 'B', 'A', 'K':
+		default: // QUIT, negotiation again, unknown
+			return ends, replies
+		}
+	}
+	return ends, replies
 }
