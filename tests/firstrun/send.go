@@ -11,9 +11,7 @@ import (
 // says, in one session, and returns the last answer.
 func send(addr string, s sample) (string, error) {
 	client := milter.NewClientWithOptions("tcp", addr, milter.ClientOptions{
-		ActionMask: milter.OptAddHeader | milter.OptChangeHeader | milter.OptQuarantine | milter.OptSetSymList,
-		ProtocolMask: milter.OptNoConnReply | milter.OptNoHeloReply | milter.OptNoMailReply |
-			milter.OptNoHeaderReply | milter.OptNoEOHReply | milter.OptNoBodyReply,
+		ActionMask: milter.OptAddHeader | milter.OptChangeHeader | milter.OptQuarantine,
 	})
 	defer client.Close()
 	session, err := client.Session()

@@ -1,0 +1,47 @@
+# What a developer and CI run. "make run" shows the filter at work, "make test"
+# tests everything; each part prints its time. Downloads are kept outside the
+# clone, in Go's module cache and in $(CACHE).
+
+CACHE       := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/o2n-milter
+STATICCHECK := $(CACHE)/bin/staticcheck-v0.8.2
+VERSION     := $(shell git describe --always --dirty 2>/dev/null || echo dev)
+export CGO_ENABLED ?= 1
+
+.PHONY: build run test check unit e2e install-tools fuzz bench clean
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/o2n-milter ./cmd/o2n-milter
+
+run: build
+	CGO_ENABLED=0 go run ./tests/firstrun
+
+# timed prints what a part of the tests is, and how long it took.
+timed = @start=$$(date +%s); echo "== $(1)"; ( set -e; $(2) ) || { echo "== $(1): FAILED after $$(($$(date +%s)-start)) s"; exit 1; }; echo "== $(1): $$(($$(date +%s)-start)) s"
+
+test: check unit e2e
+
+check: $(STATICCHECK)
+	$(call timed,gofmt and go vet,test -z "$$(gofmt -l . | tee /dev/stderr)"; go vet ./... ; go vet -tags mta ./...)
+	$(call timed,staticcheck,$(STATICCHECK) ./... ; $(STATICCHECK) -tags mta ./...)
+
+unit:
+	$(call timed,unit tests with the race detector,go test -race -shuffle=on ./...)
+
+e2e: build
+	$(call timed,packages for the real MTAs,tests/install)
+	$(call timed,end to end: Postfix and Sendmail,go test -count=1 -tags mta -timeout 20m ./tests/...)
+	$(call timed,first run,CGO_ENABLED=0 go run ./tests/firstrun -once -dir "$$(mktemp -d)")
+
+$(STATICCHECK):
+	$(call timed,build staticcheck,GOBIN=$(CACHE)/bin go install honnef.co/go/tools/cmd/staticcheck@v0.8.2; mv $(CACHE)/bin/staticcheck $@)
+
+# Fuzz every target for a while: make fuzz FUZZTIME=5m
+FUZZTIME ?= 1m
+fuzz:
+	tests/fuzz $(FUZZTIME)
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./...
+
+clean:
+	rm -rf bin run
