@@ -64,10 +64,13 @@ func plain(text string, addresses int) bool {
 // lenient takes every token, of the value as written and with encoded words
 // decoded. An address given as the name of itself (a@b <a@b>) counts once.
 func lenient(text string) []Address {
-	var list []Address
 	found := scan(text)
+	if len(found) == 0 && !strings.Contains(text, "=?") {
+		return nil
+	}
+	list := make([]Address, 0, len(found))
 	for i, t := range found {
-		if i > 0 && t.Fold() == found[i-1].Fold() &&
+		if i > 0 && t.Domain == found[i-1].Domain && strings.EqualFold(t.Local, found[i-1].Local) &&
 			!strings.ContainsAny(text[min(found[i-1].end, t.start):t.start], ",;") {
 			continue
 		}

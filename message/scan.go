@@ -23,7 +23,11 @@ type scanner struct {
 
 // scan returns the tokens of a valid UTF-8 value in order. The cost is linear.
 func scan(value string) []token {
-	sc := scanner{s: value}
+	n := strings.Count(value, "@")
+	if n == 0 && isASCII(value) {
+		return nil
+	}
+	sc := scanner{s: value, found: make([]token, 0, n)}
 	sc.matchComments()
 	floor := 0 // where the text that belongs to the last @ ends
 	for {
@@ -160,11 +164,12 @@ func (sc *scanner) domainEnd(i int) int {
 		}
 		return i + 1
 	}
-	n := strings.IndexFunc(rest, func(r rune) bool { return isDelimiter(r) || r == '?' })
-	if n < 0 {
-		return len(sc.s)
+	for n, r := range rest {
+		if r == '?' || isDelimiter(r) {
+			return i + n
+		}
 	}
-	return i + n
+	return len(sc.s)
 }
 
 // skip passes blanks, quotes and comments from i on, and says whether there were blanks.
@@ -215,21 +220,27 @@ func (sc *scanner) matchComments() {
 // isDelimiter ends a local part or a domain. Control characters and backslashes
 // do not: what holds one is no host name and gets a fault.
 func isDelimiter(r rune) bool {
-	switch r {
-	case '<', '>', '(', ')', '[', ']', ',', ';', ':', '"':
-		return true
+	if r < utf8.RuneSelf {
+		return asciiDelimiter[r]
 	}
 	return isAt(r) || isBlank(r)
 }
 
+var asciiDelimiter = [utf8.RuneSelf]bool{
+	'<': true, '>': true, '(': true, ')': true, '[': true, ']': true, ',': true, ';': true, ':': true, '"': true,
+	'@': true, ' ': true, '\t': true, '\n': true, '\v': true, '\f': true, '\r': true,
+}
+
 // lastDelimiter is the index after the last delimiter of s, 0 when there is none.
 func lastDelimiter(s string) int {
-	i := strings.LastIndexFunc(s, isDelimiter)
-	if i < 0 {
-		return 0
+	for i := len(s); i > 0; {
+		r, n := utf8.DecodeLastRuneInString(s[:i])
+		if isDelimiter(r) {
+			return i
+		}
+		i -= n
 	}
-	_, n := utf8.DecodeRuneInString(s[i:])
-	return i + n
+	return 0
 }
 
 // isOuter: punctuation that people put around an address.

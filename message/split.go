@@ -31,11 +31,15 @@ func Split(r io.Reader, limit int64) (Raw, error) {
 	if err != nil {
 		return Raw{}, fmt.Errorf("message after %d octets: %w", size, err)
 	}
-	fields, body, ended := splitHeader(kept)
+	whole := kept
+	if more > 0 { // the last line may be half a field
+		whole = kept[:bytes.LastIndexByte(kept, '\n')+1]
+	}
+	fields, body, ended := splitHeader(whole)
 	if !ended && more > 0 {
 		return Raw{}, fmt.Errorf("header is longer than %d octets", limit)
 	}
-	return Raw{Fields: fields, Body: body, Size: size}, nil
+	return Raw{Fields: fields, Body: kept[len(whole)-len(body):], Size: size}, nil
 }
 
 // splitHeader reads fields until a line that is no header; ended is false when

@@ -1,0 +1,132 @@
+package message
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestLinear: eight times the value costs about eight times the time, not
+// sixty-four; both where the standard grammar is tried and where it is not.
+func TestLinear(t *testing.T) {
+	patterns := map[string]string{
+		"recipients":       "bob%d@x.fr, ",
+		"unparsable list":  "Durand, Bob <bob%d@x.fr>; ",
+		"named":            `"a%d@y.fr" <bob@x.fr>, `,
+		"nested comments":  "a@(",
+		"deep brackets":    "((((",
+		"comments":         "a@x(b)",
+		"joined domains":   "a@x(b).c",
+		"blanks":           "@    ",
+		"quotes":           `"a`,
+		"at signs":         "@",
+		"open words":       "=?a?q? ",
+		"bad words":        "=?a?b?\x01",
+		"words":            "=?iso-8859-15?Q?=A4?= ",
+		"short words":      "=?u?q??=",
+		"wide at":          "a\uff20x.fr ",
+		"idna":             "a@é%d.fr, ",
+		"groups":           "g:a@x.fr;,",
+		"backslashes":      `\`,
+		"latin-1 lines":    "\xe9\n ",
+		"single quotes":    "'@'",
+		"dots":             "a@.",
+		"unclosed literal": "a@[",
+	}
+	for name, pattern := range patterns {
+		t.Run(name, func(t *testing.T) {
+			for _, small := range []int{7500, 64 << 10} {
+				one, eight := best(t, repeat(pattern, small)), best(t, repeat(pattern, 8*small))
+				t.Logf("%d octets %v, %d octets %v", small, one, 8*small, eight)
+				if eight > 24*one+2*time.Millisecond {
+					t.Errorf("%d octets took %v, eight times that %v", small, one, eight)
+				}
+			}
+		})
+	}
+}
+
+// repeat fills n octets with the pattern, its %d counting.
+func repeat(pattern string, n int) string {
+	var b strings.Builder
+	for i := 0; b.Len() < n; i++ {
+		b.WriteString(strings.ReplaceAll(pattern, "%d", fmt.Sprint(i)))
+	}
+	return b.String()[:n]
+}
+
+// best is the shortest of several runs, in processor time of this thread, so
+// that a busy machine does not count.
+func best(t *testing.T, value string) time.Duration {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	shortest := time.Hour
+	for range 3 {
+		begin := processorTime(t)
+		Read([]Field{{"To", value}, {"Subject", value}, {"Message-ID", value}, {"X-Other", value}})
+		shortest = min(shortest, processorTime(t)-begin)
+	}
+	return shortest
+}
+
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &now); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(now.Nano())
+}
+
+func manyRecipients(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "Bob %d <bob%d@client%d.example>,\n ", i, i, i%100)
+	}
+	return strings.TrimRight(b.String(), ",\n ")
+}
+
+var typical = []Field{
+	{"Received", "from [192.0.2.7] (host.example [192.0.2.7])\n\tby mx.example (Postfix) with ESMTPSA id 4XyZ\n\tfor <bob@x.example>; Sun, 22 Nov 2026 12:00:00 +0100 (CET)"},
+	{"Message-ID", "<4f1c3a52-9d0b-4c55-8a2e-0c9f6d1b7a11@client.fr>"},
+	{"Date", "Sun, 22 Nov 2026 12:00:00 +0100"},
+	{"MIME-Version", "1.0"},
+	{"User-Agent", "Mozilla Thunderbird"},
+	{"Subject", "Meeting on Monday"},
+	{"Content-Language", "fr"},
+	{"To", "Bob Martin <bob@x.example>"},
+	{"Cc", "carol@y.example"},
+	{"From", "Alice Durand <alice@client.fr>"},
+	{"Content-Type", "text/plain; charset=UTF-8; format=flowed"},
+	{"Content-Transfer-Encoding", "7bit"},
+}
+
+func BenchmarkRead(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		Read(typical)
+	}
+}
+
+func BenchmarkRead100kRecipients(b *testing.B) {
+	fields := []Field{{"To", manyRecipients(100_000)}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if n := len(Read(fields).To[0].Addresses); n != 100_000 {
+			b.Fatal(n)
+		}
+	}
+}
+
+// BenchmarkRead60kField: the longest field that Postfix hands over.
+func BenchmarkRead60kField(b *testing.B) {
+	fields := []Field{{"To", manyRecipients(2000)[:maxValue]}}
+	b.ReportAllocs()
+	for b.Loop() {
+		Read(fields)
+	}
+}

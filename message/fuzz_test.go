@@ -1,0 +1,69 @@
+package message
+
+import (
+	"mime"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-message/charset"
+)
+
+// atDomain is the strict scanner's idea of an address in text: an @ and a
+// dotted host name in ASCII right after it.
+var atDomain = regexp.MustCompile(`@([A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*(?:\.[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*)+)`)
+
+// domainsIn lists what the strict scanner finds in text, lower-case.
+func domainsIn(text string) []string {
+	var list []string
+	for _, m := range atDomain.FindAllStringSubmatch(text, -1) {
+		list = append(list, strings.ToLower(m[1]))
+	}
+	return list
+}
+
+// FuzzRead holds Read against a scanner that knows no grammar: no domain that
+// stands after an @, in the value or in its decoded words, may be missing from
+// what Read found, unless an address there has a fault. So a From whose
+// addresses and names are all the account's own holds no foreign one.
+func FuzzRead(f *testing.F) {
+	for _, s := range []string{
+		"Alice <alice@client.fr>", "alice@client.fr, ceo@bank.fr", "<alice@client.fr><ceo@bank.fr>",
+		`"ceo@bank.fr" <alice@client.fr>`, `"Boss <ceo@bank.fr>" <alice@client.fr>`, "alice@client.fr (ceo@bank.fr)",
+		"undisclosed:;", "g: a@client.fr, b@bank.fr;", "<@bank.fr:alice@client.fr>", `ceo\@bank.fr@client.fr`,
+		`"ceo@bank.fr"@client.fr`, "ceo%bank.fr@client.fr", "=?utf-8?B?PGNlb0BiYW5rLmZyPg==?=,<alice@client.fr>",
+		"=?utf-8?B?Qm9zcyA8Y2VvQGJhbmsuZnI+?= <alice@client.fr>", "=?utf-7?Q?Soci+AOk-?= <alice@client.fr>",
+		"Soci\xe9t\xe9 <alice@client.fr>", "ceo\uff20bank.fr <alice@client.fr>", "alice@cli\u200bent.fr",
+		"'alice@client.fr' <alice@client.fr>", "Alice @ Client <alice@client.fr>", "alice@client.fr(x).bank.fr",
+		"alice@[192.0.2.1]", "alice@client.fr;", "Re: Boss <alice@client.fr>", "=?utf-8?Q?x =?utf-8?Q?ceo=40bank.fr?=",
+		"\n (", "@@@", "=?", "\"", "\\",
+	} {
+		f.Add(s)
+	}
+	decoder := mime.WordDecoder{CharsetReader: charset.Reader}
+	f.Fuzz(func(t *testing.T, value string) {
+		list := Read([]Field{{Name: "From", Value: value}}).From[0]
+		found := slices.Concat(list.Addresses, list.Named)
+		if slices.ContainsFunc(found, func(a Address) bool { return a.Fault != "" }) {
+			return // refused whatever else it holds
+		}
+		for _, a := range found {
+			if a.Local == "" || !isHostName(a.Domain) {
+				t.Errorf("%q: unsound address without fault: %+v", value, a)
+			}
+		}
+		want := domainsIn(unfold(value))
+		if decoded, err := decoder.DecodeHeader(unfold(value)); err == nil {
+			want = append(want, domainsIn(decoded)...)
+		}
+		for _, domain := range want {
+			if !slices.ContainsFunc(found, func(a Address) bool { return a.Domain == domain }) {
+				t.Errorf("%q: %q is not among %v", value, domain, found)
+			}
+		}
+		if !list.Lenient && len(list.Addresses) > strings.Count(value, "@") {
+			t.Errorf("%q: more addresses than @ signs: %v", value, list.Addresses)
+		}
+	})
+}
