@@ -238,7 +238,7 @@ func listenAddress(s, dir string) (string, error) {
 		addr, err := hostPort(rest)
 		return "tcp:" + addr, err
 	}
-	return "", fmt.Errorf("is neither tcp: nor unix:")
+	return "", fmt.Errorf("is neither tcp nor unix")
 }
 
 // hostPort wants a host, so that listening everywhere is said ("0.0.0.0", "[::]").

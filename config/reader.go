@@ -17,6 +17,7 @@ import (
 type reader struct {
 	cfg    *Config
 	keys   map[string]*Key  // by Name
+	std    map[string]any   // decoded defaults by Name, as they were needed
 	tables map[string]bool  // names of the tables that hold keys, in the same form
 	places map[string]place // of every key and table, by folded key
 	listed []*accounts.Account
@@ -40,7 +41,7 @@ type place struct {
 func (p place) String() string { return fmt.Sprintf("%s:%d", p.file, p.line) }
 
 func newReader(c *Config, schema []Key) *reader {
-	r := &reader{cfg: c, keys: map[string]*Key{}, tables: map[string]bool{}, places: map[string]place{}}
+	r := &reader{cfg: c, keys: map[string]*Key{}, std: map[string]any{}, tables: map[string]bool{}, places: map[string]place{}}
 	for i, k := range schema {
 		r.keys[k.Name] = &schema[i]
 		for j, c := range k.Name {
@@ -265,8 +266,11 @@ func (r *reader) defaults(prefix string, table []string) {
 		if !ok || k.Default == "" || k.set == nil || (table == nil && name != strings.ToLower(name)) {
 			continue
 		}
+		if _, known := r.std[name]; !known { // a map file may hold 100,000 accounts
+			r.std[name] = k.defaultValue()
+		}
 		path := append(slices.Clone(table), strings.Split(rest, ".")...)
-		k.set(r.cfg, path, k.defaultValue())
+		k.set(r.cfg, path, r.std[name])
 	}
 }
 
