@@ -35,7 +35,7 @@ func (c *Clock) At(now time.Time) int64 {
 	defer c.mu.Unlock()
 	passed := c.passed(now)
 	if passed > 0 {
-		c.line = min(c.line+passed, latestTime.UnixNano())
+		c.line += min(passed, latestTime.UnixNano()-c.line)
 	}
 	if passed > 0 || passed < -int64(stragglers) {
 		c.last = now

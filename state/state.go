@@ -8,6 +8,17 @@
 // more than Max through; a message is charged to all its windows or to none; a
 // call that returned without an error survives kill -9 (not memory); time is an
 // argument and never read from the clock.
+//
+// Places come free up to W/60 late (Slots says why). Windows are counted on a
+// time line of the store's own (Clock): a host's clock that is set back lets
+// nobody over Max and refuses for no longer than W; one that is set forward
+// moves nothing as long as callers pass time.Now as it is, with its monotonic
+// reading. A record from a process whose clock was ahead counts as if charged
+// when it is first read. What a store drops by its own clock is only what has
+// emptied long before: twice the window; blocks are never dropped.
+//
+// When a limit's window is made longer, charges that had left the shorter one
+// stay forgotten; when made shorter, they count up to a slot of the longer one late.
 package state
 
 import (
@@ -39,16 +50,18 @@ type Charge struct {
 
 // Full reports a window that had no room.
 type Full struct {
-	Index int       // into the charges given to Take
-	Used  int64     // counted at the time of the call
-	Free  time.Time // the earliest time at which this charge would fit, if nothing else is charged
+	Index int   // into the charges given to Take
+	Used  int64 // counted at the time of the call
+	// Free is the earliest time at which this charge, with the charges before it on
+	// the same window, would fit if nothing else is charged; zero: never.
+	Free time.Time
 }
 
 // Usage is the state of one window.
 type Usage struct {
 	Window
 	Used     int64
-	NextFree time.Time // when one more unit fits; the time of the call when it fits now
+	NextFree time.Time // when one more unit fits; the time of the call when it fits now; zero: never
 }
 
 // BlockState is a function of a block and the time; it is never stored.
@@ -117,7 +130,12 @@ type Store interface {
 	// CountOnly has no room for its cost, nothing is charged (CountOnly windows
 	// neither) and every such window is reported. Otherwise full CountOnly
 	// windows are reported and all others are charged. Two charges of one call
-	// may name the same window; their costs add up.
+	// may name the same window; their costs add up. A cost of 0 always fits. A
+	// window under a second, a negative number, a name that is empty or over
+	// 4,096 bytes, or a time before 1970 or after 2199 is an error.
+	//
+	// When ctx ends while the store is at work, Take returns an error and the
+	// charge may stand all the same.
 	Take(ctx context.Context, now time.Time, charges []Charge) ([]Full, error)
 	// Usage reports the windows asked for, in order, without charging.
 	Usage(ctx context.Context, now time.Time, windows []Window) ([]Usage, error)

@@ -289,7 +289,7 @@ func (s *Store) Status(ctx context.Context, _ time.Time) (state.Status, error) {
 	if err := ctx.Err(); err != nil {
 		return state.Status{}, err
 	}
-	fault, last := s.writer.health()
+	last, fault := s.writer.health()
 	st := state.Status{Backend: "badger", LastCommit: last.UTC(), Blocks: s.blocks.Unlifted()}
 	if fault != nil {
 		st.Degraded = fault.Error()

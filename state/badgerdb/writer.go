@@ -102,13 +102,13 @@ func (w *writer) broken() error {
 }
 
 // health is for Status.
-func (w *writer) health() (fault error, lastCommit time.Time) {
+func (w *writer) health() (lastCommit time.Time, fault error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.dead != nil {
-		return w.dead, w.lastCommit
+		return w.lastCommit, w.dead
 	}
-	return w.fault, w.lastCommit
+	return w.lastCommit, w.fault
 }
 
 // close commits what is queued and ends the writer; nothing may be put any more.
