@@ -124,15 +124,21 @@ func (d *inprocess) Login(t testing.TB, login string) {
 
 func (d *inprocess) connect(t testing.TB, name, client string, port uint16) {
 	t.Helper()
-	if d.w != nil {
-		d.w.send('Q', nil)
-		d.w.conn.Close()
-	}
+	d.quit()
 	d.w = dialWire(t, "unix", d.addr)
 	d.w.macros('C', "j", mta.Host, "{daemon_name}", "smtpd", "{daemon_addr}", "127.0.0.1", "v", "Postfix 3.7.11",
 		"_", name+" ["+client+"]", "{client_addr}", client, "{client_name}", name)
 	data := binary.BigEndian.AppendUint16(append(cstrings(name), '4'), port)
 	d.w.event('C', append(data, cstrings(client)...), milter.OptNoConnect, milter.OptNoConnReply)
+}
+
+// quit ends the session, if there is one.
+func (d *inprocess) quit() {
+	if d.w != nil {
+		d.w.send('Q', nil)
+		d.w.conn.Close()
+		d.w = nil
+	}
 }
 
 // Helo is EHLO; within a message Postfix tells HELO first, then ABORT twice.

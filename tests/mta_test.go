@@ -194,3 +194,21 @@ func TestSendmail(t *testing.T) {
 	s := mta.NewSendmail(t, sink)
 	runThrough(t, s, s.Submission(), sink, everyCase, "unix:"+s.Milter)
 }
+
+// TestHostilePostfix sends each hostile message byte by byte as it is.
+func TestHostilePostfix(t *testing.T) {
+	rows := readHostile(t)
+	sink := mta.NewSink(t)
+	p := mta.NewPostfix(t, sink)
+	startDaemon(t, hostileTOML, "unix:"+p.Milter)
+	for _, h := range rows {
+		t.Run(h.name, func(t *testing.T) {
+			c := mta.Login(t, p.Submission(), hostileLogin)
+			c.Must(250, "MAIL FROM:<"+hostileLogin+">")
+			c.Must(250, "RCPT TO:<victim@example.net>")
+			c.Must(354, "DATA")
+			checkHostile(t, h, c.Data(h.text))
+			c.Quit()
+		})
+	}
+}
