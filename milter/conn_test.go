@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,7 +13,7 @@ import (
 func (f *fixture) closes(m *mta, after time.Duration, why string) {
 	f.t.Helper()
 	start := time.Now()
-	if got := m.reply(); got != "closed" {
+	if got := m.reply(); got != hungUp {
 		f.t.Fatalf("got %q, want the connection closed", got)
 	}
 	if took := time.Since(start); took != after {
@@ -100,7 +101,7 @@ func TestPacketSizes(t *testing.T) {
 					f.closes(m, 0, tt.why)
 				} else {
 					synctest.Wait()
-					if got := m.run("R <r@r.example>", "E"); len(got) != 2 {
+					if got := m.run(mailA, "R <r@r.example>", "E"); got[1] != "c" {
 						t.Errorf("answers %q", got)
 					}
 				}
@@ -165,6 +166,9 @@ func TestAnswersNotTaken(t *testing.T) {
 		time.Sleep(2 * time.Millisecond)
 		if got := f.logs.String(); !strings.Contains(got, "answer not taken") {
 			t.Errorf("logged %q", got)
+		}
+		if n, err := near.Read(make([]byte, 1)); n != 0 || err != io.EOF || time.Since(start) > packetTime+time.Second {
+			t.Errorf("read %d bytes, %v, after %v", n, err, time.Since(start))
 		}
 		f.stop()
 	})

@@ -259,11 +259,14 @@ func (m *mta) send(code byte, data string) { m.write(packet(code, data)) }
 // write does not mind a peer that has gone: the tests look at what came back.
 func (m *mta) write(s string) { m.nc.Write([]byte(s)) }
 
-// reply waits for the next packet; "closed" when there will be none.
+// hungUp is no packet: its first character is no answer's.
+const hungUp = "-closed-"
+
+// reply waits for the next packet; hungUp when there will be none.
 func (m *mta) reply() string {
 	p, ok := <-m.packets
 	if !ok {
-		return "closed"
+		return hungUp
 	}
 	return strings.TrimRight(p, "\x00")
 }
@@ -274,6 +277,7 @@ func (m *mta) reply() string {
 //	C 192.0.2.7 j=mx.example     CONNECT; "C local" is Postfix' non_smtpd
 //	M <a@client-a.example> auth_authen=alice i=Q1
 //	L Subject: one two           header (takes no macros)
+//	D M auth_authen=alice        macros whose command does not come
 func (m *mta) step(line string) string {
 	code, rest, _ := strings.Cut(line, " ")
 	arg, macros, _ := strings.Cut(rest, " ")
@@ -291,6 +295,9 @@ func (m *mta) step(line string) string {
 			before += name + "\x00" + value + "\x00"
 		}
 		before = packet('D', code+before)
+	}
+	if code == "D" {
+		return strings.Replace(before, "DD", "D"+arg, 1)
 	}
 	switch code {
 	case "C":
@@ -331,6 +338,9 @@ func (m *mta) untilFinal() string {
 	for {
 		r := m.reply()
 		all = append(all, strings.ReplaceAll(r, "\x00", "|"))
+		if r == hungUp {
+			return hungUp
+		}
 		switch gomilter.ActionCode(r[0]) {
 		case gomilter.ActContinue, gomilter.ActAccept, gomilter.ActDiscard, gomilter.ActReject,
 			gomilter.ActTempFail, gomilter.ActReplyCode:

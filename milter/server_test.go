@@ -3,6 +3,7 @@ package milter
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"syscall"
@@ -29,12 +30,18 @@ func TestAcceptErrors(t *testing.T) {
 		f.ln.in <- syscall.ECONNABORTED
 		f.ln.in <- errors.New("something else")
 		m := f.session()
-		if got := m.run(helloA, mailA, "R <r@r.example>", "E"); len(got) != 2 {
+		if got := m.run(helloA, mailA, "R <r@r.example>", "E"); got[1] != "c" {
 			t.Errorf("answers %q", got)
 		}
 		// 5 ms doubled eight times, then a second each.
 		if took := time.Since(start); took < 15*time.Second || took > 17*time.Second {
 			t.Errorf("23 failures took %v", took)
+		}
+		start = time.Now()
+		f.ln.in <- syscall.EMFILE
+		f.session()
+		if took := time.Since(start); took != 5*time.Millisecond {
+			t.Errorf("the first failure after a success took %v", took)
 		}
 		f.stop()
 	})
@@ -80,11 +87,11 @@ func TestCapOfAll(t *testing.T) {
 		full := []*mta{connected()}
 		for _, early := range []*mta{idle, negotiated} { // the oldest goes first
 			full = append(full, connected())
-			if got := early.reply(); got != "closed" {
+			if got := early.reply(); got != hungUp {
 				t.Errorf("early session got %q", got)
 			}
 		}
-		if got := f.dial("").reply(); got != "closed" {
+		if got := f.dial("").reply(); got != hungUp {
 			t.Errorf("one too many got %q", got)
 		}
 		for i, m := range full {
@@ -126,10 +133,10 @@ func TestCapPerClient(t *testing.T) {
 		other := open("192.0.2.2", false)
 		first, early := open("192.0.2.1", true), open("192.0.2.1", false)
 		second := open("::ffff:192.0.2.1", true)
-		if got := early.reply(); got != "closed" {
+		if got := early.reply(); got != hungUp {
 			t.Errorf("early session of the client got %q", got)
 		}
-		if got := f.dial("192.0.2.1").reply(); got != "closed" {
+		if got := f.dial("192.0.2.1").reply(); got != hungUp {
 			t.Errorf("third session got %q", got)
 		}
 		for range 5 { // no address, no cap
@@ -138,12 +145,26 @@ func TestCapPerClient(t *testing.T) {
 		other.run(helloA)
 		for _, m := range []*mta{other, first, second} {
 			if !m.alive() {
-				t.Error("closed")
+				t.Error(hungUp)
 			}
 			m.run("A")
 		}
 		f.stop()
+		if n := len(f.sessions.clients); n != 0 {
+			t.Errorf("%d addresses are kept for ever", n)
+		}
 	})
+}
+
+// A connection accepted in the instant of Shutdown is not let in.
+func TestRegistryStopped(t *testing.T) {
+	s := &Server{Judge: func() Judge { return always(pass) }, Recorder: &notes{}}
+	s.Shutdown(context.Background())
+	near, far := net.Pipe()
+	s.start(far)
+	if _, err := near.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("read: %v", err)
+	}
 }
 
 // Shutdown closes what is idle at once and lets a message finish.
@@ -164,7 +185,7 @@ func TestDrain(t *testing.T) {
 		ended := make(chan error)
 		start := time.Now()
 		go func() { ended <- f.Shutdown(context.Background()) }()
-		if got := idle.reply(); got != "closed" || time.Since(start) != 0 {
+		if got := idle.reply(); got != hungUp || time.Since(start) != 0 {
 			t.Errorf("idle session got %q after %v", got, time.Since(start))
 		}
 		time.Sleep(time.Minute)
@@ -176,13 +197,19 @@ func TestDrain(t *testing.T) {
 				t.Errorf("busy session got %q", got)
 			}
 		}
+		if got := deciding.reply(); got != "c" {
+			t.Errorf("deciding session got %q", got)
+		}
 		for _, m := range []*mta{deciding, busy, macros} {
-			if got := m.reply(); got != "c" && got != "closed" {
-				t.Errorf("got %q", got)
+			if got := m.reply(); got != hungUp {
+				t.Errorf("got %q after its message", got)
 			}
 		}
-		if err := <-ended; err != nil {
-			t.Error(err)
+		if err := <-ended; err != nil || time.Since(start) > 2*time.Minute {
+			t.Errorf("Shutdown: %v after %v", err, time.Since(start))
+		}
+		if got := f.logs.String(); got != "" {
+			t.Errorf("logged %q", got)
 		}
 		if got := f.notes.rules(); len(got) != 3 {
 			t.Errorf("verdicts %q", got)
@@ -212,163 +239,6 @@ func TestDrainForced(t *testing.T) {
 		}
 		if took := time.Since(start); took != 3*time.Second {
 			t.Errorf("took %v", took)
-		}
-	})
-}
-
-// A panic is a verdict of its own, and the session goes on.
-func TestPanic(t *testing.T) {
-	for name, tt := range map[string]struct {
-		connect string
-		want    string
-		prefix  string
-	}{
-		"SMTP":             {helloA, "tempfail internal.panic", "y451 4.3.0 internal error, try again later [internal.panic "},
-		"local submission": {"C local", "quarantine internal.panic", "qinternal error, try again later [internal.panic "},
-		"loopback":         {"C 127.0.0.1", "quarantine internal.panic", "qinternal error, try again later [internal.panic "},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				calls := 0
-				f := serve(t, judgeFunc(func(context.Context, *rules.Mail) rules.Verdict {
-					if calls++; calls == 1 {
-						panic("on purpose")
-					}
-					return pass
-				}))
-				m := f.session()
-				m.run(tt.connect)
-				got := m.run("M <a@client-a.example>", "R <r@r.example>", "E", "M <a@client-a.example>", "R <r@r.example>", "E")
-				if !strings.HasPrefix(got[1], tt.prefix) || got[3] != "c" {
-					t.Errorf("answers %q", got)
-				}
-				f.stop()
-				if diff := cmp.Diff([]string{tt.want, "accept none"}, f.notes.rules()); diff != "" {
-					t.Error(diff)
-				}
-				if logged := f.logs.String(); !strings.Contains(logged, "on purpose") || !strings.Contains(logged, "server_test.go") {
-					t.Errorf("no stack in %q", logged)
-				}
-			})
-		})
-	}
-}
-
-type panicky struct{ notes }
-
-func (*panicky) Record(*rules.Mail, rules.Verdict, time.Duration) { panic("on purpose") }
-
-// Neither a Judge that cannot be had, nor a verdict that says nothing, nor a
-// Recorder that panics lets mail pass or ends the session.
-func TestNoVerdict(t *testing.T) {
-	nobody := func(s *Server) { s.Judge = func() Judge { return nil } }
-	noJudge := func(s *Server) { s.Judge = func() Judge { panic("on purpose") } }
-	noNotes := func(s *Server) { s.Recorder = &panicky{} }
-	for name, tt := range map[string]struct {
-		verdict rules.Verdict
-		set     func(*Server)
-		want    string
-	}{
-		"nil judge":          {pass, nobody, "y451 4.3.0 internal error"},
-		"panic at MAIL":      {pass, noJudge, "y451 4.3.0 internal error"},
-		"panic on recording": {reject, noNotes, "y550 5.7.1 100%% no"},
-		"zero verdict":       {rules.Verdict{}, func(*Server) {}, "y451 4.3.0 internal error"},
-		"shadow":             {rules.Verdict{Action: rules.Shadow}, func(*Server) {}, "y451 4.3.0 internal error"},
-		"no such action":     {rules.Verdict{Action: rules.Reject + 1}, func(*Server) {}, "y451 4.3.0 internal error"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				f := serve(t, always(tt.verdict), tt.set)
-				m := f.session()
-				got := m.run(helloA, mailA, "R <r@r.example>", "E", mailA, "R <r@r.example>", "E", "E")
-				for _, i := range []int{1, 3, 4} {
-					if !strings.HasPrefix(got[i], tt.want) {
-						t.Errorf("answers %q", got)
-					}
-				}
-				f.stop()
-			})
-		})
-	}
-}
-
-// The MTA is told to wait on, the context ends in time, and a judge that does
-// not heed it is not waited for.
-func TestSlowJudge(t *testing.T) {
-	type ctx = context.Context
-	for _, tt := range []struct {
-		name  string
-		judge judgeFunc
-		took  time.Duration
-		want  string
-		rule  string
-	}{
-		{"4 s", func(ctx, *rules.Mail) rules.Verdict { time.Sleep(4 * time.Second); return pass }, 4 * time.Second, "c", "accept none"},
-		{"6 s", func(ctx, *rules.Mail) rules.Verdict { time.Sleep(6 * time.Second); return pass }, 6 * time.Second, "p c", "accept none"},
-		{"heeds its context", func(c ctx, _ *rules.Mail) rules.Verdict { <-c.Done(); return tempfail }, 8 * time.Second,
-			"p y451 4.7.1 later [a.rule ID]", "tempfail a.rule"},
-		{"within the grace", func(ctx, *rules.Mail) rules.Verdict { time.Sleep(9*time.Second - 1); return pass }, 9*time.Second - 1, "p c", "accept none"},
-		{"comes too late", func(ctx, *rules.Mail) rules.Verdict { time.Sleep(time.Minute); return pass }, 9 * time.Second,
-			"p y451 4.3.0 internal error, try again later", "tempfail internal.panic"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				f := serve(t, tt.judge)
-				m := f.session()
-				m.run(helloA, mailA, "R <r@r.example>")
-				start := time.Now()
-				got := m.run("E")
-				if took := time.Since(start); took != tt.took {
-					t.Errorf("took %v, want %v", took, tt.took)
-				}
-				if !strings.HasPrefix(got[0], tt.want) {
-					t.Errorf("got %q, want %q", got[0], tt.want)
-				}
-				f.stop()
-				if diff := cmp.Diff([]string{tt.rule}, f.notes.rules()); diff != "" {
-					t.Error(diff)
-				}
-				time.Sleep(time.Minute)
-				synctest.Wait()
-				if late := f.late.Load(); late != 0 {
-					t.Errorf("%d decisions still count as late", late)
-				}
-			})
-		})
-	}
-}
-
-// Decisions that hang are bounded: beyond the bound nobody is asked.
-func TestStuckDecisions(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		calls := 0
-		f := serve(t, judgeFunc(func(context.Context, *rules.Mail) rules.Verdict { calls++; return pass }))
-		m := f.session()
-		m.run(helloA)
-		for _, late := range []int64{maxLate - 1, maxLate, maxLate + 1} {
-			f.late.Store(late)
-			m.run(mailA, "R <r@r.example>", "E")
-		}
-		f.stop()
-		want := []string{"accept none", "tempfail internal.panic", "tempfail internal.panic"}
-		if diff := cmp.Diff(want, f.notes.rules()); diff != "" || calls != 1 {
-			t.Errorf("judge asked %d times; %s", calls, diff)
-		}
-	})
-}
-
-// A reload takes effect with the next message.
-func TestJudgeTakenAtMail(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		current := pass
-		f := serve(t, nil, func(s *Server) { s.Judge = func() Judge { return always(current) } })
-		m := f.session()
-		m.run(helloA, mailA, "R <r@r.example>")
-		current = reject
-		m.run("E", mailA, "R <r@r.example>", "E")
-		f.stop()
-		if diff := cmp.Diff([]string{"accept none", "reject a.rule"}, f.notes.rules()); diff != "" {
-			t.Error(diff)
 		}
 	})
 }

@@ -43,6 +43,8 @@ func TestStageOrders(t *testing.T) {
 			[]string{"bob <b@client-b.example> > r2@r.example"}},
 		{"RSET takes macros along", helloA + "\n" + mailA + "\nA\nM <a@client-a.example>\nR <r1@r.example>\nE",
 			[]string{" <a@client-a.example> > r1@r.example"}},
+		{"RSET before MAIL itself", helloA + "\nD M auth_authen=alice\nA\nM <a@client-a.example>\nR <r1@r.example>\nE",
+			[]string{" <a@client-a.example> > r1@r.example"}},
 		{"MAIL again without ABORT", helloA + "\n" + mailA + "\nR <r1@r.example>\nL Subject: one\n" + mailB + "\nR <r2@r.example>\nE",
 			[]string{"bob <b@client-b.example> > r2@r.example"}},
 		{"HELO twice", helloA + "\nH x\nH y\n" + mailA + "\nR <r1@r.example>\nE", []string{known + "r1@r.example"}},
@@ -60,6 +62,8 @@ func TestStageOrders(t *testing.T) {
 		{"MAIL before CONNECT", mailA + "\nR <r1@r.example>\nE", []string{known + "r1@r.example | faults: command before CONNECT"}},
 		{"CONNECT again", helloA + "\n" + mailA + "\nR <r1@r.example>\nC 192.0.2.8\n" + mailB + "\nR <r2@r.example>\nE",
 			[]string{"bob <b@client-b.example> > r2@r.example"}},
+		{"CONNECT in mid-message", helloA + "\n" + mailA + "\nR <r1@r.example>\nC 192.0.2.8\nE",
+			[]string{" <> >  | faults: command before MAIL, end of message without MAIL"}},
 		{"connection for another session", helloA + "\n" + mailA + "\nK\n" + helloA + "\n" + mailB + "\nR <r2@r.example>\nE",
 			[]string{"bob <b@client-b.example> > r2@r.example"}},
 		{"another session that skips CONNECT", helloA + "\n" + mailA + "\nK\n" + mailB + "\nR <r2@r.example>\nE",
@@ -233,6 +237,14 @@ func TestClient(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// A second CONNECT has nothing of the first.
+func TestClientAgain(t *testing.T) {
+	got := facts(t, "C 192.0.2.7 client_addr=192.0.2.9 client_name=c.example j=mx.example", "C 192.0.2.8", mailA, "E")
+	if got.Client.String() != "192.0.2.8" || got.ClientName != "host.example" || got.Host != "" {
+		t.Errorf("client %v %q, host %q", got.Client, got.ClientName, got.Host)
 	}
 }
 
