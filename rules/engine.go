@@ -231,3 +231,13 @@ func newID() string {
 	}
 	return string(id[:])
 }
+
+// IDs lists every rule id but those of the limits, which are "limit." and the
+// limit's name; for them it holds "limit.NAME".
+func IDs() []string {
+	ids := []string{"block.active", "accounts.unavailable", "store.unavailable", "internal.panic", "limit.NAME"}
+	for _, r := range ruleOrder {
+		ids = append(ids, r.id)
+	}
+	return ids
+}
