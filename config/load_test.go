@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -139,15 +138,6 @@ func TestDefaults(t *testing.T) {
 			LinkKeyFile: "/etc/o2n-milter/link.key"},
 	}
 	if diff := cmp.Diff(want, c, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestNamedFileMustExist(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "none.toml")
-	_, faults := Load(file, true)
-	want := []Fault{{File: file, Key: "file", Problem: "does not exist", Want: "a file of TOML"}}
-	if diff := cmp.Diff(want, faults); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -404,107 +394,5 @@ listen = "127.0.0.1:0"
 	}
 	if got := c.Rules.Actions["store.unavailable"]; got != rules.Tempfail {
 		t.Errorf("local is %v", got)
-	}
-}
-
-func TestWrittenFilesMustExist(t *testing.T) {
-	key := strings.Repeat("k", 32)
-	for _, c := range []struct {
-		name, main, key string
-		mode            os.FileMode
-		want            string
-	}{
-		{"no map file", "accounts.file = 'no.toml'", "", 0, `1: accounts.file: "no.toml" does not exist; want a file that exists`},
-		{"no MTA folder", "hold.config_directory = 'mta'", "", 0, `1: hold.config_directory: "mta" does not exist; want a file or folder that exists`},
-		{"no key", "web.link_key_file = 'no'", "", 0, `1: web.link_key_file: "no" does not exist; want ` + wantLinkKey},
-		{"a key of 31 bytes", "web.link_key_file = 'key'", key[:31], 0o600, `1: web.link_key_file: "key" holds a key of 31 bytes; want ` + wantLinkKey},
-		{"a key of 32 bytes", "web.link_key_file = 'key'", key[:32], 0o640, ""},
-		{"a newline is none of them", "web.link_key_file = 'key'", key[:31] + "\n", 0o600, `1: web.link_key_file: "key" holds a key of 31 bytes; want ` + wantLinkKey},
-		{"32 bytes in hex", "web.link_key_file = 'key'", strings.Repeat("aF", 32) + "\n", 0o600, ""},
-		{"31 bytes in hex", "web.link_key_file = 'key'", strings.Repeat("af", 31), 0o600, `1: web.link_key_file: "key" holds a key of 31 bytes; want ` + wantLinkKey},
-		{"readable by others", "web.link_key_file = 'key'", key, 0o604, `1: web.link_key_file: "key" is open to every user (mode 0604); want ` + wantLinkKey},
-		{"writable by others", "web.link_key_file = 'key'", key, 0o602, `1: web.link_key_file: "key" is open to every user (mode 0602); want ` + wantLinkKey},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			dir := write(t, map[string]string{"main.toml": c.main, "key": c.key})
-			if err := os.Chmod(filepath.Join(dir, "key"), c.mode); err != nil {
-				t.Fatal(err)
-			}
-			_, faults := Load(filepath.Join(dir, "main.toml"), true)
-			got := ""
-			for _, f := range faults {
-				got += strings.TrimPrefix(f.Error(), dir+"/main.toml:")
-			}
-			if got != c.want {
-				t.Errorf("got  %s\nwant %s", got, c.want)
-			}
-		})
-	}
-}
-
-func TestDurations(t *testing.T) {
-	for _, c := range []struct {
-		text string
-		want time.Duration
-		ok   bool
-	}{
-		{"1s", time.Second, true}, {"90s", 90 * time.Second, true}, {"1h30m", 90 * time.Minute, true},
-		{"7d", 7 * day, true}, {"1d12h", 36 * time.Hour, true}, {"0s", 0, true}, {"65535d", 65535 * day, true},
-		{"65536d", 0, false}, {"65535d9223372036s", 0, false}, {"d", 0, false}, {"", 0, false}, {"1.5d", 0, false}, {"-1h", 0, false},
-		{"-1d", 0, false}, {"1d-1h", 0, false}, {"12h1d", 0, false}, {"1dd", 0, false}, {"1", 0, false}, {"1w", 0, false},
-		{"1500ms", 0, false}, {"2000ms", 2 * time.Second, true}, {"1 h", 0, false},
-	} {
-		got, err := ParseDuration(c.text)
-		if got != c.want || (err == nil) != c.ok {
-			t.Errorf("%q gives %v, %v", c.text, got, err)
-		}
-	}
-	for d, want := range map[time.Duration]string{
-		0: "0s", time.Second: "1s", time.Minute: "1m", 90 * time.Second: "1m30s", 24 * time.Hour: "24h", 72 * time.Hour: "72h",
-		7*day - time.Second: "167h59m59s", 7 * day: "7d", 30*day + time.Hour: "30d1h",
-	} {
-		got := FormatDuration(d)
-		back, err := ParseDuration(got)
-		if got != want || back != d || err != nil {
-			t.Errorf("%v is written %q and read %v, %v", d, got, back, err)
-		}
-	}
-}
-
-// A map file that was there must stay there; one that comes is read.
-func TestMapFileComesAndGoes(t *testing.T) {
-	dir := write(t, map[string]string{"main.toml": "[account.a]\n"})
-	path := filepath.Join(dir, "accounts.toml")
-	c, faults := Load(filepath.Join(dir, "main.toml"), true)
-	if len(faults) > 0 {
-		t.Fatal(faults)
-	}
-	read := func() string {
-		list, err := c.Accounts.Read()
-		if err != nil {
-			return strings.ReplaceAll(err.Error(), dir+"/", "")
-		}
-		return fmt.Sprint(len(list))
-	}
-	var got []string
-	got = append(got, read())
-	if err := os.WriteFile(path, []byte("[account.b]\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	got = append(got, read())
-	if err := os.WriteFile(path, []byte("[account.b]\nplan=1\n[account.A]\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	got = append(got, read())
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	got = append(got, read())
-	want := []string{"1", "2",
-		"accounts.toml:2: account.b.plan: is the integer 1; want printable text\n" +
-			"accounts.toml:3: account.A: is an account at main.toml:1 too; want it in one place",
-		"accounts.toml:0: file: does not exist; want a file of TOML"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
 	}
 }
