@@ -44,7 +44,7 @@ func TestPanic(t *testing.T) {
 				if diff := cmp.Diff([]string{tt.want, "accept none"}, f.notes.rules()); diff != "" {
 					t.Error(diff)
 				}
-				if logged := f.logs.String(); !strings.Contains(logged, "on purpose") || !strings.Contains(logged, "server_test.go") {
+				if logged := f.logs.String(); !strings.Contains(logged, "on purpose") || !strings.Contains(logged, "TestPanic") {
 					t.Errorf("no stack in %q", logged)
 				}
 			})
