@@ -158,13 +158,16 @@ func TestCapPerClient(t *testing.T) {
 
 // A connection accepted in the instant of Shutdown is not let in.
 func TestRegistryStopped(t *testing.T) {
-	s := &Server{Judge: func() Judge { return always(pass) }, Recorder: &notes{}}
-	s.Shutdown(context.Background())
-	near, far := net.Pipe()
-	s.start(far)
-	if _, err := near.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("read: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		f := serve(t, always(pass))
+		f.stop()
+		near, far := net.Pipe()
+		start := time.Now()
+		f.start(far)
+		if _, err := near.Read(make([]byte, 1)); err != io.EOF || time.Since(start) != 0 {
+			t.Errorf("read: %v after %v", err, time.Since(start))
+		}
+	})
 }
 
 // Shutdown closes what is idle at once and lets a message finish.
