@@ -185,7 +185,7 @@ func action(v any, _ string) (any, []flaw) {
 
 // duration reads a duration of whole seconds between low and high.
 func duration(low, high time.Duration) check {
-	want := fmt.Sprintf("a duration from %s to %s, such as %q", FormatDuration(low), FormatDuration(high), "1h30m")
+	want := fmt.Sprintf("a duration from %s to %s, such as %q", rules.FormatDuration(low), rules.FormatDuration(high), "1h30m")
 	return text(want, func(s, _ string) (time.Duration, error) {
 		d, err := ParseDuration(s)
 		if err != nil {

@@ -168,9 +168,9 @@ var limitKeys = []Key{
 		set: func(c *Config, path []string, v any) {
 			limitOf(c, path[1]).Unit = rules.Unit(v.(string))
 		}},
-	{Name: "limit.NAME.max", Kind: "integer", check: integer[int64](1, maxMax),
+	{Name: "limit.NAME.max", Kind: "integer", Default: "10", check: integer[int64](1, maxMax),
 		set: limit(func(l *rules.Limit) *int64 { return &l.Max })},
-	{Name: "limit.NAME.window", Kind: "duration", check: duration(minWindow, maxWindow),
+	{Name: "limit.NAME.window", Kind: "duration", Default: `"1m"`, check: duration(minWindow, maxWindow),
 		set: limit(func(l *rules.Limit) *time.Duration { return &l.Window })},
 	{Name: "limit.NAME.action", Kind: "action", Default: `"tempfail"`, check: action,
 		set: limit(func(l *rules.Limit) *rules.Action { return &l.Action })},
@@ -240,7 +240,7 @@ var adminKeys = []Key{
 const page = "the customer page"
 
 var webKeys = []Key{
-	{Name: "web.listen", Kind: "address", Default: `"127.0.0.1:8896"`, check: plain(wantHostPort, hostPort),
+	{Name: "web.listen", Kind: "address", Default: `"127.0.0.1:8896"`, check: orEmpty(plain(wantHostPort, hostPort)),
 		set: into(func(c *Config) *string { return &c.Web.Listen })},
 	{Name: "web.allow_remote", Kind: "boolean", Default: "false", check: boolean,
 		set: into(func(c *Config) *bool { return &c.Web.AllowRemote })},

@@ -138,15 +138,8 @@ func (r *reader) faultAt(p place, key, problem, want string) {
 
 // across checks what only several keys together can get wrong.
 func (r *reader) across() {
-	for _, l := range r.cfg.Rules.Limits {
-		for _, key := range []string{"max", "window"} {
-			if !r.isSet("limit", l.Name, key) {
-				r.faultAt(r.at("limit", l.Name), "limit."+l.Name, "has no "+key, "both max and window")
-			}
-		}
-	}
 	web := r.cfg.Web
-	if !web.AllowRemote && !loopback(web.Listen) {
+	if web.Listen != "" && !web.AllowRemote && !loopback(web.Listen) {
 		r.faultAt(r.at("web", "listen"), "web.listen", fmt.Sprintf("%q is open to other hosts", web.Listen),
 			"a loopback address, or allow_remote = true")
 	}
@@ -171,7 +164,7 @@ func (r *reader) twoListeners() {
 		listener{"web", "listen", "tcp:" + c.Web.Listen}, listener{"web", "public_listen", "tcp:" + c.Web.PublicListen})
 	for i, l := range all {
 		before := slices.IndexFunc(all[:i], func(o listener) bool { return o.addr == l.addr && o.key+o.table != l.key+l.table })
-		if before < 0 || strings.HasSuffix(l.addr, ":0") {
+		if before < 0 || strings.HasSuffix(l.addr, ":0") || l.addr == "tcp:" {
 			continue
 		}
 		other := all[before]

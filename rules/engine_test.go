@@ -185,16 +185,6 @@ func TestReplyLanguages(t *testing.T) {
 	}
 }
 
-func TestFormatDuration(t *testing.T) {
-	for want, d := range map[string]time.Duration{
-		"1m": time.Minute, "1m30s": 90 * time.Second, "24h": 24 * time.Hour, "30d": 720 * time.Hour, "1h30m": 90 * time.Minute, "1s": time.Second,
-	} {
-		if got := FormatDuration(d); got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
-	}
-}
-
 func TestNewIDs(t *testing.T) {
 	seen := map[string]bool{}
 	for range 10000 {

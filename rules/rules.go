@@ -9,7 +9,6 @@ package rules
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"o2n-milter/message"
@@ -106,20 +105,4 @@ func (v *Verdict) Reply() string {
 		return ""
 	}
 	return fmt.Sprintf("%d %s %s", v.Code, v.Enhanced, v.Text)
-}
-
-// FormatDuration writes a duration as TOML has it: "90s" as "1m30s", thirty days as "30d".
-func FormatDuration(d time.Duration) string {
-	const day = 24 * time.Hour
-	if d >= 2*day && d%day == 0 {
-		return fmt.Sprintf("%dd", d/day)
-	}
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }

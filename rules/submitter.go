@@ -23,7 +23,7 @@ type submitter struct {
 	domains   []string
 	replyTo   []string
 	envelope  []string // further domains, for the envelope sender only
-	script    string // envelope sender of a local submission without account
+	script    string   // envelope sender of a local submission without account
 }
 
 // submitterOf answers "Who sent it": with a login its account, without one the
