@@ -17,6 +17,8 @@ type Field struct {
 // Address is one addr-spec (RFC 5322 3.4.1), split at its last @.
 type Address struct {
 	// Local is the local part with quoting undone, in the case it was written in.
+	// Where Domain is empty it holds the whole text, so that two addresses
+	// without a usable domain stay different.
 	Local string
 	// Domain is lower-case IDNA ASCII without a trailing dot. It is empty when
 	// there is none, or when IDNA refuses what is written there.
@@ -41,15 +43,17 @@ type List struct {
 	// Field is the canonical field name: "From", "Reply-To".
 	Field string
 	// Addresses are the mailboxes, groups flattened, in order. When Lenient is
-	// set, every token with an @ in it, wherever it stands.
+	// set, every token with an @ in it, wherever it stands, encoded words decoded;
+	// an address that stands as the name of itself (a@b <a@b>) is there once.
 	Addresses []Address
-	// Named are the addresses that stand in display names and comments, decoded:
-	// what a mail reader shows in place of the address. Nil when Lenient is set.
+	// Named are the addresses that stand in display names, group names and
+	// comments, decoded: what a mail reader shows in place of the address. Each
+	// is there once. Nil when Lenient is set.
 	Named []Address
 	// Lenient is set when the standard grammar refused the field.
 	Lenient bool
-	// Fault says why the field as a whole is not what it shows ("address out of
-	// view behind 2,000 blanks"). Empty for a sound field.
+	// Fault says why the field as a whole is not what it shows: a From, Sender or
+	// Reply-To so long that the address is out of view. Empty for a sound field.
 	Fault string
 }
 
@@ -74,7 +78,8 @@ type Facts struct {
 	Script string
 	// Fields is the number of header fields.
 	Fields int
-	// Faults say why the header cannot be read at all: "no header field",
-	// "field name with a control character". Empty for any mail a reader would show.
+	// Faults say why the header cannot be read at all: an empty field name, a
+	// name with a character that none may have, a NUL. Empty for any mail that an
+	// MTA hands over whole. No field at all is no fault: it is a missing From.
 	Faults []string
 }
