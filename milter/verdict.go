@@ -2,7 +2,6 @@ package milter
 
 import (
 	"context"
-	"crypto/rand"
 	"runtime/debug"
 	"time"
 
@@ -93,7 +92,7 @@ func (s *session) decide(d *draft) (v rules.Verdict, why string) {
 // own. A local submission is held: Postfix would try a deferred one for ever.
 func internal(m *rules.Mail, now time.Time, why string) rules.Verdict {
 	v := rules.Verdict{
-		Action: rules.Tempfail, Rule: "internal.panic", ID: newID(), At: now,
+		Action: rules.Tempfail, Rule: "internal.panic", ID: rules.NewID(), At: now,
 		Code: 451, Enhanced: "4.3.0", Judged: true,
 		Evidence: []rules.Evidence{{Rule: "internal.panic", Fact: "message", Got: why, Want: "a verdict"}},
 	}
@@ -102,17 +101,6 @@ func internal(m *rules.Mail, now time.Time, why string) rules.Verdict {
 		v.Action, v.Code, v.Enhanced = rules.Quarantine, 250, ""
 	}
 	return v
-}
-
-// newID makes a decision id of the same form as the rules' own.
-func newID() string {
-	const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-	var id [8]byte
-	rand.Read(id[:]) // never fails
-	for i, b := range id {
-		id[i] = alphabet[b&31]
-	}
-	return string(id[:])
 }
 
 // answer is what the MTA gets for a verdict. Where the MTA cannot do what the

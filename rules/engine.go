@@ -120,7 +120,7 @@ func (r *ruling) strongest() (Action, string) {
 // pass, one Take for all its limits. It never fails: what it cannot know is a
 // verdict of its own. The decision is recorded before it returns.
 func (e *Engine) Decide(ctx context.Context, m *Mail) Verdict {
-	now, id := e.now(), newID()
+	now, id := e.now(), NewID()
 	r := e.judgeSafely(ctx, now, m)
 	v := e.verdict(&r, now, id)
 	if v.Judged {
@@ -220,9 +220,9 @@ func (r *ruling) unavailableRule() string {
 	return "none"
 }
 
-// newID makes a decision id: 40 random bits in Crockford's base32, easy to read
+// NewID makes a decision id: 40 random bits in Crockford's base32, easy to read
 // out on the phone.
-func newID() string {
+func NewID() string {
 	const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 	var raw, id [8]byte
 	rand.Read(raw[:]) // never fails (crypto/rand, Go 1.24)

@@ -188,7 +188,7 @@ func TestReplyLanguages(t *testing.T) {
 func TestNewIDs(t *testing.T) {
 	seen := map[string]bool{}
 	for range 10000 {
-		id := newID()
+		id := NewID()
 		if len(id) != 8 || seen[id] || strings.ContainsAny(id, "ILOU") {
 			t.Fatalf("id %q", id)
 		}

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -70,14 +71,10 @@ func (m *Message) Accepted() []string {
 	return list
 }
 
-// Clock says whether the case needs a clock that can be set.
-func (c *Case) Clock() bool {
-	for _, s := range c.Steps {
-		if s.Verb == "advance" {
-			return true
-		}
-	}
-	return false
+// Uses says whether a step of this verb occurs. "advance" needs a clock that can
+// be set, "kill" a daemon that can be killed: no driver has both.
+func (c *Case) Uses(verb string) bool {
+	return slices.ContainsFunc(c.Steps, func(s Step) bool { return s.Verb == verb })
 }
 
 // ParseCase reads a case. An error names the line of the dialog.
@@ -161,7 +158,7 @@ func (p *parser) between(verb, arg string) error {
 		p.at = p.n
 		p.msg = &Message{Sender: strings.Trim(arg, "<>"), Local: verb == "local", Repeat: 1}
 		return nil
-	case "login", "helo", "lift":
+	case "login", "helo", "lift", "kill":
 	case "block":
 		_, d, _ := strings.Cut(arg, " ")
 		if _, err := time.ParseDuration(d); err != nil {
@@ -172,7 +169,7 @@ func (p *parser) between(verb, arg string) error {
 			return err
 		}
 	default:
-		return fmt.Errorf("%q between messages: want login, helo, mail, local, block, lift or advance", verb)
+		return fmt.Errorf("%q between messages: want login, helo, mail, local, block, lift, advance or kill", verb)
 	}
 	p.c.Steps = append(p.c.Steps, Step{Line: p.n, Verb: verb, Arg: arg})
 	return nil
@@ -226,11 +223,7 @@ func messageText(m *Message, lines []string) []byte {
 		}
 		lines = []string{"From: " + m.Sender, "To: " + strings.Join(to, ",\n\t"), "Subject: A word"}
 	}
-	hasBody := false
-	for _, l := range lines {
-		hasBody = hasBody || l == ""
-	}
-	if !hasBody {
+	if !slices.Contains(lines, "") {
 		lines = append(lines, "", "Good morning.")
 	}
 	text := strings.Join(lines, "\n") + "\n"

@@ -61,8 +61,8 @@ want: held [limit.minute]
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if !got.Clock() {
-		t.Error("a case that advances the clock says it needs none")
+	if !got.Uses("advance") || got.Uses("kill") {
+		t.Errorf("uses: advance %v, kill %v, want true, false", got.Uses("advance"), got.Uses("kill"))
 	}
 }
 

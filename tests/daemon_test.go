@@ -16,12 +16,16 @@ import (
 	"o2n-milter/tests/mta"
 )
 
+// built is where the daemon is once a test wanted it.
+var built string
+
 // builtDaemon builds the daemon once for all tests.
 var builtDaemon = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "o2n-bin-")
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	file := filepath.Join(dir, "o2n-milter")
 	if out, err := exec.Command("go", "build", "-o", file, "o2n-milter/cmd/o2n-milter").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
@@ -31,8 +35,8 @@ var builtDaemon = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if file, err := builtDaemon(); err == nil {
-		os.RemoveAll(filepath.Dir(file))
+	if built != "" {
+		os.RemoveAll(built)
 	}
 	os.Exit(code)
 }

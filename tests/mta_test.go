@@ -3,6 +3,7 @@
 package tests
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ func (d *throughMTA) Login(t testing.TB, login string) {
 		d.client = mta.Dial(t, d.server.Loopback())
 		d.client.Must(250, "EHLO client.example")
 	case "remote":
-		d.client, _ = d.server.Remote(t)
+		d.client = d.server.Remote(t)
 	default:
 		d.client = mta.Login(t, d.submit, login)
 	}
@@ -135,6 +136,13 @@ func (d *throughMTA) Bounces() bool                      { return true }
 // Advance cannot be had: the daemon's clock is the machine's.
 func (d *throughMTA) Advance(t testing.TB, _ time.Duration) { t.Fatal("no clock to set") }
 
+// Kill is kill -9; Postfix and Sendmail find the new daemon at the same socket.
+func (d *throughMTA) Kill(t testing.TB) {
+	t.Helper()
+	d.daemon.proc.Kill()
+	d.daemon.start(t)
+}
+
 // Block goes through the operator's command.
 func (d *throughMTA) Block(t testing.TB, subject string, length time.Duration) {
 	t.Helper()
@@ -154,11 +162,11 @@ func runThrough(t *testing.T, server mta.Server, submit string, sink *mta.Sink, 
 			continue
 		}
 		t.Run(c.Name, func(t *testing.T) {
-			if c.Clock() {
+			if c.Uses("advance") {
 				t.Skip("needs a clock that can be set; runs in-process")
 			}
 			d := &throughMTA{server: server, submit: submit, sink: sink}
-			d.daemon = startDaemon(t, c.TOML, listen...)
+			d.daemon = startDaemon(t, strings.ReplaceAll(c.TOML, remotePlace, server.RemoteIP()), listen...)
 			sink.Clear()
 			from := len(server.Log())
 			defer func() {
@@ -211,4 +219,27 @@ func TestHostilePostfix(t *testing.T) {
 			c.Quit()
 		})
 	}
+}
+
+// TestPostfixBDAT: what comes in chunks (RFC 3030) is judged all the same. Sendmail offers no CHUNKING.
+func TestPostfixBDAT(t *testing.T) {
+	sink := mta.NewSink(t)
+	p := mta.NewPostfix(t, sink)
+	startDaemon(t, "", "unix:"+p.Milter)
+	c := mta.Login(t, p.Submission(), "alice@client-a.example")
+	for from, want := range map[string]int{"alice@client-a.example": 250, "service@bank.example": 550} {
+		chunk := "From: " + from + "\r\nTo: friend@remote.example\r\n\r\nGood morning.\r\n"
+		c.Must(250, "MAIL FROM:<alice@client-a.example>")
+		c.Must(250, "RCPT TO:<friend@remote.example>")
+		// The first chunk ends within the field name.
+		c.Send([]byte("BDAT 3\r\n" + chunk[:3]))
+		if r := c.Read(); r.Code != 250 {
+			t.Fatalf("first chunk: %v", r)
+		}
+		c.Send(fmt.Appendf(nil, "BDAT %d LAST\r\n%s", len(chunk)-3, chunk[3:]))
+		if r := c.Read(); r.Code != want {
+			t.Errorf("From %s: got %v, want %d", from, r, want)
+		}
+	}
+	c.Quit()
 }

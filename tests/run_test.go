@@ -34,7 +34,12 @@ type driver interface {
 	Block(t testing.TB, subject string, length time.Duration)
 	Lift(t testing.TB, subject string)
 	Advance(t testing.TB, by time.Duration)
+	// Kill is kill -9 of the filter, and its restart.
+	Kill(t testing.TB)
 }
+
+// remotePlace stands in a case's TOML for the address that "login: remote" comes from.
+const remotePlace = "${REMOTE}"
 
 // readCases reads cases/*.txt in the order of their names.
 func readCases(t *testing.T) []*Case {
@@ -114,6 +119,8 @@ func (r *run) step(t *testing.T, s Step) {
 		r.d.Helo(t)
 	case "advance":
 		r.d.Advance(t, duration(t, s.Arg))
+	case "kill":
+		r.d.Kill(t)
 	case "block":
 		subject, length, _ := strings.Cut(s.Arg, " ")
 		r.d.Block(t, subject, duration(t, length))

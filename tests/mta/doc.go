@@ -8,6 +8,7 @@
 package mta
 
 import (
+	"math/rand/v2"
 	"net"
 	"os"
 	"strconv"
@@ -42,9 +43,10 @@ type Server interface {
 	Submission() string
 	// Loopback takes mail of this machine's own programs by SMTP, without login.
 	Loopback() string
-	// Remote opens a connection that the server takes for one from elsewhere, and
-	// says which client address the filter is shown. It takes mail for Host only.
-	Remote(t testing.TB) (c *Client, client string)
+	// Remote opens a connection that the server takes for one from RemoteIP. It
+	// takes mail for Host only.
+	Remote(t testing.TB) *Client
+	RemoteIP() string
 	// Submit is sendmail(1). The reply is the one the filter's refusal left
 	// behind, or the zero Reply when there was none.
 	Submit(t testing.TB, sender string, rcpts []string, msg []byte) Reply
@@ -68,15 +70,20 @@ func SkipOrFail(t testing.TB, what string) {
 	t.Skipf("SKIPPED: %s is missing; run tests/install as root", what)
 }
 
-// FreePort is a loopback port that was free a moment ago.
+// FreePort is a loopback port that was free a moment ago, and that no outgoing
+// connection takes meanwhile: those start at 32768 (ip(7), ip_local_port_range).
 func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := 20000 + rand.IntN(12000)
+		l, err := net.Listen("tcp", loopback(port))
+		if err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no free port between 20000 and 32000")
+	return 0
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

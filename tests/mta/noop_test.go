@@ -103,7 +103,7 @@ func exercise(t *testing.T, s Server, sink *Sink) {
 	})
 	t.Run("inbound", func(t *testing.T) {
 		sink.Clear()
-		c, _ := s.Remote(t)
+		c := s.Remote(t)
 		if r := send(c, "someone@elsewhere.example", plainMail, "root@"+Host); r.Code != 250 {
 			t.Errorf("to a local address: got %v, want 250", r)
 		}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -89,7 +90,7 @@ func (p *Postfix) start(t testing.TB) {
 		if !p.proc.Running() {
 			t.Fatalf("Postfix ended: %v\n%s", p.proc.Err(), p.Log())
 		}
-		return listens(p.submit) && listens(p.submitTCP) && listens(p.inbound)
+		return listens(t, p.submit) && listens(t, p.submitTCP) && listens(t, p.inbound)
 	})
 }
 
@@ -112,15 +113,17 @@ func (p *Postfix) SubmissionTCP() string { return loopback(p.submitTCP) }
 func (p *Postfix) Loopback() string { return loopback(p.inbound) }
 
 // Remote uses XCLIENT, which needs no second machine.
-func (p *Postfix) Remote(t testing.TB) (*Client, string) {
+func (p *Postfix) Remote(t testing.TB) *Client {
 	t.Helper()
-	const client = "198.51.100.7" // RFC 5737
 	c := Dial(t, p.Loopback())
 	c.Must(250, "EHLO client.example")
-	c.Must(220, "XCLIENT ADDR="+client+" NAME=client.example")
+	c.Must(220, "XCLIENT ADDR="+p.RemoteIP()+" NAME=client.example")
 	c.Must(250, "EHLO client.example")
-	return c, client
+	return c
 }
+
+// RemoteIP is what Remote comes from (RFC 5737).
+func (p *Postfix) RemoteIP() string { return "198.51.100.7" }
 
 // Submit is sendmail(1). It exits 0 whatever the filter says, so the reply is read from the log.
 func (p *Postfix) Submit(t testing.TB, sender string, rcpts []string, msg []byte) Reply {
@@ -139,10 +142,18 @@ func (p *Postfix) Submit(t testing.TB, sender string, rcpts []string, msg []byte
 	return localReply(line)
 }
 
-// milterLine finds what became of a local submission: refused or held by the filter, or queued.
+// pickedUp is pickup's line about a new local submission.
+var pickedUp = regexp.MustCompile(`/pickup\[\d+\]: (\w+): uid=`)
+
+// milterLine finds what became of the first local submission in the log: refused or held by the filter, or queued.
+// Reports on earlier ones are queued in between.
 func milterLine(log string) string {
+	id := pickedUp.FindStringSubmatch(log)
+	if id == nil {
+		return ""
+	}
 	for line := range strings.Lines(log) {
-		if strings.Contains(line, ": milter-") || strings.Contains(line, "/qmgr[") && strings.Contains(line, "queue active") {
+		if strings.Contains(line, ": "+id[1]+": milter-") || strings.Contains(line, ": "+id[1]+": from=") && strings.Contains(line, "queue active") {
 			return strings.TrimSpace(line)
 		}
 	}

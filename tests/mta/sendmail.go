@@ -148,7 +148,7 @@ func (s *Sendmail) start(t testing.TB) {
 		if !s.proc.Running() {
 			t.Fatalf("Sendmail ended: %v\n%s", s.proc.Err(), out.String())
 		}
-		return listens(s.submit) && listens(s.local)
+		return listens(t, s.submit) && listens(t, s.local) && listens(t, s.inbound)
 	})
 }
 
@@ -194,12 +194,15 @@ func (s *Sendmail) Submission() string { return loopback(s.submit) }
 func (s *Sendmail) Loopback() string { return loopback(s.local) }
 
 // Remote comes from this machine's own address, which is no loopback.
-func (s *Sendmail) Remote(t testing.TB) (*Client, string) {
+func (s *Sendmail) Remote(t testing.TB) *Client {
 	t.Helper()
 	c := Dial(t, net.JoinHostPort(s.addr, strconv.Itoa(s.inbound)))
 	c.Must(250, "EHLO client.example")
-	return c, s.addr
+	return c
 }
+
+// RemoteIP is what Remote comes from.
+func (s *Sendmail) RemoteIP() string { return s.addr }
 
 // smtpReply finds replies in what sendmail -v prints; the last refusal counts.
 var smtpReply = regexp.MustCompile(`(?m)^[45]\d\d [^\r\n]*`)
