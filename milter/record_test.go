@@ -1,0 +1,74 @@
+package milter
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"o2n-milter/rules"
+)
+
+func recorded(t *testing.T, m *rules.Mail, v rules.Verdict) (string, *prometheus.Registry) {
+	t.Helper()
+	var out bytes.Buffer
+	reg := prometheus.NewRegistry()
+	NewLog(slog.New(slog.NewTextHandler(&out, nil)), reg).Record(m, v, 3*time.Millisecond)
+	return out.String(), reg
+}
+
+func TestLogLine(t *testing.T) {
+	m := &rules.Mail{
+		Client: netip.MustParseAddr("192.0.2.7"), QueueID: "4Ze1", Sender: "alice@client-a.example",
+		Recipients: []rules.Recipient{{Address: "a@x.example"}, {Address: "b@x.example"}},
+	}
+	v := rules.Verdict{
+		Action: rules.Reject, Rule: "identity.header_from", ID: "7K3QF2M9", Code: 550, Account: "alice@client-a.example",
+		Evidence: []rules.Evidence{
+			{Rule: "identity.header_from", Fact: "header From", Got: "boss@bank.example"},
+			{Rule: "identity.display_name", Fact: "display name", Got: "x@bank.example", Shadow: true},
+		},
+	}
+	line, _ := recorded(t, m, v)
+	_, got, _ := strings.Cut(line, "msg=message ")
+	want := `action=reject rule=identity.header_from id=7K3QF2M9 account=alice@client-a.example client=192.0.2.7 qid=4Ze1 ` +
+		`from=alice@client-a.example rcpts=2 code=550 ` +
+		`evidence="identity.header_from: header From boss@bank.example; identity.display_name (shadow): display name x@bank.example" took=3ms` + "\n"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestLogLineStaysOneLine(t *testing.T) {
+	m := &rules.Mail{Sender: "a\r\nlevel=ERROR msg=forged\x1b[2J\u202e@x", QueueID: "q\x00"}
+	line, _ := recorded(t, m, rules.Verdict{Action: rules.Accept, Rule: "none", Code: 250, Err: errors.New("first\nsecond")})
+	if strings.Count(line, "\n") != 1 || regexp.MustCompile(`[\x00-\x09\x0b-\x1f\x7f]|\x{202e}`).MatchString(line) {
+		t.Errorf("got %q", line)
+	}
+	if !strings.Contains(line, "level=ERROR msg=message") || !strings.Contains(line, `error="first\nsecond"`) {
+		t.Errorf("got %q", line)
+	}
+}
+
+func TestDecisionsAreCounted(t *testing.T) {
+	_, reg := recorded(t, &rules.Mail{}, rules.Verdict{Action: rules.Tempfail, Rule: "limit.minute", Code: 451})
+	want := `# HELP o2n_milter_decisions_total Messages by the rule that decided and the action taken.
+# TYPE o2n_milter_decisions_total counter
+o2n_milter_decisions_total{action="accept",rule="none"} 0
+o2n_milter_decisions_total{action="tempfail",rule="limit.minute"} 1
+`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "o2n_milter_decisions_total"); err != nil {
+		t.Error(err)
+	}
+	if n, err := testutil.GatherAndCount(reg, "o2n_milter_decision_seconds"); err != nil || n != 1 {
+		t.Errorf("%d, %v", n, err)
+	}
+}
