@@ -119,7 +119,7 @@ func (p *parser) dialog(data []byte) error {
 		}
 	}
 	if p.msg != nil {
-		return fmt.Errorf("dialog line %d: message without want:, rset: or helo:", p.at)
+		return fmt.Errorf("dialog line %d: want, rset or helo is missing at the end of the message", p.at)
 	}
 	return nil
 }
@@ -130,7 +130,7 @@ func (p *parser) line(s string) error {
 		return nil
 	case strings.HasPrefix(s, indent):
 		if p.msg == nil || len(p.msg.Rcpts) == 0 {
-			return fmt.Errorf("message text before mail: and rcpt:")
+			return fmt.Errorf("message text before mail and rcpt")
 		}
 		p.text = append(p.text, strings.TrimPrefix(s, indent))
 		return nil
@@ -196,7 +196,7 @@ func (p *parser) within(verb, arg string) (err error) {
 		p.end()
 	case "want":
 		if m.Want, err = parseWant(arg); err == nil && len(m.Rcpts) == 0 {
-			err = fmt.Errorf("message without rcpt:")
+			err = fmt.Errorf("message without rcpt")
 		}
 		p.end()
 	default:

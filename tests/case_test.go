@@ -69,7 +69,7 @@ want: held [limit.minute]
 func TestParseCaseFaults(t *testing.T) {
 	for text, want := range map[string]string{
 		"login: a":                                             "sentence before",
-		"x\n-- dialog --\nmail: a":                             "line 1: message without want",
+		"x\n-- dialog --\nmail: a":                             "line 1: want, rset or helo is missing",
 		"x\n-- dialog --\nmail: a\nwant: 250":                  "line 2: message without rcpt",
 		"x\n-- dialog --\nrcpt: a":                             `"rcpt" between`,
 		"x\n-- dialog --\nmail: a\nlogin: b":                   `"login" within`,
