@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -29,7 +30,7 @@ func (s *scripts) cmds() map[string]func(*testscript.TestScript, bool, []string)
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"exits": cmdExits, "await": cmdAwait, "freetcp": cmdFreeTCP, "expand": cmdExpand, "setid": cmdSetID,
 		"httpget": cmdHTTPGet, "awaitmetric": cmdAwaitMetric,
-		"daemon": s.daemon, "signal": s.signal, "reap": s.reap,
+		"daemon": s.daemon, "handover": s.handover, "signal": s.signal, "reap": s.reap,
 	}
 }
 
@@ -78,15 +79,42 @@ func (s *scripts) daemon(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: daemon NAME COMMAND [ARG...]")
 	}
-	cmd := command(context.Background(), ts, args[1:])
-	log, err := os.OpenFile(ts.MkAbs(args[0]+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	s.start(ts, args[0], command(context.Background(), ts, args[1:]))
+}
+
+// handover starts a daemon with listening sockets as systemd does (sd_listen_fds(3)):
+// "handover NAME milter=ADDR web=ADDR o2n-milter serve".
+func (s *scripts) handover(ts *testscript.TestScript, _ bool, args []string) {
+	var names []string
+	var files []*os.File
+	rest := args[1:]
+	for ; strings.Contains(rest[0], "="); rest = rest[1:] {
+		name, addr, _ := strings.Cut(rest[0], "=")
+		ln, err := net.Listen("tcp", addr)
+		ts.Check(err)
+		defer ln.Close()
+		f, err := ln.(*net.TCPListener).File()
+		ts.Check(err)
+		defer f.Close()
+		names, files = append(names, name), append(files, f)
+	}
+	// LISTEN_PID is the daemon's own, which only a shell in its place can know.
+	script := fmt.Sprintf("LISTEN_PID=$$ LISTEN_FDS=%d LISTEN_FDNAMES=%s exec \"$@\"", len(names), strings.Join(names, ":"))
+	plain := command(context.Background(), ts, rest)
+	cmd := exec.Command("/bin/sh", append([]string{"-c", script, "sh", plain.Path}, rest[1:]...)...)
+	cmd.Dir, cmd.Env, cmd.ExtraFiles = plain.Dir, plain.Env, files
+	s.start(ts, args[0], cmd)
+}
+
+func (s *scripts) start(ts *testscript.TestScript, name string, cmd *exec.Cmd) {
+	log, err := os.OpenFile(ts.MkAbs(name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	ts.Check(err)
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
 	ts.Check(cmd.Start())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.daemons[s.key(ts, args[0])] = cmd
+	s.daemons[s.key(ts, name)] = cmd
 	ts.Defer(func() {
 		_ = cmd.Process.Kill() // it may have ended
 		_ = cmd.Wait()

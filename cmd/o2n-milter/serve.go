@@ -213,9 +213,9 @@ func openSockets(cfg *config.Config) (*sockets, error) {
 			}
 		}
 	}
-	// Sockets that are handed over take the place of the configured ones, so that
-	// a packaged unit does not also open the default port.
-	if len(s.milter) == 0 {
+	// With sockets handed over, the default address is not opened beside them.
+	file, _ := cfg.Rules.Origin("milter.listen")
+	if file != "" || len(s.milter) == 0 {
 		for _, addr := range cfg.Milter.Listen {
 			ln, err := milter.Listen(addr, cfg.Milter.SocketMode, cfg.Milter.SocketGroup)
 			if err != nil {
