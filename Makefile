@@ -29,7 +29,7 @@ unit:
 
 e2e: build
 	$(call timed,packages for the real MTAs,tests/install)
-	$(call timed,end to end: Postfix and Sendmail,go test -count=1 -tags mta -timeout 20m ./tests/...)
+	$(call timed,end to end: Postfix and Sendmail,tests/isolated go test -count=1 -tags mta -timeout 20m ./tests ./tests/mta)
 	$(call timed,first run,CGO_ENABLED=0 go run ./tests/firstrun -once -dir "$$(mktemp -d)")
 
 $(STATICCHECK):

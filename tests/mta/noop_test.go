@@ -107,8 +107,9 @@ func exercise(t *testing.T, s Server, sink *Sink) {
 		if r := send(c, "someone@elsewhere.example", plainMail, "root@"+Host); r.Code != 250 {
 			t.Errorf("to a local address: got %v, want 250", r)
 		}
-		if r := send(c, "someone@elsewhere.example", plainMail, "bob@remote.example"); r.Code/100 != 5 {
-			t.Errorf("relaying: got %v, want 5xx", r)
+		if r := send(c, "someone@elsewhere.example", plainMail, "bob@remote.example"); r.Code/100 == 2 {
+			// Sendmail says 450 as long as no name server answers for the client.
+			t.Errorf("relaying: got %v, want a refusal", r)
 		}
 		s.Drain(t)
 		if n := len(sink.All()); n != 1 {

@@ -33,7 +33,6 @@ type Sendmail struct {
 	tree          string // where tests/install unpacked it
 	submit, local int
 	inbound       int
-	addr          string // this machine's own address that is no loopback
 	proc          *Proc
 
 	mu  sync.Mutex
@@ -46,11 +45,12 @@ var _ Server = (*Sendmail)(nil)
 func NewSendmail(t testing.TB, sink *Sink) *Sendmail {
 	t.Helper()
 	needRoot(t, "a scratch Sendmail")
+	needStranger(t)
 	tree := sendmailTree(t)
 	dir := scratch(t, "sendmail")
 	s := &Sendmail{
 		Dir: dir, Milter: filepath.Join(dir, "run", "milter.sock"), tree: tree,
-		submit: FreePort(t), local: FreePort(t), addr: ownAddress(t),
+		submit: FreePort(t), local: FreePort(t),
 	}
 	s.inbound = FreePort(t)
 	for _, d := range []string{"mail", "queue", "mspqueue", "run", "sasl", "dev"} {
@@ -80,26 +80,29 @@ func sendmailTree(t testing.TB) string {
 	return tree
 }
 
-// ownAddress is where mail from elsewhere comes in: Sendmail has no XCLIENT, and a loopback client is no stranger.
-func ownAddress(t testing.TB) string {
+// stranger is an address of this machine that is no loopback (RFC 5737). Mail
+// from elsewhere comes in there, since Sendmail has no XCLIENT. Only the network
+// that tests/isolated makes has it: nothing is ever sent to a real address.
+const stranger = "192.0.2.10"
+
+func needStranger(t testing.TB) {
 	t.Helper()
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && !n.IP.IsLoopback() {
-			return n.IP.String()
+		if n, ok := a.(*net.IPNet); ok && n.IP.String() == stranger {
+			return
 		}
 	}
-	SkipOrFail(t, "an IPv4 address that is not loopback")
-	return ""
+	SkipOrFail(t, "a network with the address "+stranger+" (run the tests by tests/isolated)")
 }
 
 func (s *Sendmail) configure(t testing.TB, sink *Sink) {
 	t.Helper()
 	fill := strings.NewReplacer("@HOST@", Host, "@SUBMIT@", strconv.Itoa(s.submit), "@LOCAL@", strconv.Itoa(s.local),
-		"@INBOUND@", strconv.Itoa(s.inbound), "@ADDR@", s.addr, "@SINK@", strconv.Itoa(sink.Port), "@REFUSED@", Refused)
+		"@INBOUND@", strconv.Itoa(s.inbound), "@ADDR@", stranger, "@SINK@", strconv.Itoa(sink.Port), "@REFUSED@", Refused)
 	cf := filepath.Join(s.tree, "usr/share/sendmail/cf")
 	for name, text := range map[string]string{"sendmail": sendmailMC, "submit": submitMC} {
 		cmd := exec.Command("m4", "-D_CF_DIR_="+cf+"/", filepath.Join(cf, "m4/cf.m4"), "-")
@@ -193,16 +196,16 @@ func (s *Sendmail) Submission() string { return loopback(s.submit) }
 // Loopback is also where sendmail(1) hands over.
 func (s *Sendmail) Loopback() string { return loopback(s.local) }
 
-// Remote comes from this machine's own address, which is no loopback.
+// Remote comes from stranger.
 func (s *Sendmail) Remote(t testing.TB) *Client {
 	t.Helper()
-	c := Dial(t, net.JoinHostPort(s.addr, strconv.Itoa(s.inbound)))
+	c := Dial(t, net.JoinHostPort(stranger, strconv.Itoa(s.inbound)))
 	c.Must(250, "EHLO client.example")
 	return c
 }
 
 // RemoteIP is what Remote comes from.
-func (s *Sendmail) RemoteIP() string { return s.addr }
+func (s *Sendmail) RemoteIP() string { return stranger }
 
 // smtpReply finds replies in what sendmail -v prints; the last refusal counts.
 var smtpReply = regexp.MustCompile(`(?m)^[45]\d\d [^\r\n]*`)
