@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -183,12 +184,22 @@ func cmdAwait(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
+// nextPort counts through ports that no outgoing connection takes: those start at
+// 32768 (ip(7), ip_local_port_range). No two scripts get the same one.
+var nextPort atomic.Int32
+
 // cmdFreeTCP finds a free loopback port: "freetcp WEB" sets $WEB to 127.0.0.1:port.
 func cmdFreeTCP(ts *testscript.TestScript, _ bool, args []string) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	ts.Setenv(args[0], ln.Addr().String())
-	ts.Check(ln.Close())
+	nextPort.CompareAndSwap(0, 20000+int32(os.Getpid()%5000))
+	for range 1000 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(int(nextPort.Add(1))))
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			ts.Check(ln.Close())
+			ts.Setenv(args[0], addr)
+			return
+		}
+	}
+	ts.Fatalf("no free port")
 }
 
 // cmdExpand replaces $NAME in files by the script's variables.
