@@ -187,7 +187,7 @@ func action(v any, _ string) (any, []flaw) {
 func duration(low, high time.Duration) check {
 	want := fmt.Sprintf("a duration from %s to %s, such as %q", rules.FormatDuration(low), rules.FormatDuration(high), "1h30m")
 	return text(want, func(s, _ string) (time.Duration, error) {
-		d, err := ParseDuration(s)
+		d, err := rules.ParseDuration(s)
 		if err != nil {
 			return 0, err
 		}

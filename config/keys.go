@@ -39,6 +39,7 @@ func Keys() []Key { return slices.Clone(schema) }
 // maxWindow and minWindow bound whatever is counted over time.
 const (
 	minWindow = time.Second
+	day       = 24 * time.Hour
 	maxWindow = 366 * day
 	maxKeep   = 3660 * day // ten years
 	maxCount  = 1 << 20    // recipients, sessions: more is a slip of the finger

@@ -27,16 +27,22 @@ func (a Address) Fold() string {
 	return a.String()
 }
 
+// WithoutExt is the address without its "+ext" (RFC 5233): mail to both ends up
+// in one mailbox.
+func (a Address) WithoutExt() Address {
+	if i := strings.IndexByte(a.Local, '+'); i > 0 && a.Domain != "" {
+		a.Local = a.Local[:i]
+	}
+	return a
+}
+
 // Mailbox is where mail to the address ends up, as far as one can tell from
 // outside: case folded, "+ext" dropped, gmail's dots dropped.
 func (a Address) Mailbox() string {
 	if a.Domain == "" {
 		return a.Fold()
 	}
-	local := strings.ToLower(a.Local)
-	if i := strings.IndexByte(local, '+'); i > 0 {
-		local = local[:i]
-	}
+	local := strings.ToLower(a.WithoutExt().Local)
 	domain := a.Domain
 	if domain == "gmail.com" || domain == "googlemail.com" {
 		domain = "gmail.com"
@@ -63,7 +69,8 @@ func ParseAddress(s string) Address {
 	}
 	var a Address
 	if at := strings.LastIndexByte(s, '@'); at >= 0 {
-		a = newAddress(unquote(s[:at]), s[at+1:])
+		// Sendmail shows and keeps quotes that an SMTP client put into the domain.
+		a = newAddress(unquote(s[:at]), unquote(s[at+1:]))
 	} else {
 		a = newAddress(unquote(s), "")
 	}

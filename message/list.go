@@ -3,6 +3,7 @@ package message
 import (
 	"mime"
 	"net/mail"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-message/charset"
@@ -52,6 +53,22 @@ func parse(value string) ([]*mail.Address, error) {
 		return nil, errTooLong
 	}
 	return standard.ParseList(value)
+}
+
+// nameUndotted takes tokens such as "Boutique@Home" for part of the name, where
+// the field also holds a whole address: no mail goes to a domain without a dot.
+func (l *List) nameUndotted() {
+	undotted := func(a Address) bool { return a.Fault == "" && !strings.Contains(a.Domain, ".") }
+	whole := func(a Address) bool { return a.Fault == "" && !undotted(a) }
+	if !l.Lenient || !slices.ContainsFunc(l.Addresses, undotted) || !slices.ContainsFunc(l.Addresses, whole) {
+		return
+	}
+	for _, a := range l.Addresses {
+		if undotted(a) {
+			l.Named = append(l.Named, a)
+		}
+	}
+	l.Addresses = slices.DeleteFunc(l.Addresses, undotted)
 }
 
 // plain says that the addresses are all the value holds: no further @ and no

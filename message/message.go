@@ -67,7 +67,8 @@ type Facts struct {
 	Bcc     []List
 	// Steering are fields that also name people a reader may answer or see:
 	// Mail-Reply-To, Mail-Followup-To, Return-Path, Errors-To,
-	// Disposition-Notification-To, Resent-From, Resent-Sender.
+	// Disposition-Notification-To, Resent-From, Resent-Sender, Resent-Reply-To,
+	// Author.
 	Steering []List
 	// Subject is decoded, control characters replaced by blanks, at most 250 runes.
 	Subject string
@@ -76,8 +77,6 @@ type Facts struct {
 	// Script is the file name of X-PHP-Originating-Script ("33:mail.php" gives
 	// "mail.php"); forgeable, so it narrows and never widens.
 	Script string
-	// Fields is the number of header fields.
-	Fields int
 	// Faults say why the header cannot be read at all: an empty field name, a
 	// name with a character that none may have, a NUL. Empty for any mail that an
 	// MTA hands over whole. No field at all is no fault: it is a missing From.

@@ -32,11 +32,13 @@ var addressFields = []addressField{
 	{"Disposition-Notification-To", steering, false},
 	{"Resent-From", steering, false},
 	{"Resent-Sender", steering, false},
+	{"Resent-Reply-To", steering, false},
+	{"Author", steering, false}, // RFC 9057
 }
 
 // Read turns header fields, as the MTA handed them over, into facts.
 func Read(fields []Field) Facts {
-	facts := Facts{Fields: len(fields)}
+	var facts Facts
 	for _, f := range fields {
 		facts.check(f)
 		// Sendmail's and Postfix' names end before blanks; a name that still has
@@ -85,8 +87,11 @@ func (f *Facts) addresses(name, value string) bool {
 			continue
 		}
 		list := readList(kind.name, unfold(value))
-		if kind.short && len(value) > maxView {
-			list.Fault = "longer than 2,000 octets, address not in view"
+		if kind.short {
+			list.nameUndotted()
+			if len(value) > maxView {
+				list.Fault = "longer than 2,000 octets, address not in view"
+			}
 		}
 		lists := kind.lists(f)
 		*lists = append(*lists, list)

@@ -13,12 +13,12 @@ import (
 )
 
 // What is kept of one message; what lies beyond is counted and is a fault. Real
-// mail is far below: Postfix takes 1,000 recipients and 100 KiB of header,
-// Sendmail 32 KiB.
+// mail is far below: Postfix takes 1,000 recipients and cuts a field at 60,000
+// bytes, Sendmail takes 32 KiB of header in all.
 const (
 	maxFields     = 20_000
 	maxRecipients = 20_000
-	maxKept       = 4 << 20 // bytes of header, and apart from them of recipients
+	maxKept       = 1 << 20 // bytes of header, and apart from them of recipients
 )
 
 // markField is the field we add and nobody else may bring.
@@ -26,11 +26,12 @@ const markField = "X-O2N-Milter"
 
 // client is what CONNECT says.
 type client struct {
-	known bool // CONNECT has come
-	addr  netip.Addr
-	name  string
-	local bool
-	host  string // the MTA's own name
+	known  bool // CONNECT has come
+	addr   netip.Addr
+	name   string
+	local  bool
+	host   string // the MTA's own name
+	faulty bool   // its address cannot be read
 }
 
 // readClient reads CONNECT: host name, NUL, family, port for all families but
@@ -51,12 +52,19 @@ func readClient(data []byte, m *macroList) (client, error) {
 		// Postfix' non_smtpd submissions have port 0, which no TCP peer has.
 		c.local = binary.BigEndian.Uint16(rest) == 0
 		c.addr = parseAddr(cString(rest[2:]))
-	case 'L': // a peer on a unix socket is a program of this host
+		c.faulty = !c.addr.IsValid()
+	default: // a unix socket or standard input: a program of this host
 		c.local = true
 	}
 	if told, ok := m.get("client_addr"); ok {
 		if addr := parseAddr(told); addr.IsValid() {
-			c.addr = addr
+			c.addr, c.faulty = addr, false
+		}
+	}
+	for _, own := range []string{"daemon_addr", "if_addr"} {
+		// A program of this host may as well take the host's public address.
+		if told, ok := m.get(own); ok && c.addr.IsValid() && parseAddr(told) == c.addr {
+			c.local = true
 		}
 	}
 	if told, ok := m.get("client_name"); ok {
@@ -116,7 +124,7 @@ func (d *draft) addRecipient(arg string, m *macroList) {
 	addr := envelopeAddress(arg, m, "rcpt_addr")
 	d.rcptKept += len(addr)
 	if len(d.mail.Recipients) >= maxRecipients || d.rcptKept > maxKept {
-		d.fault("more than 20,000 recipients or 4 MiB of them")
+		d.fault("more than 20,000 recipients or 1 MiB of them")
 		return
 	}
 	mailer, _ := m.get("rcpt_mailer")
@@ -141,7 +149,7 @@ func (d *draft) addField(data []byte) {
 		return
 	}
 	if d.headKept += size; d.headKept > maxKept {
-		d.fault("more than 4 MiB of header")
+		d.fault("more than 1 MiB of header")
 		return
 	}
 	d.mail.Header = append(d.mail.Header, message.Field{Name: name, Value: value})
@@ -162,7 +170,7 @@ func envelopeAddress(arg string, m *macroList, macro string) string {
 	return unbracket(arg)
 }
 
-// unbracket takes the innermost <>, and a source route (RFC 5321 4.1.1.3) off.
+// unbracket takes the innermost <> off.
 func unbracket(s string) string {
 	inner, ok := strings.CutPrefix(s, "<")
 	if !ok {
@@ -171,11 +179,6 @@ func unbracket(s string) string {
 	inner = strings.TrimSuffix(inner, ">")
 	if cut, nested := strings.CutSuffix(inner, ">"); nested {
 		inner = cut[strings.LastIndexByte(cut, '<')+1:]
-	}
-	if strings.HasPrefix(inner, "@") {
-		if _, routed, ok := strings.Cut(inner, ":"); ok {
-			inner = routed
-		}
 	}
 	return inner
 }

@@ -25,11 +25,10 @@ const (
 // not asked for at CONNECT: Sendmail would give the first message's for ever.
 // Sendmail takes 50 names a stage at most.
 var wantMacros = map[gomilter.Stage][]string{
-	gomilter.StageConnect: {"j", "{daemon_name}", "{daemon_addr}", "{client_addr}", "{client_name}", "{client_ptr}"},
-	gomilter.StageMailFrom: {"i", "{auth_type}", "{auth_authen}", "{auth_ssf}",
-		"{mail_addr}", "{mail_mailer}", "{mail_host}", "{client_addr}"},
-	gomilter.StageRcptTo: {"i", "{rcpt_addr}", "{rcpt_mailer}", "{rcpt_host}"},
-	gomilter.StageEOM:    {"i"},
+	gomilter.StageConnect:  {"j", "{daemon_name}", "{daemon_addr}", "{if_addr}", "{client_addr}", "{client_name}"},
+	gomilter.StageMailFrom: {"i", "{auth_authen}", "{mail_addr}"},
+	gomilter.StageRcptTo:   {"i", "{rcpt_addr}", "{rcpt_mailer}"},
+	gomilter.StageEOM:      {"i"},
 }
 
 // terms is what MTA and milter have agreed on.

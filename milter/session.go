@@ -151,8 +151,12 @@ func (s *session) newDraft() *draft {
 	d := &draft{}
 	d.mail.Client, d.mail.ClientName = s.client.addr, s.client.name
 	d.mail.Local, d.mail.Host = s.client.local, s.client.host
+	d.mail.CanHold = s.terms.may(gomilter.OptQuarantine)
 	if !s.client.known {
 		d.fault("command before CONNECT")
+	}
+	if s.client.faulty {
+		d.fault("client address that cannot be read")
 	}
 	return d
 }

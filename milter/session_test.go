@@ -72,7 +72,7 @@ func TestStageOrders(t *testing.T) {
 		{"names in envelope addresses", helloA + "\nM <Some.Name<x@y.example>> auth_authen=alice mail_addr=x@y.example\nR <@relay.example:z@y.example> rcpt_addr=z@y.example\nE",
 			[]string{"alice <x@y.example> > z@y.example"}},
 		{"without macros for them", helloA + "\nM <Some.Name<x@y.example>> auth_authen=alice\nR <@relay.example:z@y.example>\nE",
-			[]string{"alice <x@y.example> > z@y.example"}},
+			[]string{"alice <x@y.example> > @relay.example:z@y.example"}},
 		{"recipient's macros are its own", helloA + "\n" + mailA + "\nR <r1@r.example> rcpt_addr=r1@r.example rcpt_mailer=local\nR <r2@r.example>\nE",
 			[]string{known + "r1@r.example(local) r2@r.example"}},
 	} {
@@ -148,12 +148,11 @@ func TestAnswers(t *testing.T) {
 		want    string
 	}{
 		{"pass", pass, allActions, "m\x00\x00\x00\x02X-O2N-Milter m\x00\x00\x00\x01X-O2N-Milter c"},
-		{"inbound", unjudged, allActions, "c"},
+		{"inbound", unjudged, allActions, "m\x00\x00\x00\x02X-O2N-Milter m\x00\x00\x00\x01X-O2N-Milter c"},
 		{"tag", tag, allActions, "m\x00\x00\x00\x02X-O2N-Milter m\x00\x00\x00\x01X-O2N-Milter hX-O2N-Milter|a.rule ID c"},
 		{"tag, no header to be changed", tag, 0x1ff &^ 0x10, "hX-O2N-Milter|a.rule ID c"},
 		{"tag, no header at all", tag, 0x1ff &^ 0x11, "c"},
 		{"quarantine", quarantine, allActions, "m\x00\x00\x00\x02X-O2N-Milter m\x00\x00\x00\x01X-O2N-Milter qheld [a.rule ID] c"},
-		{"quarantine not offered", quarantine, 0x1ff &^ 0x20, "y451 4.7.1 held [a.rule ID]"},
 		{"tempfail", tempfail, allActions, "y451 4.7.1 later [a.rule ID]"},
 		{"reject", reject, allActions, "y550 5.7.1 100%% no [a.rule ID]"},
 	} {
@@ -226,12 +225,16 @@ func TestClient(t *testing.T) {
 		{"IPv6, Postfix", "C 2001:db8::1", rules.Mail{Client: addr("2001:db8::1"), ClientName: "host.example"}},
 		{"IPv6, Sendmail", "C IPv6:2001:db8:0:0:0:0:0:1", rules.Mail{Client: addr("2001:db8::1"), ClientName: "host.example"}},
 		{"IPv6 macro, Sendmail", "C IPv6:::1 client_addr=IPv6:2001:db8:0:0:0:0:0:2", rules.Mail{Client: addr("2001:db8::2"), ClientName: "host.example"}},
+		{"the host's own address, Postfix", "C 192.0.2.7 daemon_addr=192.0.2.7", rules.Mail{Client: addr("192.0.2.7"), ClientName: "host.example", Local: true}},
+		{"the host's own address, Sendmail", "C IPv6:2001:db8:0:0:0:0:0:1 if_addr=IPv6:2001:db8::1", rules.Mail{Client: addr("2001:db8::1"), ClientName: "host.example", Local: true}},
+		{"another address of the MTA's", "C 192.0.2.7 daemon_addr=192.0.2.1 if_addr=192.0.2.1", rules.Mail{Client: addr("192.0.2.7"), ClientName: "host.example"}},
+		{"an address none can read", "C nowhere", rules.Mail{ClientName: "host.example", Faults: []string{"client address that cannot be read"}}},
 		{"mapped", "C ::ffff:192.0.2.7", rules.Mail{Client: addr("192.0.2.7"), ClientName: "host.example"}},
 		{"local submission", "C local", rules.Mail{Client: addr("127.0.0.1"), ClientName: "localhost", Local: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := facts(t, tt.connect, "M a@host.example i=Q1", "R <r@r.example>", "L A: b", "B 12345", "E")
-			tt.want.Sender, tt.want.QueueID, tt.want.Size = "a@host.example", "Q1", 11
+			tt.want.Sender, tt.want.QueueID, tt.want.Size, tt.want.CanHold = "a@host.example", "Q1", 11, true
 			tt.want.Recipients, tt.want.Header = got.Recipients, got.Header
 			if diff := cmp.Diff(tt.want, *got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 				t.Error(diff)
@@ -251,9 +254,9 @@ func TestClientAgain(t *testing.T) {
 // Families that have no address or no port.
 func TestClientFamilies(t *testing.T) {
 	for data, want := range map[string]client{
-		"h\x00U":                         {known: true, name: "h"},
+		"h\x00U":                         {known: true, name: "h", local: true},
 		"h\x00L\x00\x00/run/sock\x00":    {known: true, name: "h", local: true},
-		"h\x006\x00\x00\x00":             {known: true, name: "h", local: true},
+		"h\x006\x00\x00\x00":             {known: true, name: "h", local: true, faulty: true},
 		"\x004\x00\x19192.0.2.7":         {known: true, addr: netip.MustParseAddr("192.0.2.7")},
 		"h\x006\x00\x19fe80::1%eth0\x00": {known: true, name: "h", addr: netip.MustParseAddr("fe80::1")},
 	} {
@@ -276,8 +279,8 @@ func TestUnbracket(t *testing.T) {
 		"<a@b.example>":                 "a@b.example",
 		"<a@b.example":                  "a@b.example",
 		"<Some Name <x@y.example>>":     "x@y.example",
-		"<@relay:src@x.example>":        "src@x.example",
-		"<Name <@relay:src@x.example>>": "src@x.example",
+		"<@relay:src@x.example>":        "@relay:src@x.example",
+		"<Name <@relay:src@x.example>>": "@relay:src@x.example",
 		`<"<x"@y.example>`:              `"<x"@y.example`,
 		`<"x>"@y.example>`:              `"x>"@y.example`,
 	} {
@@ -311,8 +314,8 @@ func TestHeaderPackets(t *testing.T) {
 
 func TestBounds(t *testing.T) {
 	const manyFields = "more than 20,000 header fields"
-	const muchHeader = "more than 4 MiB of header"
-	const manyRcpts = "more than 20,000 recipients or 4 MiB of them"
+	const muchHeader = "more than 1 MiB of header"
+	const manyRcpts = "more than 20,000 recipients or 1 MiB of them"
 	for _, tt := range []struct {
 		name   string
 		n      int
@@ -323,8 +326,8 @@ func TestBounds(t *testing.T) {
 		{"fields at max-1", maxFields - 1, addShort, maxFields - 1, nil},
 		{"fields at max", maxFields, addShort, maxFields, nil},
 		{"fields at max+1", maxFields + 1, addShort, maxFields, []string{manyFields}},
-		{"header at max", 4, addMegabyte, 4, nil},
-		{"header at max+1 field", 5, addMegabyte, 4, []string{muchHeader}},
+		{"header at max", 4, addQuarter, 4, nil},
+		{"header at max+1 field", 5, addQuarter, 4, []string{muchHeader}},
 		{"recipients at max-1", maxRecipients - 1, addRcpt, maxRecipients - 1, nil},
 		{"recipients at max", maxRecipients, addRcpt, maxRecipients, nil},
 		{"recipients at max+1", maxRecipients + 1, addRcpt, maxRecipients, []string{manyRcpts}},
@@ -342,15 +345,15 @@ func TestBounds(t *testing.T) {
 	}
 	d := &draft{}
 	for range 5 {
-		addMegabyte(d)
+		addQuarter(d)
 	}
-	if d.mail.Size != 5<<20 {
+	if d.mail.Size != 5*maxKept/4 {
 		t.Errorf("size %d: what is not kept must be counted", d.mail.Size)
 	}
 }
 
-var megabyte = []byte("A\x00" + strings.Repeat("x", 1<<20-5) + "\x00")
+var quarter = []byte("A\x00" + strings.Repeat("x", maxKept/4-5) + "\x00")
 
-func addShort(d *draft)    { d.addField([]byte("A\x00b\x00")) }
-func addMegabyte(d *draft) { d.addField(megabyte) }
-func addRcpt(d *draft)     { d.addRecipient("<r@r.example>", &macroList{}) }
+func addShort(d *draft)   { d.addField([]byte("A\x00b\x00")) }
+func addQuarter(d *draft) { d.addField(quarter) }
+func addRcpt(d *draft)    { d.addRecipient("<r@r.example>", &macroList{}) }

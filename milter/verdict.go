@@ -2,6 +2,7 @@ package milter
 
 import (
 	"context"
+	"errors"
 	"runtime/debug"
 	"time"
 
@@ -37,11 +38,15 @@ func (s *session) verdict(d *draft) (rules.Verdict, time.Duration) {
 	default:
 		v, why = s.decide(d)
 	}
-	if why == "" && (v.Action < rules.Accept || v.Action > rules.Reject) {
+	switch {
+	case why != "":
+	case v.Action < rules.Accept || v.Action > rules.Reject:
 		why = "verdict without action"
+	case v.Action == rules.Quarantine && !d.mail.CanHold:
+		why = "the MTA offered no quarantine"
 	}
 	if why != "" {
-		v = internal(&d.mail, start, why)
+		v = rules.Panicked(&d.mail, start, errors.New(why))
 		s.conn.log.Error("milter: message not judged", "reason", why, "id", v.ID, "qid", d.mail.QueueID)
 	}
 	return v, time.Since(start)
@@ -88,27 +93,8 @@ func (s *session) decide(d *draft) (v rules.Verdict, why string) {
 	}
 }
 
-// internal is the verdict on mail that could not be judged through a fault of our
-// own. A local submission is held: Postfix would try a deferred one for ever.
-func internal(m *rules.Mail, now time.Time, why string) rules.Verdict {
-	v := rules.Verdict{
-		Action: rules.Tempfail, Rule: "internal.panic", ID: rules.NewID(), At: now,
-		Code: 451, Enhanced: "4.3.0", Judged: true,
-		Evidence: []rules.Evidence{{Rule: "internal.panic", Fact: "message", Got: why, Want: "a verdict"}},
-	}
-	v.Text = "internal error, try again later [internal.panic " + v.ID + "]"
-	if m.Login == "" && (m.Local || m.Client.IsLoopback()) {
-		v.Action, v.Code, v.Enhanced = rules.Quarantine, 250, ""
-	}
-	return v
-}
-
-// answer is what the MTA gets for a verdict. Where the MTA cannot do what the
-// verdict says, v is changed to what is done instead.
+// answer is what the MTA gets for a verdict.
 func (s *session) answer(m *gomilter.Modifier, d *draft, v *rules.Verdict) gomilter.Response {
-	if v.Action == rules.Quarantine && !s.terms.may(gomilter.OptQuarantine) {
-		v.Action, v.Code, v.Enhanced = rules.Tempfail, 451, "4.7.1"
-	}
 	switch v.Action {
 	case rules.Tempfail, rules.Reject:
 		return gomilter.NewResponseStr('y', replyLine(v))
@@ -121,10 +107,10 @@ func (s *session) answer(m *gomilter.Modifier, d *draft, v *rules.Verdict) gomil
 	return gomilter.RespContinue
 }
 
-// mark takes forged marks off judged mail and puts ours on tagged mail. The
+// mark takes forged marks off and puts ours on tagged mail. The
 // Modifier's errors are always nil: our conn keeps them for the next read.
 func (s *session) mark(m *gomilter.Modifier, d *draft, v *rules.Verdict) {
-	if v.Judged && d.marks > 0 {
+	if d.marks > 0 {
 		if s.terms.may(gomilter.OptChangeHeader) {
 			for i := d.marks; i > 0; i-- { // from the end, so that the numbers hold
 				m.ChangeHeader(i, markField, "")

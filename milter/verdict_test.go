@@ -21,9 +21,9 @@ func TestPanic(t *testing.T) {
 		want    string
 		prefix  string
 	}{
-		"SMTP":             {helloA, "tempfail internal.panic", "y451 4.3.0 internal error, try again later [internal.panic "},
-		"local submission": {"C local", "quarantine internal.panic", "qinternal error, try again later [internal.panic "},
-		"loopback":         {"C 127.0.0.1", "quarantine internal.panic", "qinternal error, try again later [internal.panic "},
+		"SMTP":             {helloA, "tempfail internal.panic", "y451 4.3.0 Internal error, please try again later. [internal.panic "},
+		"local submission": {"C local", "quarantine internal.panic", "qInternal error, please try again later. [internal.panic "},
+		"loopback":         {"C 127.0.0.1", "quarantine internal.panic", "qInternal error, please try again later. [internal.panic "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -98,12 +98,12 @@ func TestNoVerdict(t *testing.T) {
 		set     func(*Server)
 		want    string
 	}{
-		"nil judge":          {pass, nobody, "y451 4.3.0 internal error"},
-		"panic at MAIL":      {pass, noJudge, "y451 4.3.0 internal error"},
+		"nil judge":          {pass, nobody, "y451 4.3.0 Internal error"},
+		"panic at MAIL":      {pass, noJudge, "y451 4.3.0 Internal error"},
 		"panic on recording": {reject, noNotes, "y550 5.7.1 100%% no"},
-		"zero verdict":       {rules.Verdict{}, func(*Server) {}, "y451 4.3.0 internal error"},
-		"shadow":             {rules.Verdict{Action: rules.Shadow}, func(*Server) {}, "y451 4.3.0 internal error"},
-		"no such action":     {rules.Verdict{Action: rules.Reject + 1}, func(*Server) {}, "y451 4.3.0 internal error"},
+		"zero verdict":       {rules.Verdict{}, func(*Server) {}, "y451 4.3.0 Internal error"},
+		"shadow":             {rules.Verdict{Action: rules.Shadow}, func(*Server) {}, "y451 4.3.0 Internal error"},
+		"no such action":     {rules.Verdict{Action: rules.Reject + 1}, func(*Server) {}, "y451 4.3.0 Internal error"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestSlowJudge(t *testing.T) {
 			"p y451 4.7.1 later [a.rule ID]", "tempfail a.rule"},
 		{"within the grace", func(ctx, *rules.Mail) rules.Verdict { time.Sleep(9*time.Second - 1); return pass }, 9*time.Second - 1, "p c", "accept none"},
 		{"comes too late", func(ctx, *rules.Mail) rules.Verdict { time.Sleep(time.Minute); return pass }, 9 * time.Second,
-			"p y451 4.3.0 internal error, try again later", "tempfail internal.panic"},
+			"p y451 4.3.0 Internal error, please try again later.", "tempfail internal.panic"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

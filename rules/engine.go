@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"o2n-milter/accounts"
@@ -23,7 +24,14 @@ type Engine struct {
 }
 
 // New builds an Engine. now is its clock, time.Now but in tests, check and replay.
+// It panics when a rule has no action: its silence would be taken for off.
 func New(set Settings, source accounts.Source, store state.Store, now func() time.Time) *Engine {
+	for _, id := range IDs() {
+		_, isFixed := fixed[id]
+		if _, ok := set.Actions[id]; !ok && !isFixed && id != "limit.NAME" {
+			panic("rules: no action for " + id)
+		}
+	}
 	return &Engine{set: set, accounts: source, store: store, now: now}
 }
 
@@ -54,15 +62,14 @@ var ruleOrder = []rule{
 
 // facts is what the rules look at.
 type facts struct {
-	mail   *Mail
-	msg    message.Facts
-	who    submitter
-	set    *Settings
-	strict bool
-	dsn    bool // a local program's delivery report to local users
+	mail  *Mail
+	msg   message.Facts
+	rcpts []message.Address // of the envelope, in order
+	who   submitter
+	set   *Settings
 }
 
-func (f *facts) owns(a message.Address) bool { return f.who.owns(a, f.strict) }
+func (f *facts) owns(a message.Address) bool { return f.who.owns(a, f.set.Strict) }
 
 // destinations walks the fields that name recipients.
 func (f *facts) destinations(yield func(message.List) bool) {
@@ -108,10 +115,13 @@ func (r *ruling) strongest() (Action, string) {
 			action, id = f.action, f.Rule
 		}
 	}
-	if action == Tempfail && r.who.local {
+	switch {
+	case action == Tempfail && r.mail.LocalSubmission() && r.mail.CanHold:
 		// Postfix keeps a deferred local submission in maildrop for ever and
 		// tries it again with every other one: it is held.
 		action = Quarantine
+	case action == Quarantine && !r.mail.CanHold:
+		action = Tempfail
 	}
 	return action, id
 }
@@ -124,7 +134,7 @@ func (e *Engine) Decide(ctx context.Context, m *Mail) Verdict {
 	r := e.judgeSafely(ctx, now, m)
 	v := e.verdict(&r, now, id)
 	if v.Judged {
-		if err := e.store.Record(ctx, decisionOf(m, &v)); err != nil {
+		if err := e.store.Record(ctx, decisionOf(&r.facts, &v)); err != nil {
 			v.Err = errors.Join(v.Err, fmt.Errorf("record %s: %w", id, err))
 		}
 	}
@@ -133,37 +143,52 @@ func (e *Engine) Decide(ctx context.Context, m *Mail) Verdict {
 
 // judgeSafely turns a panic, which is always our own fault, into a ruling.
 func (e *Engine) judgeSafely(ctx context.Context, now time.Time, m *Mail) (r ruling) {
-	r.mail, r.set, r.strict = m, &e.set, e.set.Strict
-	r.who.local = m.Login == "" && (m.Local || m.Client.IsLoopback())
+	r.mail, r.set = m, &e.set
 	defer func() {
 		if p := recover(); p != nil {
-			r.findings = nil
-			r.find("internal.panic", Tempfail, one("message", "our own fault", "a verdict"))
+			r.panicked()
 			r.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
+	if e.isInbound(m) {
+		r.unjudged = true
+		return r
+	}
 	e.judge(ctx, now, &r)
 	return r
 }
 
+// panicked forgets what was found before our own fault.
+func (r *ruling) panicked() {
+	r.findings, r.unjudged = nil, false
+	r.find("internal.panic", Tempfail, one("message", "our own fault", "a verdict"))
+}
+
+// Panicked is the verdict on a message that no Engine could judge, through a
+// fault of our own: why goes into the log.
+func Panicked(m *Mail, now time.Time, why error) Verdict {
+	e := Engine{set: Settings{Language: "en"}}
+	r := ruling{facts: facts{mail: m, set: &e.set}, err: why}
+	r.panicked()
+	return e.verdict(&r, now, NewID())
+}
+
 func (e *Engine) judge(ctx context.Context, now time.Time, r *ruling) {
+	r.msg = message.Read(r.mail.Header)
+	r.rcpts = make([]message.Address, len(r.mail.Recipients))
+	for i, rcpt := range r.mail.Recipients {
+		r.rcpts[i] = message.ParseAddress(rcpt.Address)
+	}
 	var err error
-	if r.who, err = e.submitterOf(ctx, r.mail); err != nil {
-		r.who.local = r.mail.Login == "" && r.mail.Local
+	if r.who, err = e.submitterOf(ctx, r.mail, r.msg.From); err != nil {
 		e.unavailable(r, "accounts.unavailable", fmt.Errorf("accounts: %w", err))
 		return
 	}
-	if r.who.inbound {
-		r.unjudged = true
-		return
-	}
-	r.msg = message.Read(r.mail.Header)
-	r.dsn = r.isLocalReport()
 	r.subjects = r.subjectsOf()
-	blocks, err := e.store.ActiveBlocks(ctx, now, r.subjects)
+	blocks, err := e.store.ActiveBlocks(ctx, now, slices.Concat(r.subjects, r.who.kin))
 	if err != nil {
+		// The rules that need no store hold all the same.
 		e.unavailable(r, "store.unavailable", fmt.Errorf("store: %w", err))
-		return
 	}
 	if action := e.action("block.active"); action != Off {
 		r.find("block.active", action, blockActive(blocks))
@@ -173,7 +198,9 @@ func (e *Engine) judge(ctx context.Context, now time.Time, r *ruling) {
 			r.find(rule.id, action, rule.check(&r.facts))
 		}
 	}
-	e.charge(ctx, now, r)
+	if err == nil {
+		e.charge(ctx, now, r)
+	}
 }
 
 // unavailable rules on a message that cannot be judged.
@@ -184,11 +211,14 @@ func (e *Engine) unavailable(r *ruling, id string, err error) {
 	}
 }
 
-// action is what a rule is set to. The two that have no action of their own in
-// the settings are fixed: a login that nobody knows is nobody's to send with.
+// fixed are the rules that have no action of their own in the settings: a login
+// that nobody knows is nobody's to send with, and a panic is always ours.
+var fixed = map[string]Action{"accounts.unknown": Reject, "internal.panic": Tempfail}
+
+// action is what a rule is set to.
 func (e *Engine) action(id string) Action {
-	if id == "accounts.unknown" {
-		return Reject
+	if action, ok := fixed[id]; ok {
+		return action
 	}
 	return e.set.Actions[id]
 }

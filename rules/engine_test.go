@@ -47,11 +47,15 @@ func TestBlocksOfEverySubject(t *testing.T) {
 		check(t, b.decide(t, mail()), Reject, "block.active")
 	}
 	b := newBench(t, nil)
-	if err := b.store.AddBlock(context.Background(), state.Block{ID: "B1", Subject: "script:cron@web1.example/mailer.php", Since: start}); err != nil {
+	script, err := ParseSubject("script:Cron@web1.example/Mailer.php")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.store.AddBlock(context.Background(), state.Block{ID: "B1", Subject: script, Since: start}); err != nil {
 		t.Fatal(err)
 	}
 	check(t, b.decide(t, local("cron@web1.example", "From: x@web1.example")), Accept, "none")
-	check(t, b.decide(t, local("cron@web1.example", "From: x@web1.example", "X-PHP-Originating-Script: 0:mailer.php")), Reject, "block.active")
+	check(t, b.decide(t, local("cron@web1.example", "From: x@web1.example", "X-PHP-Originating-Script: 0:MAILER.php")), Reject, "block.active")
 }
 
 func TestActions(t *testing.T) {
@@ -68,6 +72,45 @@ func TestActions(t *testing.T) {
 			t.Errorf("%s: code %d, evidence %q", action, v.Code, found(v))
 		}
 	}
+}
+
+// An MTA that offers no quarantine gets the next best.
+func TestNoQuarantineOffered(t *testing.T) {
+	b := newBench(t, func(s *Settings) { s.Actions["recipients.envelope"] = Quarantine })
+	m := mail()
+	m.CanHold, m.Recipients = false, rcpts(many(11, "x.example")...)
+	v := b.decide(t, m)
+	check(t, v, Tempfail, "recipients.envelope")
+	if v.Code != 451 || v.Enhanced != "4.5.3" {
+		t.Errorf("%s", v.Reply())
+	}
+	script := local("cron@web1.example", "From: root@web1.example")
+	script.CanHold, script.Recipients = false, m.Recipients
+	check(t, b.decide(t, script), Tempfail, "recipients.envelope")
+}
+
+func TestEveryRuleNeedsAnAction(t *testing.T) {
+	for id := range defaults().Actions {
+		set := defaults()
+		delete(set.Actions, id)
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s may be left out", id)
+				}
+			}()
+			New(set, nil, nil, nil)
+		}()
+	}
+}
+
+func TestPanicked(t *testing.T) {
+	v := Panicked(mail(), start, errors.New("no judge"))
+	check(t, v, Tempfail, "internal.panic")
+	if v.Reply() != "451 4.3.0 Internal error, please try again later. [internal.panic "+v.ID+"]" || v.Err == nil || !v.Judged {
+		t.Errorf("%s, %v", v.Reply(), v.Err)
+	}
+	check(t, Panicked(local(""), start, nil), Quarantine, "internal.panic")
 }
 
 func TestStrongestActionDecides(t *testing.T) {
@@ -102,7 +145,7 @@ func TestPanicIsAVerdict(t *testing.T) {
 
 func TestDecisionIsRecorded(t *testing.T) {
 	b := newBench(t, limits(perMinute(10, Tempfail)))
-	v := b.decide(t, with("From: boss@bank.example"))
+	v := b.decide(t, with("From: boss@bank.example", "Subject: =?utf-8?q?R=C3=A9union?=", "Message-ID: <1@client-a.example>"))
 	d, err := b.store.Decision(context.Background(), v.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +160,10 @@ func TestDecisionIsRecorded(t *testing.T) {
 	if diff := cmp.Diff(want, d); diff != "" {
 		t.Errorf("decision (-want +got):\n%s", diff)
 	}
-	wantDetail := Detail{Reply: v.Reply(), QueueID: "Q1", Evidence: v.Evidence, Charges: []Charge{{"minute", "account:alice@client-a.example", Messages, 1}}}
+	wantDetail := Detail{
+		Reply: v.Reply(), QueueID: "Q1", MessageID: "<1@client-a.example>", Subject: "Réunion", Size: 1000,
+		Evidence: v.Evidence, Charges: []Charge{{"minute", "account:alice@client-a.example", Messages, 1}}, ChargesInAll: 1,
+	}
 	if diff := cmp.Diff(wantDetail, detail); diff != "" {
 		t.Errorf("detail (-want +got):\n%s", diff)
 	}

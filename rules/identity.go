@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"o2n-milter/message"
@@ -13,9 +14,6 @@ import (
 
 // identityMalformed: no From, several From fields, or one that is not what it shows.
 func identityMalformed(f *facts) []Evidence {
-	if f.dsn {
-		return nil
-	}
 	if n := len(f.msg.From); n != 1 {
 		return one("header From", plural(n, "From field"), "exactly one From field")
 	}
@@ -23,6 +21,8 @@ func identityMalformed(f *facts) []Evidence {
 	switch {
 	case from.Fault != "":
 		return one("header From", from.Fault, "an address in plain view")
+	case len(from.Addresses) == 0 && f.isLocalReport():
+		return nil // "MAILER-DAEMON": nobody reads it as somebody else's address
 	case len(from.Addresses) == 0:
 		return one("header From", "no address", "an address of the account")
 	}
@@ -46,10 +46,10 @@ func identitySender(f *facts) []Evidence { return f.foreign("header Sender", f.m
 // foreign finds addresses that are not the submitter's. A field that names
 // nobody claims nothing.
 func (f *facts) foreign(fact string, lists []message.List) []Evidence {
-	if f.dsn {
-		return nil
-	}
 	for _, l := range lists {
+		if l.Fault != "" {
+			return one(fact, l.Fault, "an address in plain view")
+		}
 		for _, a := range l.Addresses {
 			if !f.owns(a) {
 				return one(fact, show(a), f.ownText())
@@ -65,7 +65,7 @@ func identityEnvelopeFrom(f *facts) []Evidence {
 	if f.mail.Sender == "" {
 		return nil
 	}
-	if a := message.ParseAddress(f.mail.Sender); !f.who.mayBounceTo(a, f.strict) {
+	if a := message.ParseAddress(f.mail.Sender); !f.who.mayBounceTo(a, f.set.Strict) {
 		return one("envelope sender", show(a), f.ownText())
 	}
 	return nil
@@ -75,12 +75,12 @@ func identityEnvelopeFrom(f *facts) []Evidence {
 // contact form that writes to its owner names its visitor here, and harms nobody
 // as long as every recipient is the account's own.
 func identityReplyTo(f *facts) []Evidence {
-	if f.dsn {
-		return nil
-	}
 	for _, l := range f.msg.ReplyTo {
+		if l.Fault != "" {
+			return one("header Reply-To", l.Fault, "an address in plain view")
+		}
 		for _, a := range l.Addresses {
-			if f.who.mayReplyTo(a, f.strict) {
+			if f.who.mayReplyTo(a, f.set.Strict) {
 				continue
 			}
 			if f.onlyOwnRecipients() {
@@ -93,22 +93,22 @@ func identityReplyTo(f *facts) []Evidence {
 }
 
 func (f *facts) onlyOwnRecipients() bool {
-	for _, r := range f.mail.Recipients {
-		if !f.owns(message.ParseAddress(r.Address)) {
+	for _, a := range f.rcpts {
+		if !f.owns(a) {
 			return false
 		}
 	}
-	return len(f.mail.Recipients) > 0
+	return len(f.rcpts) > 0
 }
 
 // identityDisplayName: an address of another domain shown as the author's name,
 // or in a field that steers answers and receipts. Lists and old mailers do that
 // honestly, so it is shadow by default.
 func identityDisplayName(f *facts) []Evidence {
-	for _, l := range f.msg.From {
+	for _, l := range slices.Concat(f.msg.From, f.msg.Sender, f.msg.ReplyTo) {
 		for _, a := range l.Named {
 			if !f.owns(a) {
-				return one("display name", show(a), f.ownText())
+				return one("display name in "+l.Field, show(a), f.ownText())
 			}
 		}
 	}
@@ -133,7 +133,7 @@ func plural(n int, noun string) string {
 
 // ownText says in evidence what would have been right, shortened.
 func (f *facts) ownText() string {
-	own := append(append([]string{}, f.who.domains...), f.who.addresses...)
+	own := slices.Concat(f.who.domains.list, f.who.hosts, f.who.addresses)
 	if len(own) == 0 {
 		return "nothing: no domain is this submitter's own"
 	}

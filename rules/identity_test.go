@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"strings"
 	"testing"
 )
 
@@ -46,6 +47,10 @@ func TestIdentity(t *testing.T) {
 		"contact form":                    {withRcpts(mail("Reply-To: visitor@web.example"), "sales@client-a.example"), Accept, "none"},
 		"contact form with a copy abroad": {withRcpts(mail("Reply-To: visitor@web.example"), "sales@client-a.example", "x@remote.example"), Reject, "identity.reply_to"},
 
+		"Reply-To out of view":   {mail("Reply-To: " + strings.Repeat(" ", 2500) + "alice@client-a.example"), Reject, "identity.reply_to"},
+		"Sender out of view":     {mail("Sender: " + strings.Repeat(" ", 2500) + "alice@client-a.example"), Reject, "identity.sender"},
+		"a name with an @ in it": {with("From: Boutique@Home <alice@client-a.example>"), Accept, "none"},
+
 		"null sender":                {withSender(mail(), ""), Accept, "none"},
 		"null sender, foreign From":  {withSender(with("From: boss@bank.example"), ""), Reject, "identity.header_from"},
 		"own envelope sender":        {withSender(mail(), "bounces@client-a.example"), Accept, "none"},
@@ -86,7 +91,7 @@ func TestPublicSuffixIsNobodysDomain(t *testing.T) {
 		{"mail.client-a.example", "client-a.example", true},
 		{"client-a.example", "", false},
 	} {
-		if got := aligned([]string{c.own}, c.got, false); got != c.want {
+		if got := (&domainSet{list: []string{c.own}}).aligned(c.got, false); got != c.want {
 			t.Errorf("aligned(%q, %q) = %v", c.own, c.got, got)
 		}
 	}
@@ -98,7 +103,10 @@ func TestDisplayNameIsShadowEvidence(t *testing.T) {
 	b := newBench(t, func(s *Settings) { s.Actions["identity.display_name"] = Reject })
 	check(t, b.decide(t, with(`From: "boss@bank.example" <alice@client-a.example>`)), Reject, "identity.display_name")
 	check(t, b.decide(t, with(`From: "alice@client-a.example" <alice@client-a.example>`)), Accept, "none")
-	check(t, b.decide(t, mail("Errors-To: boss@bank.example")), Reject, "identity.display_name")
+	for _, line := range []string{"Errors-To: boss@bank.example", "Author: boss@bank.example",
+		`Reply-To: "boss@bank.example" <alice@client-a.example>`, `Sender: "boss@bank.example" <alice@client-a.example>`} {
+		check(t, b.decide(t, mail(line)), Reject, "identity.display_name")
+	}
 }
 
 func TestUnknownLoginRejected(t *testing.T) {

@@ -3,6 +3,8 @@ package rules
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -156,6 +158,100 @@ func TestChargesByDomain(t *testing.T) {
 	}
 }
 
+// The reply names the longest wait, wherever its limit stands in the file.
+func TestLongestWait(t *testing.T) {
+	hour := perMinute(1, Tempfail)
+	hour.Name, hour.Window = "hour", time.Hour
+	b := newBench(t, limits(hour, perMinute(1, Tempfail)))
+	check(t, b.decide(t, mail()), Accept, "none")
+	if v := b.decide(t, mail()); !strings.Contains(v.Text, "try again in 3660 seconds") {
+		t.Errorf("got %q", v.Text)
+	}
+}
+
+// A limit that refuses nothing does not refuse a message that alone exceeds it.
+func TestBigMessageUnderShadow(t *testing.T) {
+	for _, action := range []Action{Shadow, Tag} {
+		l := perMinute(1, action)
+		l.Unit = Recipients
+		b := newBench(t, limits(l))
+		m := mail()
+		m.Recipients = rcpts("a@x.example", "b@x.example")
+		want, rule := Accept, "none"
+		if action == Tag {
+			want, rule = Tag, "limit.minute"
+		}
+		check(t, b.decide(t, m), want, rule)
+	}
+}
+
+// A script does not fill the window of those who log in from the same host.
+func TestScriptIsNotCountedByIP(t *testing.T) {
+	l := perMinute(1, Tempfail)
+	l.Subject = "ip"
+	b := newBench(t, limits(l))
+	for range 3 {
+		check(t, b.decide(t, local("cron@web1.example", "From: root@web1.example")), Accept, "none")
+	}
+	webmail := mail()
+	webmail.Client = netip.MustParseAddr("127.0.0.1")
+	check(t, b.decide(t, webmail), Accept, "none")
+	check(t, b.decide(t, webmail), Tempfail, "limit.minute")
+}
+
+// Every spelling of a destination is charged to it, and odd ones to themselves.
+func TestDestinationSpellings(t *testing.T) {
+	l := Limit{Name: "dest", Subject: "domain", Unit: Recipients, Max: 100, Window: time.Hour, Action: Tempfail}
+	b := newBench(t, limits(l))
+	b.set.Actions["recipients.duplicate"] = Off
+	m := mail()
+	m.Recipients = rcpts("a@x.example", "b@X.Example.", `c@"x.example"`, `d@x."example"`, "v@[142.250.1.26]", "v@foo_bar.example", "root")
+	want := []Charge{
+		{"dest", "domain:x.example", Recipients, 4},
+		{"dest", "domain:[142.250.1.26]", Recipients, 1},
+		{"dest", "domain:foo_bar.example", Recipients, 1},
+	}
+	if diff := cmp.Diff(want, b.decide(t, m).Charges); diff != "" {
+		t.Errorf("charges (-want +got):\n%s", diff)
+	}
+	b.set.Actions["recipients.duplicate"] = Reject
+	m.Recipients = rcpts("v@x.example", `v@"x.example"`, `"v"@x."example"`)
+	check(t, b.decide(t, m), Reject, "recipients.duplicate")
+}
+
+// Thousands of destinations are judged whole and recorded short.
+func TestManyDestinations(t *testing.T) {
+	l := Limit{Name: "pair", Subject: "account+domain", Unit: Messages, Max: 5, Window: time.Hour, Action: Tempfail}
+	b := newBench(t, func(s *Settings) { limits(l)(s); s.MaxEnvelope = 5000 })
+	if err := b.store.AddBlock(context.Background(), state.Block{ID: "B1", Subject: "domain:d2999.example", Since: start}); err != nil {
+		t.Fatal(err)
+	}
+	m := mail()
+	m.Recipients = nil
+	for i := range 3000 {
+		m.Recipients = append(m.Recipients, Recipient{Address: fmt.Sprintf("x@d%d.example", i)})
+	}
+	v := b.decide(t, m)
+	check(t, v, Reject, "block.active")
+	d, err := b.store.Decision(context.Background(), v.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(v.Charges) != 3000 || len(d.Subjects) != mostRecorded || len(d.Detail) > 32<<10 || !strings.Contains(string(d.Detail), `"charges_in_all":3000`) {
+		t.Errorf("%d charges, recorded %d subjects, %d octets", len(v.Charges), len(d.Subjects), len(d.Detail))
+	}
+}
+
+func TestLongScriptName(t *testing.T) {
+	l := perMinute(1, Tempfail)
+	l.Subject = "script"
+	b := newBench(t, limits(l))
+	b.set.Actions["identity.envelope_from"], b.set.Actions["identity.header_from"] = Off, Off
+	m := local(strings.Repeat("x", 5000)+"@web1.example", "From: root@web1.example")
+	check(t, b.decide(t, m), Accept, "none")
+	check(t, b.decide(t, m), Quarantine, "limit.minute")
+}
+
 // broken is a store of which some calls fail.
 type broken struct {
 	state.Store
@@ -195,7 +291,9 @@ func TestStoreUnavailable(t *testing.T) {
 		if v.Code != 451 || v.Enhanced != "4.3.0" || !errors.Is(v.Err, errAway) {
 			t.Errorf("%s, error %v", v.Reply(), v.Err)
 		}
+		check(t, b.Decide(context.Background(), with("From: boss@bank.example")), Reject, "identity.header_from")
 		b.set.Actions["store.unavailable"] = Accept
+		check(t, b.Decide(context.Background(), with("From: boss@bank.example")), Reject, "identity.header_from")
 		v = b.Decide(context.Background(), mail())
 		check(t, v, Accept, "store.unavailable")
 		if v.Code != 250 {

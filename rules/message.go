@@ -1,10 +1,12 @@
 package rules
 
+import "slices"
+
 // messageMalformed: mail that cannot be read at all. A missing From or broken
 // MIME is not that: identity and content rules judge those.
 func messageMalformed(f *facts) []Evidence {
 	var found []Evidence
-	for _, fault := range append(f.mail.Faults, f.msg.Faults...) {
+	for _, fault := range slices.Concat(f.mail.Faults, f.msg.Faults) {
 		found = append(found, Evidence{Fact: "message", Got: printable(fault, 120), Want: "a header that can be read"})
 	}
 	return found

@@ -29,7 +29,7 @@ func recipientsVisible(f *facts) []Evidence {
 
 // recipientsEnvelope counts every RCPT of the message, so hidden copies count.
 func recipientsEnvelope(f *facts) []Evidence {
-	if n := len(f.mail.Recipients); n > f.set.MaxEnvelope {
+	if n := len(f.rcpts); n > f.set.MaxEnvelope {
 		return one("recipients of the envelope", fmt.Sprint(n), fmt.Sprintf("at most %d", f.set.MaxEnvelope))
 	}
 	return nil
@@ -38,19 +38,16 @@ func recipientsEnvelope(f *facts) []Evidence {
 // recipientsDuplicate: one mailbox named more than once, however it is spelled;
 // in the fields, and apart from them in the envelope.
 func recipientsDuplicate(f *facts) []Evidence {
-	var fields, envelope []message.Address
+	var fields []message.Address
 	for l := range f.destinations {
 		fields = append(fields, l.Addresses...)
-	}
-	for _, r := range f.mail.Recipients {
-		envelope = append(envelope, message.ParseAddress(r.Address))
 	}
 	want := fmt.Sprintf("at most %d", f.set.MaxDuplicates)
 	var found []Evidence
 	if n := duplicates(fields); n > f.set.MaxDuplicates {
 		found = append(found, Evidence{Fact: "duplicates in To, Cc and Bcc", Got: fmt.Sprint(n), Want: want})
 	}
-	if n := duplicates(envelope); n > f.set.MaxDuplicates {
+	if n := duplicates(f.rcpts); n > f.set.MaxDuplicates {
 		found = append(found, Evidence{Fact: "duplicates in the envelope", Got: fmt.Sprint(n), Want: want})
 	}
 	return found

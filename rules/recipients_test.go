@@ -25,6 +25,8 @@ func TestRecipients(t *testing.T) {
 		"11 in a group":                {with(from, "To: all: "+list(11)+";"), Reject, "recipients.visible"},
 		"11 in a list none can parse":  {with(from, "To: ((, "+list(11)), Reject, "recipients.visible"},
 		"10 in a list none can parse":  {with(from, "To: ((, "+list(10)), Accept, "none"},
+		"10 and a list without an @":   {with(from, "To: "+list(10), "Cc: bob, carol"), Reject, "recipients.visible"},
+		"9 and a list without an @":    {with(from, "To: "+list(9), "Cc: bob, carol"), Accept, "none"},
 		"undisclosed":                  {with(from, "To: undisclosed-recipients:;"), Accept, "none"},
 		"no To":                        {with(from), Accept, "none"},
 		"9 RCPT":                       {env(mail(), many(9, "x.example")...), Accept, "none"},

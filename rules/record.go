@@ -9,15 +9,29 @@ import (
 
 // Detail is what a decision record keeps beside its index: enough to explain it.
 type Detail struct {
-	Reply    string     `json:"reply,omitempty"`
-	QueueID  string     `json:"queue_id,omitempty"`
-	Evidence []Evidence `json:"evidence"`
-	Charges  []Charge   `json:"charges"`
+	Reply   string `json:"reply,omitempty"`
+	QueueID string `json:"queue_id,omitempty"`
+	// MessageID and Subject help an operator to find the mail at hand.
+	MessageID string     `json:"message_id,omitempty"`
+	Subject   string     `json:"mail_subject,omitempty"`
+	Size      int64      `json:"size"` // octets
+	Evidence  []Evidence `json:"evidence"`
+	Charges   []Charge   `json:"charges"` // the first ones
+	// ChargesInAll is how many there were.
+	ChargesInAll int `json:"charges_in_all"`
 }
 
+// A record keeps this many subjects and charges of a message, and says how many
+// there were: thousands of destinations must not make it too long to be kept.
+const mostRecorded = 100
+
 // decisionOf is the record of a verdict.
-func decisionOf(m *Mail, v *Verdict) state.Decision {
-	detail, err := json.Marshal(Detail{Reply: v.Reply(), QueueID: m.QueueID, Evidence: v.Evidence, Charges: v.Charges})
+func decisionOf(f *facts, v *Verdict) state.Decision {
+	m := f.mail
+	detail, err := json.Marshal(Detail{
+		Reply: v.Reply(), QueueID: m.QueueID, MessageID: f.msg.MessageID, Subject: f.msg.Subject, Size: m.Size,
+		Evidence: v.Evidence, Charges: v.Charges[:min(len(v.Charges), mostRecorded)], ChargesInAll: len(v.Charges),
+	})
 	if err != nil {
 		// Plain structs of strings and numbers always marshal.
 		panic(err)
@@ -25,7 +39,7 @@ func decisionOf(m *Mail, v *Verdict) state.Decision {
 	d := state.Decision{
 		ID: v.ID, At: v.At.Truncate(time.Millisecond), Action: v.Action.String(), Rule: v.Rule,
 		Account: v.Account, From: printable(m.Sender, 320), Rcpts: len(m.Recipients),
-		Subjects: v.Subjects, Detail: detail,
+		Subjects: v.Subjects[:min(len(v.Subjects), mostRecorded)], Detail: detail,
 	}
 	if m.Client.IsValid() {
 		d.Client = m.Client.String()

@@ -56,8 +56,8 @@ type Recipient struct {
 type Mail struct {
 	Client     netip.Addr // unmapped; zero when the client has no IP address
 	ClientName string     // as the MTA resolved it; empty when unknown
-	// Local is set for a local submission: Postfix' CONNECT with port 0. The
-	// Engine also takes a loopback client without login for one.
+	// Local is set when the MTA shows a program of its own host: Postfix' CONNECT
+	// with port 0, or the host's own address as the client's.
 	Local      bool
 	Host       string // the MTA's own name ({j}), names the host: subject
 	Login      string // {auth_authen}; empty without login
@@ -66,7 +66,14 @@ type Mail struct {
 	QueueID    string
 	Header     []message.Field
 	Size       int64    // octets of header and body
+	CanHold    bool     // the MTA can quarantine
 	Faults     []string // why the adapter could not read it (message.malformed)
+}
+
+// LocalSubmission says that a program of the MTA's host sent it: sendmail(1), or
+// a loopback client without login.
+func (m *Mail) LocalSubmission() bool {
+	return m.Login == "" && (m.Local || m.Client.IsLoopback())
 }
 
 // Evidence is what a rule found.

@@ -74,7 +74,7 @@ func newBench(t *testing.T, change func(*Settings)) *bench {
 func mail(lines ...string) *Mail {
 	m := &Mail{
 		Client: netip.MustParseAddr("192.0.2.7"), Host: "mx.example", Login: "alice@client-a.example",
-		Sender: "alice@client-a.example", Recipients: rcpts("bob@remote.example"), QueueID: "Q1", Size: 1000,
+		Sender: "alice@client-a.example", Recipients: rcpts("bob@remote.example"), QueueID: "Q1", Size: 1000, CanHold: true,
 	}
 	m.Header = fields(append([]string{"From: Alice <alice@client-a.example>", "To: bob@remote.example", "Subject: hello"}, lines...)...)
 	return m

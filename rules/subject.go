@@ -20,7 +20,9 @@ func ParseSubject(s string) (string, error) {
 		return "", fmt.Errorf("subject %q: control character in the name", s)
 	}
 	switch kind {
-	case "account", "script", "host":
+	case "script":
+		return scriptSubject(name), nil
+	case "account", "host":
 		return kind + ":" + strings.ToLower(name), nil
 	case "customer":
 		return s, nil
@@ -32,7 +34,7 @@ func ParseSubject(s string) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("subject %q: no IP address; want ip:192.0.2.7, ip:2001:db8::1 or a /64 prefix", s)
 		}
-		return "ip:" + clientSubject(ip.Unmap()), nil
+		return clientSubject(ip.Unmap()), nil
 	case "domain":
 		d, err := idna.Lookup.ToASCII(strings.TrimSuffix(name, "."))
 		if err != nil {

@@ -2,29 +2,28 @@ package rules
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
-
-	"o2n-milter/message"
 )
 
-// mostDomainSubjects bounds how many destinations of one message are looked up
-// as blocked subjects and indexed for its history. Limits count them all.
-const mostDomainSubjects = 100
-
-// subjectsOf lists whatever of this message can be blocked and found again.
+// subjectsOf lists whatever of this message can be blocked and found again, who
+// sent it first.
 func (f *facts) subjectsOf() []string {
 	var s []string
-	for _, kind := range []string{"account", "customer", "script", "host", "ip", "domain"} {
+	for _, kind := range []string{"account", "customer", "script", "host"} {
 		for _, sc := range f.limitSubjects(kind) {
-			if kind == "domain" && len(s) >= mostDomainSubjects {
-				break
-			}
 			s = append(s, sc.subject)
 		}
-		if kind == "script" && f.msg.Script != "" && f.who.script != "" {
-			// Forgeable, so it narrows a block and never opens a window of its own.
-			s = append(s, "script:"+f.who.script+"/"+f.msg.Script)
-		}
+	}
+	if f.msg.Script != "" && f.who.script != "" && f.who.local {
+		// Forgeable, so it narrows a block and never opens a window of its own.
+		s = append(s, scriptSubject(f.who.script+"/"+f.msg.Script))
+	}
+	if f.mail.Client.IsValid() {
+		s = append(s, clientSubject(f.mail.Client))
+	}
+	for _, sc := range f.byDomain("") {
+		s = append(s, sc.subject)
 	}
 	return s
 }
@@ -39,7 +38,7 @@ type subjectCount struct {
 // message has no such subject.
 func (f *facts) limitSubjects(kind string) []subjectCount {
 	all := func(subject string) []subjectCount {
-		return []subjectCount{{subject, len(f.mail.Recipients)}}
+		return []subjectCount{{subject, len(f.rcpts)}}
 	}
 	acc := f.who.account
 	switch {
@@ -47,25 +46,19 @@ func (f *facts) limitSubjects(kind string) []subjectCount {
 		return all("account:" + acc.Login)
 	case kind == "customer" && acc != nil && acc.Customer != "":
 		return all("customer:" + acc.Customer)
-	case kind == "script" && f.who.local && acc == nil:
-		return all("script:" + f.scriptName())
+	case kind == "script" && f.who.local && f.who.script != "":
+		return all(scriptSubject(f.who.script))
 	case kind == "host" && f.who.local:
 		return all("host:" + f.hostName())
-	case kind == "ip" && f.mail.Client.IsValid():
-		return all("ip:" + clientSubject(f.mail.Client))
+	case kind == "ip" && f.mail.Client.IsValid() && !f.who.local:
+		// A script would fill the window of whoever logs in from this host.
+		return all(clientSubject(f.mail.Client))
 	case kind == "domain":
 		return f.byDomain("")
 	case kind == "account+domain" && acc != nil:
 		return f.byDomain("account:" + acc.Login + "+")
 	}
 	return nil
-}
-
-func (f *facts) scriptName() string {
-	if f.who.script == "" {
-		return "<>"
-	}
-	return f.who.script
 }
 
 func (f *facts) hostName() string {
@@ -80,32 +73,48 @@ func (f *facts) hostName() string {
 func (f *facts) byDomain(prefix string) []subjectCount {
 	var list []subjectCount
 	at := map[string]int{}
-	for _, r := range f.mail.Recipients {
-		d := message.ParseAddress(r.Address).Domain
+	for i, a := range f.rcpts {
+		d := a.Domain
+		if d == "" {
+			d = unusualDomain(f.mail.Recipients[i].Address)
+		}
 		if d == "" {
 			continue
 		}
-		i, seen := at[d]
+		n, seen := at[d]
 		if !seen {
-			i = len(list)
-			at[d] = i
+			n = len(list)
+			at[d] = n
 			list = append(list, subjectCount{subject: prefix + "domain:" + d})
 		}
-		list[i].recipients++
+		list[n].recipients++
 	}
 	return list
 }
 
+// unusualDomain is what stands behind the @ where that is no host name: an
+// address literal or a name with an underscore. Mail goes there all the same.
+func unusualDomain(address string) string {
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 {
+		return ""
+	}
+	return printable(strings.ToLower(address[at+1:]), 255)
+}
+
+// scriptSubject folds the envelope sender and the script's name alike.
+func scriptSubject(name string) string { return "script:" + strings.ToLower(name) }
+
 // clientSubject is the client for counting: a customer has a whole IPv6 /64.
 func clientSubject(ip netip.Addr) string {
 	if ip.Is4() {
-		return ip.String()
+		return "ip:" + ip.String()
 	}
 	p, err := ip.WithZone("").Prefix(64)
 	if err != nil {
-		return ip.String()
+		return "ip:" + ip.String()
 	}
-	return p.String()
+	return "ip:" + p.String()
 }
 
 // isLocalReport recognises a delivery report that a local program sends to local
@@ -115,26 +124,12 @@ func (f *facts) isLocalReport() bool {
 	if !f.who.local || f.mail.Sender != "" {
 		return false
 	}
-	for _, r := range f.mail.Recipients {
-		if !f.isLocalRecipient(r) {
+	for i, r := range f.mail.Recipients {
+		d := f.rcpts[i].Domain
+		here := r.Local || !strings.Contains(r.Address, "@") || d != "" && (d == f.hostName() || slices.Contains(f.set.Hosts, d))
+		if !here {
 			return false
 		}
 	}
-	return len(f.mail.Recipients) > 0
-}
-
-func (f *facts) isLocalRecipient(r Recipient) bool {
-	if r.Local {
-		return true
-	}
-	d := message.ParseAddress(r.Address).Domain
-	if d == "" || strings.EqualFold(d, f.mail.Host) {
-		return true
-	}
-	for _, h := range f.set.Hosts {
-		if d == h {
-			return true
-		}
-	}
-	return false
+	return len(f.rcpts) > 0
 }

@@ -12,63 +12,103 @@ import (
 	"o2n-milter/message"
 )
 
+// mostName bounds what a sender names himself by, in octets: RFC 5321 4.5.3.1
+// allows 64 for a local part and 255 for a domain.
+const mostName = 320
+
 // submitter is who sent a message and what is his to write as.
 type submitter struct {
 	inbound bool // no login, not local, not in accounts.networks: passes unjudged
-	local   bool // decided at end of message, held where others are deferred
+	local   bool // a local submission: held where others are deferred
 	unknown bool // a login that no source knows and that accounts.unknown refuses
 
 	account   *accounts.Account // nil without account
 	addresses []string
-	domains   []string
-	replyTo   []string
-	envelope  []string // further domains, for the envelope sender only
+	domains   domainSet
+	hosts     []string // domains of this host's programs: the very name, no alignment
+	replyTo   domainSet
+	envelope  []string // hosts for the envelope sender only
 	script    string   // envelope sender of a local submission without account
+	// kin are subjects whose blocks hold for a submitter without account too: a
+	// blocked mailbox does not write on through sendmail(1). They are not charged.
+	kin []string
 }
 
 // submitterOf answers "Who sent it": with a login its account, without one the
 // account that lists the script or the client, else itself.
-func (e *Engine) submitterOf(ctx context.Context, m *Mail) (submitter, error) {
-	loopback := m.Client.IsLoopback()
-	switch {
-	case m.Login != "":
+func (e *Engine) submitterOf(ctx context.Context, m *Mail, from []message.List) (submitter, error) {
+	if m.Login != "" {
 		return e.byLogin(ctx, m.Login)
-	case m.Local || loopback:
-		return e.byScript(ctx, m)
-	case e.inNetworks(m.Client):
-		return e.byClient(ctx, m)
 	}
-	return submitter{inbound: true}, nil
+	if m.LocalSubmission() {
+		s, err := e.byScript(ctx, m, from)
+		s.local = true
+		return s, err
+	}
+	return e.byClient(ctx, m, from)
+}
+
+// isInbound says that a message is none of the provider's customers': it came
+// without login from elsewhere.
+func (e *Engine) isInbound(m *Mail) bool {
+	return m.Login == "" && !m.LocalSubmission() && !e.inNetworks(m.Client)
 }
 
 func (e *Engine) inNetworks(client netip.Addr) bool {
 	return slices.ContainsFunc(e.set.Networks, func(p netip.Prefix) bool { return p.Contains(client) })
 }
 
+// byLogin tries every spelling under which an MTA may know the same mailbox, so
+// that one login has one account, one block and one set of windows.
 func (e *Engine) byLogin(ctx context.Context, login string) (submitter, error) {
 	login = strings.ToLower(login)
-	acc, err := e.accounts.ByLogin(ctx, login)
-	if err != nil {
-		return submitter{}, err
-	}
-	if acc == nil && !strings.Contains(login, "@") && e.set.DefaultRealm != "" {
-		login += "@" + e.set.DefaultRealm
-		if acc, err = e.accounts.ByLogin(ctx, login); err != nil {
+	spellings, full := e.spellings(login)
+	for _, name := range spellings {
+		acc, err := e.accounts.ByLogin(ctx, name)
+		if err != nil {
 			return submitter{}, err
 		}
+		if acc != nil {
+			return ofAccount(acc), nil
+		}
 	}
-	if acc != nil {
-		return ofAccount(acc), nil
+	own := message.ParseAddress(full)
+	if e.set.UnknownReject || full == "" || own.Domain == "" || own.Fault != "" {
+		return submitter{unknown: true, account: &accounts.Account{Login: printable(login, mostName)}}, nil
 	}
-	own := message.ParseAddress(login)
-	if e.set.UnknownReject || own.Domain == "" || own.Fault != "" {
-		return submitter{unknown: true, account: &accounts.Account{Login: login}}, nil
+	return ofAccount(&accounts.Account{Login: full, Domains: []string{own.Domain}}), nil
+}
+
+// spellings lists the names to look a login up by, and its full form, user@domain;
+// that is empty when it is no plain mailbox, whose owner nobody could tell.
+func (e *Engine) spellings(login string) (list []string, full string) {
+	list = []string{login}
+	realm := e.set.DefaultRealm
+	switch {
+	case len(login) > mostName || strings.ContainsAny(login, "<>()[],;:\\\" \t\r\n"):
+		return list, ""
+	case !strings.Contains(login, "@"):
+		if realm == "" {
+			return list, ""
+		}
+		full = login + "@" + realm
+		return append(list, full), full
 	}
-	return ofAccount(&accounts.Account{Login: login, Domains: []string{own.Domain}}), nil
+	full = message.ParseAddress(login).Fold()
+	if full != login {
+		list = append(list, full)
+	}
+	if bare, ok := strings.CutSuffix(full, "@"+realm); ok && realm != "" {
+		list = append(list, bare)
+	}
+	return list, full
 }
 
 func ofAccount(acc *accounts.Account) submitter {
-	s := submitter{account: acc, addresses: acc.Addresses, domains: acc.Domains, replyTo: acc.ReplyTo}
+	s := submitter{
+		account: acc, addresses: acc.Addresses,
+		domains: domainSet{list: acc.Domains}, replyTo: domainSet{list: acc.ReplyTo},
+	}
 	if login := message.ParseAddress(acc.Login); login.Domain != "" && login.Fault == "" {
 		// A mailbox may write as itself, whatever else it is given.
 		s.addresses = append(slices.Clip(s.addresses), login.Fold())
@@ -76,105 +116,125 @@ func ofAccount(acc *accounts.Account) submitter {
 	return s
 }
 
-func (e *Engine) byScript(ctx context.Context, m *Mail) (submitter, error) {
+func (e *Engine) byScript(ctx context.Context, m *Mail, from []message.List) (submitter, error) {
 	sender := strings.ToLower(m.Sender)
-	if sender != "" {
-		acc, err := e.accounts.ByScript(ctx, sender)
-		if err != nil {
-			return submitter{}, err
-		}
-		if acc != nil {
-			s := ofAccount(acc)
-			s.local, s.envelope = true, e.set.Hosts
-			s.addresses = append(slices.Clip(s.addresses), message.ParseAddress(sender).Fold())
-			return s, nil
-		}
+	if sender == "" {
+		return e.asItself(ctx, m, from)
 	}
-	s, err := e.asItself(ctx, m)
-	s.local, s.script = true, sender
-	return s, err
-}
-
-func (e *Engine) byClient(ctx context.Context, m *Mail) (submitter, error) {
-	acc, err := e.accounts.ByIP(ctx, m.Client)
+	acc, err := e.accounts.ByScript(ctx, sender)
 	if err != nil {
 		return submitter{}, err
 	}
-	if acc != nil {
-		s := ofAccount(acc)
-		s.envelope = e.set.Hosts // web servers bounce to themselves
-		return s, nil
+	if acc == nil {
+		return e.asItself(ctx, m, from)
 	}
-	return e.asItself(ctx, m)
+	s := ofAccount(acc)
+	s.envelope = e.set.Hosts
+	s.addresses = append(slices.Clip(s.addresses), message.ParseAddress(sender).Fold())
+	return s, nil
+}
+
+func (e *Engine) byClient(ctx context.Context, m *Mail, from []message.List) (submitter, error) {
+	acc, err := e.accounts.ByIP(ctx, m.Client)
+	if err != nil || acc == nil {
+		s, itselfErr := e.asItself(ctx, m, from)
+		if err == nil {
+			err = itselfErr
+		}
+		return s, err
+	}
+	s := ofAccount(acc)
+	s.envelope = e.set.Hosts // web servers bounce to themselves
+	return s, nil
 }
 
 // asItself is a submitter without account: its own domain is its envelope
-// sender's where this server hosts that, nothing else. The null sender has none,
-// so that an automatic reply may use what every program of the host may use.
-func (e *Engine) asItself(ctx context.Context, m *Mail) (submitter, error) {
-	if m.Sender == "" {
-		return submitter{domains: e.set.Hosts}, nil
-	}
+// sender's where this server hosts that, nothing else. The null sender, of
+// delivery reports and automatic replies (RFC 3834), says nothing: it stands for
+// this host's programs, and for the hosted domain that is in From.
+func (e *Engine) asItself(ctx context.Context, m *Mail, from []message.List) (submitter, error) {
+	s := submitter{script: printable(strings.ToLower(m.Sender), mostName)}
 	domain := message.ParseAddress(m.Sender).Domain
-	if domain == "" {
-		return submitter{}, nil
-	}
-	hosted := slices.Contains(e.set.Hosts, domain)
-	if !hosted {
-		var err error
-		if hosted, err = e.accounts.HasDomain(ctx, domain); err != nil {
-			return submitter{}, err
+	if m.Sender == "" {
+		s.script = "<>"
+		s.hosts = append(slices.Clip(e.set.Hosts), strings.ToLower(m.Host))
+		if len(from) == 1 && len(from[0].Addresses) > 0 {
+			domain = from[0].Addresses[0].Domain
 		}
 	}
-	if !hosted {
-		return submitter{}, nil
+	if slices.Contains(e.set.Hosts, domain) {
+		s.hosts = append(s.hosts, domain)
+		return s, nil
 	}
-	return submitter{domains: []string{domain}}, nil
+	if domain == "" {
+		return s, nil
+	}
+	hosted, err := e.accounts.HasDomain(ctx, domain)
+	if err != nil || !hosted {
+		return s, err
+	}
+	s.domains.list = []string{domain}
+	acc, err := e.accounts.ByLogin(ctx, strings.ToLower(m.Sender))
+	if acc != nil {
+		s.kin = []string{"account:" + acc.Login}
+		if acc.Customer != "" {
+			s.kin = append(s.kin, "customer:"+acc.Customer)
+		}
+	}
+	return s, err
 }
 
 // owns says whether the address is the submitter's to write as.
 func (s *submitter) owns(a message.Address, strict bool) bool {
-	return a.Fault == "" && a.Domain != "" && (listed(s.addresses, a) || aligned(s.domains, a.Domain, strict))
+	return a.Fault == "" && a.Domain != "" &&
+		(listed(s.addresses, a) || slices.Contains(s.hosts, a.Domain) || s.domains.aligned(a.Domain, strict))
 }
 
 // mayBounceTo says whether the address may be the envelope sender.
 func (s *submitter) mayBounceTo(a message.Address, strict bool) bool {
-	return s.owns(a, strict) || a.Fault == "" && aligned(s.envelope, a.Domain, true)
+	return s.owns(a, strict) || a.Fault == "" && a.Domain != "" && slices.Contains(s.envelope, a.Domain)
 }
 
 // mayReplyTo says whether answers may go to the address.
 func (s *submitter) mayReplyTo(a message.Address, strict bool) bool {
-	return s.owns(a, strict) || a.Fault == "" && (listed(s.replyTo, a) || aligned(s.replyTo, a.Domain, strict))
+	return s.owns(a, strict) || a.Fault == "" && a.Domain != "" &&
+		(listed(s.replyTo.list, a) || s.replyTo.aligned(a.Domain, strict))
 }
 
 // listed says whether one of list is the same mailbox, its +extensions included.
 func listed(list []string, a message.Address) bool {
-	if len(list) == 0 {
-		return false
-	}
-	plain, _, _ := strings.Cut(a.Local, "+")
-	folded := a.Fold()
-	base := message.Address{Local: plain, Domain: a.Domain}.Fold()
-	return slices.Contains(list, folded) || slices.Contains(list, base)
+	return len(list) > 0 && (slices.Contains(list, a.Fold()) || slices.Contains(list, a.WithoutExt().Fold()))
 }
 
-// aligned compares domains as DMARC does (RFC 7489 3.1.1): the same in strict
-// mode, else the same organizational domain. A common suffix is no alignment.
-func aligned(domains []string, d string, strict bool) bool {
-	if d == "" {
+// domainSet compares domains as DMARC does (RFC 7489 3.1.1). The registrable
+// domains of a long list are worked out once, not for each of a field's thousand
+// addresses. It is used by one goroutine.
+type domainSet struct {
+	list []string
+	orgs map[string]bool // registrable domains of list; nil until needed
+}
+
+// aligned says whether d is one of the domains or, unless strict, has the same
+// registrable domain as one of them. A common suffix is no alignment.
+func (s *domainSet) aligned(d string, strict bool) bool {
+	if slices.Contains(s.list, d) {
+		return true
+	}
+	if strict || len(s.list) == 0 {
 		return false
 	}
-	for _, own := range domains {
-		if own == d || !strict && organizational(own) == organizational(d) {
-			return true
+	if s.orgs == nil {
+		s.orgs = make(map[string]bool, len(s.list))
+		for _, own := range s.list {
+			s.orgs[registrable(own)] = true
 		}
 	}
-	return false
+	return s.orgs[registrable(d)]
 }
 
-// organizational is the registrable domain by the public suffix list; a domain
-// that is itself a public suffix stands for itself alone.
-func organizational(d string) string {
+// registrable is the domain that somebody registered, by the public suffix list;
+// a domain that is itself a public suffix stands for itself alone.
+func registrable(d string) string {
 	org, err := publicsuffix.EffectiveTLDPlusOne(d)
 	if err != nil {
 		return d

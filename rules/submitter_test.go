@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"o2n-milter/accounts"
+	"o2n-milter/state"
 )
 
 // local is a submission through sendmail(1) as Postfix shows it.
@@ -48,7 +50,15 @@ func TestWhoSentIt(t *testing.T) {
 		"web server without account":            {from("198.51.100.8", with("From: alice@client-a.example")), Accept, "none"},
 		"web server, foreign From":              {from("198.51.100.8", with("From: boss@bank.example")), Reject, "identity.header_from"},
 		"delivery report to a local user":       {to(local("", "From: MAILER-DAEMON@web1.example"), "www-data@web1.example", true), Accept, "none"},
-		"delivery report to the host's own":     {to(local("", "From: MAILER-DAEMON@other.example"), "root@web1.example", false), Accept, "none"},
+		"delivery report to the host's own":     {to(local("", "From: MAILER-DAEMON@mx.example"), "root@web1.example", false), Accept, "none"},
+		"delivery report abroad":                {to(local("", "From: MAILER-DAEMON@mx.example"), "x@remote.example", false), Accept, "none"},
+		"delivery report from a bank":           {to(local("", "From: The Bank <boss@bank.example>"), "www-data@web1.example", true), Reject, "identity.header_from"},
+		"delivery report, two From fields":      {to(local("", "From: MAILER-DAEMON@mx.example", "From: boss@bank.example"), "root@web1.example", true), Reject, "identity.malformed"},
+		"delivery report, answers to a bank":    {to(local("", "From: MAILER-DAEMON@mx.example", "Reply-To: boss@bank.example"), "root@x.example", true), Reject, "identity.reply_to"},
+		"nobody's report to an address literal": {to(local("", "From: MAILER-DAEMON"), "v@[203.0.113.25]", false), Reject, "identity.malformed"},
+		"nobody's report to an odd domain":      {to(local("", "From: MAILER-DAEMON"), "v@foo_bar.example", false), Reject, "identity.malformed"},
+		"vacation reply of a hosted mailbox":    {to(local("", "From: Alice <alice@client-a.example>"), "x@remote.example", false), Accept, "none"},
+		"domain near this host's":               {local("cron@web1.example", "From: root@mail.web1.example"), Reject, "identity.header_from"},
 		"delivery report to postmaster":         {to(local("", "From: MAILER-DAEMON"), "postmaster", false), Accept, "none"},
 		"delivery report to the MTA's name":     {to(local("", "From: MAILER-DAEMON"), "root@MX.example", false), Accept, "none"},
 		"null sender abroad, foreign From":      {to(local("", "From: boss@bank.example"), "x@remote.example", false), Reject, "identity.header_from"},
@@ -79,7 +89,7 @@ func TestSubjects(t *testing.T) {
 	}{
 		"login": {mail(), []string{"account:alice@client-a.example", "customer:C-1001", "ip:192.0.2.7", "domain:remote.example"}},
 		"script": {local("Cron@web1.example", "From: x@web1.example", "X-PHP-Originating-Script: 33:mailer.php"),
-			[]string{"script:cron@web1.example", "script:cron@web1.example/mailer.php", "host:mx.example", "ip:127.0.0.1", "domain:remote.example"}},
+			[]string{"script:cron@web1.example", "host:mx.example", "script:cron@web1.example/mailer.php", "ip:127.0.0.1", "domain:remote.example"}},
 		"IPv6": {func() *Mail { m := mail(); m.Client = netip.MustParseAddr("2001:db8:1:2:3::4"); return m }(),
 			[]string{"account:alice@client-a.example", "customer:C-1001", "ip:2001:db8:1:2::/64", "domain:remote.example"}},
 		"inbound": {func() *Mail { m := mail(); m.Login = ""; return m }(), nil},
@@ -93,6 +103,46 @@ func TestSubjects(t *testing.T) {
 				t.Errorf("judged %v", v.Judged)
 			}
 		})
+	}
+}
+
+// One mailbox has one account, however its login is spelled.
+func TestLoginSpellings(t *testing.T) {
+	b := newBench(t, func(s *Settings) { s.DefaultRealm = "corp.example" })
+	for login, want := range map[string]string{
+		"shop": "shop", "SHOP": "shop", "shop@corp.example": "shop", "shop@corp.example.": "shop",
+		"alice@client-a.example": "alice@client-a.example", "Alice@Client-A.example": "alice@client-a.example",
+		"alice@client-a.example.": "alice@client-a.example", "carol": "carol@corp.example", "carol@corp.example": "carol@corp.example",
+		"eve@b\u00fccher.example": "eve@xn--bcher-kva.example",
+	} {
+		m := mail()
+		m.Login = login
+		if v := b.decide(t, m); v.Account != want || v.Rule == "accounts.unknown" {
+			t.Errorf("%q: account %q, want %q; rule %s", login, v.Account, want, v.Rule)
+		}
+	}
+	for _, login := range []string{
+		`"alice"@client-a.example`, "x<alice@client-a.example>", " alice@client-a.example", "alice@client-a.example ",
+		"@relay:alice@client-a.example", "alice@", "@client-a.example", "a%b@client-a.example", strings.Repeat("a", mostName) + "@x.example",
+	} {
+		m := mail()
+		m.Login = login
+		check(t, b.decide(t, m), Reject, "accounts.unknown")
+	}
+}
+
+// A blocked mailbox does not write on as a script or from a web server.
+func TestBlockedAccountWithoutLogin(t *testing.T) {
+	for _, subject := range []string{"account:alice@client-a.example", "customer:C-1001"} {
+		b := newBench(t, nil)
+		if err := b.store.AddBlock(context.Background(), state.Block{ID: "B1", Subject: subject, Since: start}); err != nil {
+			t.Fatal(err)
+		}
+		check(t, b.decide(t, local("Alice@client-a.example", "From: alice@client-a.example")), Reject, "block.active")
+		server := local("alice@client-a.example", "From: alice@client-a.example")
+		server.Local, server.Client = false, netip.MustParseAddr("198.51.100.8")
+		check(t, b.decide(t, server), Reject, "block.active")
+		check(t, b.decide(t, local("other@client-a.example", "From: other@client-a.example")), Accept, "none")
 	}
 }
 

@@ -119,7 +119,6 @@ type Status struct {
 	Backend    string    // "badger", "memory"
 	Degraded   string    // why it is not whole; empty when it is
 	LastCommit time.Time // zero before the first one
-	Blocks     int       // blocks known that are not lifted, expired ones included until they are cleaned
 }
 
 // Store remembers. All methods are safe for concurrent use; an error means that

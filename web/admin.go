@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"o2n-milter/config"
 	"o2n-milter/rules"
 	"o2n-milter/state"
 )
@@ -149,7 +148,7 @@ func (a *Admin) addBlock(r *http.Request) (any, error) {
 		Reason: in.Reason, Since: now, By: peerName(r.Context()),
 	}
 	if in.For != "manual" {
-		d, err := config.ParseDuration(in.For)
+		d, err := rules.ParseDuration(in.For)
 		if err != nil || d < time.Second {
 			return nil, badRequest("for %q: no duration; want 30m, 4h, 7d or manual", in.For)
 		}
@@ -158,10 +157,12 @@ func (a *Admin) addBlock(r *http.Request) (any, error) {
 	if in.DryRun {
 		return viewOf(b, now), nil
 	}
-	if err := a.Store.AddBlock(r.Context(), b); err != nil {
+	ctx, cancel := carryOn(r.Context())
+	defer cancel()
+	if err := a.Store.AddBlock(ctx, b); err != nil {
 		return nil, err
 	}
-	a.audit(r.Context(), "block add", b.ID, b.Subject, b.Reason)
+	a.audit(ctx, "block add", b.ID, b.Subject, b.Reason)
 	return viewOf(b, now), nil
 }
 
@@ -175,18 +176,26 @@ func (a *Admin) liftBlock(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := carryOn(r.Context())
+	defer cancel()
 	list := LiftedList{Blocks: []LiftedBlock{}}
 	for _, b := range found {
 		active := b.State(now) == state.BlockActive
 		if active && !in.DryRun {
-			if b, err = a.Store.LiftBlock(r.Context(), b.ID, now, peerName(r.Context()), in.Reason); err != nil {
+			if b, err = a.Store.LiftBlock(ctx, b.ID, now, peerName(ctx), in.Reason); err != nil {
 				return nil, err
 			}
-			a.audit(r.Context(), "block lift", b.ID, b.Subject, in.Reason)
+			a.audit(ctx, "block lift", b.ID, b.Subject, in.Reason)
 		}
 		list.Blocks = append(list.Blocks, LiftedBlock{viewOf(b, now), active})
 	}
 	return list, nil
+}
+
+// carryOn keeps a change going when its caller hangs up: it would stand all the
+// same, without its audit line.
+func carryOn(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 }
 
 // blocksNamed finds a block by id, whatever its state, or a subject's active ones.

@@ -18,7 +18,7 @@ var blockKinds = []string{"account", "customer", "script", "host", "ip", "domain
 func RegisterState(reg prometheus.Registerer, store state.Store, now func() time.Time) {
 	reg.MustRegister(&blockGauge{store, now}, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "o2n_milter_held_messages",
-		Help: "Messages on hold in the MTA that wait for their release.",
+		Help: "Held messages that wait for their release by us; none while releasing is the operator's.",
 	}, func() float64 { return 0 }))
 }
 

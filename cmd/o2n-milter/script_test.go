@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/emersion/go-milter"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -30,7 +31,7 @@ type scripts struct {
 func (s *scripts) cmds() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"exits": cmdExits, "await": cmdAwait, "freetcp": cmdFreeTCP, "expand": cmdExpand, "setid": cmdSetID,
-		"httpget": cmdHTTPGet, "awaitmetric": cmdAwaitMetric,
+		"milter": cmdMilter, "httpget": cmdHTTPGet, "awaitmetric": cmdAwaitMetric,
 		"daemon": s.daemon, "handover": s.handover, "signal": s.signal, "reap": s.reap,
 	}
 }
@@ -225,6 +226,35 @@ func get(url string) (int, string, error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	return resp.StatusCode, string(body), err
+}
+
+// cmdMilter gives the filter one message and wants its reply to hold a text, or
+// "passes": "milter ADDR LOGIN FROM TEXT".
+func cmdMilter(ts *testscript.TestScript, _ bool, args []string) {
+	client := milter.NewClientWithOptions("tcp", args[0], milter.ClientOptions{})
+	session, err := client.Session()
+	ts.Check(err)
+	defer session.Close()
+	_, err = session.Conn("client.example", milter.FamilyInet, 40000, "192.0.2.7")
+	ts.Check(err)
+	ts.Check(session.Macros(milter.CodeMail, "{auth_authen}", args[1]))
+	_, err = session.Mail(args[1], nil)
+	ts.Check(err)
+	_, err = session.Rcpt("x@remote.example", nil)
+	ts.Check(err)
+	_, err = session.HeaderField("From", args[2])
+	ts.Check(err)
+	_, err = session.HeaderEnd()
+	ts.Check(err)
+	_, action, err := session.End()
+	ts.Check(err)
+	got := "passes"
+	if action.Code != milter.ActContinue {
+		got = action.SMTPText
+	}
+	if !strings.Contains(got, args[3]) {
+		ts.Fatalf("from %s: %q, want %q in it", args[2], got, args[3])
+	}
 }
 
 // cmdHTTPGet wants a status and leaves the answer in the file body: "httpget URL 200".

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -50,9 +51,7 @@ func (a *app) serveCommand() *cobra.Command {
 func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	log := slog.New(slog.NewTextHandler(a.err, nil))
 	slog.SetDefault(log) // libraries that use the log package end up here too
-	for _, n := range cfg.Notes {
-		log.Warn("configuration", "note", n.Error())
-	}
+	logNotes(log, cfg)
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
@@ -127,6 +126,7 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	for {
 		select {
 		case err := <-failed:
+			a.stop(server, cfg, log)
 			return fmt.Errorf("serve: %w", err)
 		case sig := <-signals:
 			if sig == syscall.SIGHUP {
@@ -139,17 +139,29 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 				engine.Store(rules.New(next.Rules, accs, store, time.Now))
 				directory.Close()
 				cfg, directory = next, accs
+				logNotes(log, cfg)
 				log.Info("configuration read", "config", cfg.File)
 				continue
 			}
 			log.Info("stopping", "signal", sig.String())
-			ctx, cancel := context.WithTimeout(context.Background(), cfg.Milter.ShutdownTimeout)
-			defer cancel()
-			if err := server.Shutdown(ctx); err != nil {
-				log.Warn("stopping", "error", err)
-			}
+			a.stop(server, cfg, log)
 			return nil
 		}
+	}
+}
+
+// stop lets messages in hand finish.
+func (a *app) stop(server *milter.Server, cfg *config.Config, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), cfg.Milter.ShutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		log.Warn("stopping", "error", err)
+	}
+}
+
+func logNotes(log *slog.Logger, cfg *config.Config) {
+	for _, n := range cfg.Notes {
+		log.Warn("configuration", "note", n.Error())
 	}
 }
 
@@ -217,6 +229,9 @@ func openSockets(cfg *config.Config) (*sockets, error) {
 	file, _ := cfg.Rules.Origin("milter.listen")
 	if file != "" || len(s.milter) == 0 {
 		for _, addr := range cfg.Milter.Listen {
+			if s.holds(addr) {
+				continue
+			}
 			ln, err := milter.Listen(addr, cfg.Milter.SocketMode, cfg.Milter.SocketGroup)
 			if err != nil {
 				return nil, fmt.Errorf("milter.listen: %w", err)
@@ -237,9 +252,16 @@ func openSockets(cfg *config.Config) (*sockets, error) {
 	return &s, nil
 }
 
+// holds says whether a socket for the address was handed over already.
+func (s *sockets) holds(addr string) bool {
+	return slices.ContainsFunc(s.milter, func(ln net.Listener) bool {
+		return ln.Addr().Network()+":"+ln.Addr().String() == addr
+	})
+}
+
 // reload reads the configuration and the accounts again. With an error, of which
-// every fault has been logged, the old ones stay. Listeners and the store are not
-// touched: they need a restart.
+// every fault has been logged, the old ones stay. Listeners, session caps and the
+// store are not touched: they need a restart.
 func (a *app) reload(cmd *cobra.Command, log *slog.Logger, reloads *prometheus.CounterVec) (*config.Config, *accounts.Directory, error) {
 	cfg, faults := config.Load(a.configFile, cmd.Flags().Changed("config"))
 	for _, f := range faults {

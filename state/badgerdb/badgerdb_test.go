@@ -376,3 +376,13 @@ func BenchmarkTake(b *testing.B) {
 		})
 	}
 }
+
+// No test that kills a process can see an fsync that is missing: the page cache
+// outlives it. So what Badger is told is looked at.
+func TestDurabilityReachesBadger(t *testing.T) {
+	for _, sync := range []bool{false, true} {
+		if got := badgerOptions(Options{Path: t.TempDir(), Sync: sync, Log: testLog(t)}).SyncWrites; got != sync {
+			t.Errorf("Sync %v: SyncWrites %v", sync, got)
+		}
+	}
+}

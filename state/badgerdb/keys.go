@@ -39,8 +39,8 @@ func byKey(subject string, at time.Time, id string) []byte {
 	return fmt.Appendf(nil, "%s%019d/%s", bySubject(subject), math.MaxInt64-at.UnixNano(), escape(id))
 }
 
-// decisionOf reads the id from the rest of a by/ key behind the subject.
-func decisionOf(rest string) (string, error) {
+// idOf reads the id from the rest of a by/ key behind the subject.
+func idOf(rest string) (string, error) {
 	_, id, ok := strings.Cut(rest, "/")
 	if !ok {
 		return "", fmt.Errorf("key part %q holds no id", rest)

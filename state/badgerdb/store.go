@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -264,7 +265,8 @@ func (s *Store) Decisions(ctx context.Context, subject string, limit int) ([]sta
 		switch {
 		case errors.Is(bad, state.ErrNotFound): // it aged out a moment before its index
 			bad = nil
-		case bad == nil:
+		case bad == nil && slices.Contains(d.Subjects, subject):
+			// Ids are random: one that came up again stands for the newer decision.
 			found = append(found, d)
 		}
 		return bad == nil && len(found) < limit
@@ -277,7 +279,7 @@ func (s *Store) Decisions(ctx context.Context, subject string, limit int) ([]sta
 
 // indexed reads the decision that a by/ key, behind its subject, stands for.
 func (s *Store) indexed(rest string) (state.Decision, error) {
-	id, err := decisionOf(rest)
+	id, err := idOf(rest)
 	if err != nil {
 		return state.Decision{}, err
 	}
@@ -290,7 +292,7 @@ func (s *Store) Status(ctx context.Context, _ time.Time) (state.Status, error) {
 		return state.Status{}, err
 	}
 	last, fault := s.writer.health()
-	st := state.Status{Backend: "badger", LastCommit: last.UTC(), Blocks: s.blocks.Unlifted()}
+	st := state.Status{Backend: "badger", LastCommit: last.UTC()}
 	if fault != nil {
 		st.Degraded = fault.Error()
 	}

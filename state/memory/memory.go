@@ -177,7 +177,6 @@ func (s *Store) Status(ctx context.Context, _ time.Time) (state.Status, error) {
 	return state.Status{
 		Backend:    "memory",
 		LastCommit: s.windows.Latest().UTC(),
-		Blocks:     s.blocks.Unlifted(),
 	}, nil
 }
 

@@ -88,6 +88,11 @@ func testDecisions(_ *testing.T, s *suite) {
 			s.Errorf("decision %q: %v; want ErrNotFound", id, err)
 		}
 	}
+	// An id that comes up again: nobody is shown another's mail for it.
+	again := decision("D3", 3, "account:c")
+	s.record(again)
+	s.history("account:c", 10, again)
+	s.history("account:b", 10)
 	if err := s.Record(s.ctx, decision("", 0)); err == nil {
 		s.Error("a decision without id: no error")
 	}

@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"cmd/o2n-milter":  {"accounts", "config", "message", "milter", "rules", "state", "state/badgerdb", "state/memory", "web"},
 	"config":          {"accounts", "message", "rules"},
 	"milter":          {"message", "rules"},
-	"web":             {"config", "rules", "state"},
+	"web":             {"rules", "state"},
 	"rules":           {"accounts", "message", "state"},
 	"state/badgerdb":  {"state", "state/internal/ledger"},
 	"state/memory":    {"state", "state/internal/ledger"},

@@ -157,10 +157,3 @@ func (bs *Blocks) Undo(c BlockChange) {
 		bs.put(*c.before)
 	}
 }
-
-// Unlifted is how many blocks are not lifted, expired ones included.
-func (bs *Blocks) Unlifted() int {
-	bs.mu.RLock()
-	defer bs.mu.RUnlock()
-	return bs.unlifted
-}

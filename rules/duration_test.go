@@ -1,10 +1,8 @@
-package config
+package rules
 
 import (
 	"testing"
 	"time"
-
-	"o2n-milter/rules"
 )
 
 func TestDurations(t *testing.T) {
@@ -32,7 +30,7 @@ func TestDurations(t *testing.T) {
 		0: "0s", time.Second: "1s", time.Minute: "1m", 90 * time.Second: "1m30s", 24 * time.Hour: "24h", 72 * time.Hour: "72h",
 		7*day - time.Second: "167h59m59s", 7 * day: "7d", 30*day + time.Hour: "30d1h",
 	} {
-		got := rules.FormatDuration(d)
+		got := FormatDuration(d)
 		back, err := ParseDuration(got)
 		if got != want || back != d || err != nil {
 			t.Errorf("%v is written %q and read %v, %v", d, got, back, err)
