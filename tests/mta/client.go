@@ -69,7 +69,17 @@ type Client struct {
 // Dial connects and reads the greeting.
 func Dial(t testing.TB, addr string) *Client {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", addr, startTimeout)
+	return DialFrom(t, "", addr)
+}
+
+// DialFrom is Dial from an address of this machine's, any one if it is empty.
+func DialFrom(t testing.TB, from, addr string) *Client {
+	t.Helper()
+	d := net.Dialer{Timeout: startTimeout}
+	if from != "" {
+		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
+	}
+	conn, err := d.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}

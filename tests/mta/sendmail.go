@@ -80,10 +80,13 @@ func sendmailTree(t testing.TB) string {
 	return tree
 }
 
-// stranger is an address of this machine that is no loopback (RFC 5737). Mail
-// from elsewhere comes in there, since Sendmail has no XCLIENT. Only the network
-// that tests/isolated makes has it: nothing is ever sent to a real address.
-const stranger = "192.0.2.10"
+// Mail from elsewhere comes in at public, from stranger (RFC 5737): Sendmail has
+// no XCLIENT. Only the network that tests/isolated makes has these addresses, so
+// nothing is ever sent to a real one.
+const (
+	public   = "192.0.2.10"
+	stranger = "192.0.2.11"
+)
 
 func needStranger(t testing.TB) {
 	t.Helper()
@@ -102,7 +105,7 @@ func needStranger(t testing.TB) {
 func (s *Sendmail) configure(t testing.TB, sink *Sink) {
 	t.Helper()
 	fill := strings.NewReplacer("@HOST@", Host, "@SUBMIT@", strconv.Itoa(s.submit), "@LOCAL@", strconv.Itoa(s.local),
-		"@INBOUND@", strconv.Itoa(s.inbound), "@ADDR@", stranger, "@SINK@", strconv.Itoa(sink.Port), "@REFUSED@", Refused)
+		"@INBOUND@", strconv.Itoa(s.inbound), "@ADDR@", public, "@SINK@", strconv.Itoa(sink.Port), "@REFUSED@", Refused)
 	cf := filepath.Join(s.tree, "usr/share/sendmail/cf")
 	for name, text := range map[string]string{"sendmail": sendmailMC, "submit": submitMC} {
 		cmd := exec.Command("m4", "-D_CF_DIR_="+cf+"/", filepath.Join(cf, "m4/cf.m4"), "-")
@@ -199,7 +202,7 @@ func (s *Sendmail) Loopback() string { return loopback(s.local) }
 // Remote comes from stranger.
 func (s *Sendmail) Remote(t testing.TB) *Client {
 	t.Helper()
-	c := Dial(t, net.JoinHostPort(stranger, strconv.Itoa(s.inbound)))
+	c := DialFrom(t, stranger, net.JoinHostPort(public, strconv.Itoa(s.inbound)))
 	c.Must(250, "EHLO client.example")
 	return c
 }
