@@ -12,7 +12,7 @@ import (
 	"o2n-milter/rules"
 )
 
-// What is kept of one message; what lies beyond is counted and is a fault. Real
+// What is kept of one message; what lies beyond is counted and is an excess. Real
 // mail is far below: Postfix takes 1,000 recipients and cuts a field at 60,000
 // bytes, Sendmail takes 32 KiB of header in all.
 const (
@@ -98,9 +98,13 @@ type draft struct {
 	marks    int  // fields named X-O2N-Milter
 }
 
-func (d *draft) fault(text string) {
-	if !slices.Contains(d.mail.Faults, text) {
-		d.mail.Faults = append(d.mail.Faults, text)
+// fault notes once why the message cannot be read, excess what was too much of it.
+func (d *draft) fault(text string)  { note(&d.mail.Faults, text) }
+func (d *draft) excess(text string) { note(&d.mail.Excess, text) }
+
+func note(list *[]string, text string) {
+	if !slices.Contains(*list, text) {
+		*list = append(*list, text)
 	}
 }
 
@@ -124,7 +128,7 @@ func (d *draft) addRecipient(arg string, m *macroList) {
 	addr := envelopeAddress(arg, m, "rcpt_addr")
 	d.rcptKept += len(addr)
 	if len(d.mail.Recipients) >= maxRecipients || d.rcptKept > maxKept {
-		d.fault("more than 20,000 recipients or 1 MiB of them")
+		d.excess("more than 20,000 recipients or 1 MiB of them")
 		return
 	}
 	mailer, _ := m.get("rcpt_mailer")
@@ -145,11 +149,11 @@ func (d *draft) addField(data []byte) {
 		d.marks++
 	}
 	if len(d.mail.Header) >= maxFields {
-		d.fault("more than 20,000 header fields")
+		d.excess("more than 20,000 header fields")
 		return
 	}
 	if d.headKept += size; d.headKept > maxKept {
-		d.fault("more than 1 MiB of header")
+		d.excess("more than 1 MiB of header")
 		return
 	}
 	d.mail.Header = append(d.mail.Header, message.Field{Name: name, Value: value})

@@ -339,7 +339,7 @@ func TestBounds(t *testing.T) {
 		if kept := len(d.mail.Header) + len(d.mail.Recipients); kept != tt.kept {
 			t.Errorf("%s: kept %d, want %d", tt.name, kept, tt.kept)
 		}
-		if diff := cmp.Diff(tt.faults, d.mail.Faults); diff != "" {
+		if diff := cmp.Diff(tt.faults, d.mail.Excess); diff != "" {
 			t.Errorf("%s: %s", tt.name, diff)
 		}
 	}

@@ -48,6 +48,7 @@ type rule struct {
 // rule decides. block.active comes before and the limits come after these.
 var ruleOrder = []rule{
 	{"message.malformed", messageMalformed},
+	{"message.too_complex", messageTooComplex},
 	{"accounts.unknown", accountsUnknown},
 	{"identity.malformed", identityMalformed},
 	{"identity.header_from", identityHeaderFrom},

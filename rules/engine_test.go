@@ -74,6 +74,16 @@ func TestActions(t *testing.T) {
 	}
 }
 
+func TestTooComplex(t *testing.T) {
+	m := mail()
+	m.Excess = []string{"more than 1 MiB of header"}
+	v := newBench(t, nil).decide(t, m)
+	check(t, v, Tempfail, "message.too_complex", "message.too_complex: more than 1 MiB of header")
+	if v.Code != 451 || v.Enhanced != "4.3.0" {
+		t.Errorf("%s", v.Reply())
+	}
+}
+
 // An MTA that offers no quarantine gets the next best.
 func TestNoQuarantineOffered(t *testing.T) {
 	b := newBench(t, func(s *Settings) { s.Actions["recipients.envelope"] = Quarantine })

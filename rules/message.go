@@ -12,6 +12,16 @@ func messageMalformed(f *facts) []Evidence {
 	return found
 }
 
+// messageTooComplex: more of it than can be judged within the budget of time and
+// memory, so that nobody knows what the rest says.
+func messageTooComplex(f *facts) []Evidence {
+	var found []Evidence
+	for _, excess := range f.mail.Excess {
+		found = append(found, Evidence{Fact: "message", Got: excess, Want: "less"})
+	}
+	return found
+}
+
 // accountsUnknown: a login that no source knows, where accounts.unknown says
 // reject, or one without a domain, which could be anybody's.
 func accountsUnknown(f *facts) []Evidence {

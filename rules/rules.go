@@ -68,6 +68,7 @@ type Mail struct {
 	Size       int64    // octets of header and body
 	CanHold    bool     // the MTA can quarantine
 	Faults     []string // why the adapter could not read it (message.malformed)
+	Excess     []string // what of it went over the adapter's bounds and is not here (message.too_complex)
 }
 
 // LocalSubmission says that a program of the MTA's host sent it: sendmail(1), or

@@ -34,7 +34,7 @@ var start = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 func defaults() Settings {
 	return Settings{
 		Actions: map[string]Action{
-			"message.malformed": Reject, "accounts.unavailable": Tempfail, "store.unavailable": Tempfail,
+			"message.malformed": Reject, "message.too_complex": Tempfail, "accounts.unavailable": Tempfail, "store.unavailable": Tempfail,
 			"identity.header_from": Reject, "identity.sender": Reject, "identity.reply_to": Reject,
 			"identity.envelope_from": Reject, "identity.display_name": Shadow, "identity.malformed": Reject,
 			"recipients.visible": Reject, "recipients.envelope": Reject, "recipients.duplicate": Reject,
