@@ -1,6 +1,7 @@
 package message
 
 import (
+	"net/netip"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -40,6 +41,10 @@ func (a Address) WithoutExt() Address {
 // outside: case folded, "+ext" dropped, gmail's dots dropped.
 func (a Address) Mailbox() string {
 	if a.Domain == "" {
+		at := strings.LastIndexFunc(a.Local, isAt)
+		if d := Destination(a.Local); at >= 0 && isHostName(d) {
+			return Address{Local: a.Local[:at], Domain: d}.Mailbox()
+		}
 		return a.Fold()
 	}
 	local := strings.ToLower(a.WithoutExt().Local)
@@ -78,6 +83,45 @@ func ParseAddress(s string) Address {
 		a.Fault = faultRoute
 	}
 	return a
+}
+
+// Destination is where an envelope address sends its mail, for counting: the
+// domain, or what stands in its place, in one spelling. It is empty when the mail
+// stays on this host.
+func Destination(address string) string {
+	if a := ParseAddress(address); a.Domain != "" {
+		return a.Domain
+	}
+	s := strings.Map(visible, toUTF8(address))
+	if i := strings.LastIndexFunc(s, isAt); i >= 0 {
+		_, n := utf8.DecodeRuneInString(s[i:])
+		s = s[i+n:]
+	} else if i := strings.LastIndexByte(s, '%'); i >= 0 { // user%host, read so by many an MTA
+		s = s[i+1:]
+	} else if host, _, ok := strings.Cut(s, "!"); ok { // host!user
+		s = host
+	} else {
+		return ""
+	}
+	s = strings.TrimSuffix(strings.ToLower(unquote(s)), ".")
+	if inner, ok := strings.CutPrefix(s, "["); ok {
+		inner = strings.TrimPrefix(strings.TrimSuffix(inner, "]"), "ipv6:")
+		if ip, err := netip.ParseAddr(inner); err == nil {
+			return "[" + ip.Unmap().String() + "]"
+		}
+	}
+	if host, fault := hostName(s); fault == "" {
+		return host
+	}
+	return cut(s, 255)
+}
+
+// visible drops what shows as nothing.
+func visible(r rune) rune {
+	if r >= utf8.RuneSelf && isInvisible(r) {
+		return -1
+	}
+	return r
 }
 
 // newAddress judges an unquoted local part and the text that stands for the

@@ -55,12 +55,27 @@ func parse(value string) ([]*mail.Address, error) {
 	return standard.ParseList(value)
 }
 
+// judge looks for what keeps a reader from seeing the author as we do.
+func (l *List) judge(value string) {
+	if l.Lenient && strings.Count(value, "<") == 1 && !strings.ContainsAny(value, ",;") {
+		l.nameUndotted()
+	}
+	switch {
+	case len(value) > maxView:
+		l.Fault = "longer than 2,000 octets, address not in view"
+	case strings.ContainsAny(value, "\v\f\u0085\u2028\u2029"):
+		l.Fault = "line break in the value"
+	}
+}
+
 // nameUndotted takes tokens such as "Boutique@Home" for part of the name, where
-// the field also holds a whole address: no mail goes to a domain without a dot.
+// a whole address follows: no mail goes to a domain without a dot.
 func (l *List) nameUndotted() {
-	undotted := func(a Address) bool { return a.Fault == "" && !strings.Contains(a.Domain, ".") }
-	whole := func(a Address) bool { return a.Fault == "" && !undotted(a) }
-	if !l.Lenient || !slices.ContainsFunc(l.Addresses, undotted) || !slices.ContainsFunc(l.Addresses, whole) {
+	undotted := func(a Address) bool {
+		return a.Fault == "" && !strings.Contains(a.Domain, ".") && !strings.HasPrefix(a.Domain, "xn--")
+	}
+	whole := func(a Address) bool { return a.Fault == "" && strings.Contains(a.Domain, ".") }
+	if !slices.ContainsFunc(l.Addresses, undotted) || !slices.ContainsFunc(l.Addresses, whole) {
 		return
 	}
 	for _, a := range l.Addresses {
@@ -93,15 +108,14 @@ func lenient(text string) []Address {
 		}
 		list = append(list, t.Address)
 	}
-	decoded := decodeWords(text)
-	if decoded == text {
-		return list
-	}
 	seen := make(map[Address]bool, len(list))
 	for _, a := range list {
 		seen[folded(a)] = true
 	}
-	return appendNew(list, seen, scan(decoded))
+	for _, decoded := range decodings(text) {
+		list = appendNew(list, seen, scan(decoded))
+	}
+	return list
 }
 
 // named takes the tokens that are not the field's addresses themselves: those
@@ -110,7 +124,7 @@ func named(text string, addresses []Address) []Address {
 	var list []Address
 	seen := map[Address]bool{}
 	list = appendNew(list, seen, others(scan(text), addresses))
-	if decoded := decodeWords(text); decoded != text {
+	for _, decoded := range decodings(text) {
 		list = appendNew(list, seen, others(scan(decoded), addresses))
 	}
 	return list

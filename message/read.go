@@ -88,10 +88,7 @@ func (f *Facts) addresses(name, value string) bool {
 		}
 		list := readList(kind.name, unfold(value))
 		if kind.short {
-			list.nameUndotted()
-			if len(value) > maxView {
-				list.Fault = "longer than 2,000 octets, address not in view"
-			}
+			list.judge(value)
 		}
 		lists := kind.lists(f)
 		*lists = append(*lists, list)
@@ -122,7 +119,7 @@ func (f *Facts) other(name, value string) {
 func subject(value string) string {
 	// An encoded word takes up to 12 octets for a rune (=F0=9F=98=80) and its
 	// frame as much again; long words are cut short by the frame of 4,000.
-	text := decodeWords(toUTF8(unfold(cut(value, 8000))))
+	text := decodeWords(toUTF8(unfold(cut(value, 8000))), true)
 	clean := func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '

@@ -300,7 +300,7 @@ func TestDecodeWords(t *testing.T) {
 		{"=?utf-8?Q?=4?=", "=4"},
 	}
 	for _, tt := range tests {
-		if diff := cmp.Diff(tt.want, decodeWords(tt.in)); diff != "" {
+		if diff := cmp.Diff(tt.want, decodeWords(tt.in, true)); diff != "" {
 			t.Errorf("%q, -want +got:\n%s", tt.in, diff)
 		}
 	}

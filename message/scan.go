@@ -59,25 +59,27 @@ func nextAt(s string, i int) (at, after int) {
 //
 //   - text right after it is a domain; without text right before it only a
 //     dotted one counts: "@home" is a nickname, "@bank.fr" an address to a reader;
-//   - after blanks or comments only a dotted domain counts (RFC 5322 4.4 allows
-//     them there): "Alice @ Client" is a name;
+//   - after blanks or comments only a dotted domain counts, and the dot may have
+//     blanks around it too (RFC 5322 4.4): "Alice @ Client" is a name, "ceo @
+//     bank . fr" an address;
 //   - "ceo@" with nothing to follow is half an address and has a fault.
 func (sc *scanner) around(floor, at, after int) {
 	start, local, touches := sc.localBefore(floor, at)
-	end := sc.domainEnd(after)
-	if end > after {
-		if !touches && !dotted(sc.s[after:end]) {
+	next, end := after, sc.domainEnd(after)
+	if end == after {
+		next, _ = sc.skip(after)
+		end = sc.domainEnd(next)
+	}
+	if end > next {
+		found, short := len(sc.found), sc.s[next:end]
+		whole := touches && next == after || dotted(short)
+		if whole {
+			sc.add(start, end, local, short)
+		}
+		if dotted(sc.joined(start, next, end, local)) || whole {
 			return
 		}
-		sc.add(start, end, local, sc.s[after:end])
-		sc.joined(start, after, end, local)
-		return
-	}
-	next, _ := sc.skip(after)
-	if end = sc.domainEnd(next); next > after && dotted(sc.s[next:end]) {
-		sc.add(start, end, local, sc.s[next:end])
-		sc.joined(start, next, end, local)
-		return
+		sc.found = sc.found[:found] // "Alice @ Client"
 	}
 	if touches {
 		sc.found = append(sc.found, token{newAddress(local, ""), start, after})
@@ -86,8 +88,8 @@ func (sc *scanner) around(floor, at, after int) {
 
 // joined adds the address that a reader sees who drops comments, quotes and
 // blanks within a domain, "client.fr(x).bank.fr": beside the short one, because
-// another reader stops there.
-func (sc *scanner) joined(start, from, end int, local string) {
+// another reader stops there. It returns the domain that it saw.
+func (sc *scanner) joined(start, from, end int, local string) string {
 	domain := sc.s[from:end]
 	for {
 		next, blanks := sc.skip(end)
@@ -95,7 +97,7 @@ func (sc *scanner) joined(start, from, end int, local string) {
 			break
 		}
 		more := sc.s[next:sc.domainEnd(next)]
-		apart := blanks && !strings.HasPrefix(more, ".") && !strings.HasSuffix(domain, ".")
+		apart := blanks && !beginsWithDot(more) && !endsWithDot(domain)
 		if more == "" || apart {
 			break
 		}
@@ -108,6 +110,7 @@ func (sc *scanner) joined(start, from, end int, local string) {
 	if domain != sc.s[from:end] {
 		sc.add(start, end, local, domain)
 	}
+	return domain
 }
 
 // add appends a token. Quotes and brackets of any script around the text are
@@ -252,7 +255,17 @@ func isOuter(r rune) bool {
 	return unicode.In(r, unicode.Ps, unicode.Pe, unicode.Pi, unicode.Pf)
 }
 
-// dotted: IDNA takes the ideographic and wide full stops for dots.
-func dotted(s string) bool {
-	return strings.ContainsAny(strings.TrimRightFunc(s, isOuter), ".\u3002\uff0e\uff61")
+// dots: IDNA takes the ideographic and wide full stops for dots (UTS 46 2.3).
+const dots = ".\u3002\uff0e\uff61"
+
+func dotted(s string) bool { return strings.ContainsAny(strings.TrimRightFunc(s, isOuter), dots) }
+
+func beginsWithDot(s string) bool {
+	r, _ := utf8.DecodeRuneInString(s)
+	return s != "" && strings.ContainsRune(dots, r)
+}
+
+func endsWithDot(s string) bool {
+	r, _ := utf8.DecodeLastRuneInString(s)
+	return s != "" && strings.ContainsRune(dots, r)
 }

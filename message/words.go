@@ -53,11 +53,26 @@ func toUTF8(s string) string {
 	return b.String()
 }
 
+// decodings are the ways in which readers may show the text: with every encoded
+// word decoded, and with only those that hold no blank, which RFC 2047 2 forbids.
+// There is none when nothing is encoded.
+func decodings(s string) []string {
+	all := decodeWords(s, true)
+	if all == s {
+		return nil
+	}
+	if strict := decodeWords(s, false); strict != all {
+		return []string{all, strict}
+	}
+	return []string{all}
+}
+
 // decodeWords decodes every encoded word (RFC 2047) wherever it stands, in
 // quotes and address parts too, because some readers do. It never gives up on a
 // word: an unknown charset is read as Latin-1, junk in base64 is skipped, an
 // unfinished word is decoded as far as it goes. Every byte is looked at once.
-func decodeWords(s string) string {
+// Without blanks, what holds one is no word.
+func decodeWords(s string, blanks bool) string {
 	start := strings.Index(s, "=?")
 	if start < 0 {
 		return s
@@ -68,6 +83,7 @@ func decodeWords(s string) string {
 		b.WriteString(s[:start])
 		s = s[start:]
 		w, ok := cutWord(s)
+		ok = ok && (blanks || !strings.ContainsAny(w.encoded, " \t"))
 		if ok {
 			b.WriteString(w.text())
 			s = w.rest

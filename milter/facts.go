@@ -63,7 +63,8 @@ func readClient(data []byte, m *macroList) (client, error) {
 	}
 	for _, own := range []string{"daemon_addr", "if_addr"} {
 		// A program of this host may as well take the host's public address.
-		if told, ok := m.get(own); ok && c.addr.IsValid() && parseAddr(told) == c.addr {
+		// A link-local address may be another host's on another link.
+		if told, ok := m.get(own); ok && c.addr.IsValid() && !c.addr.IsLinkLocalUnicast() && parseAddr(told) == c.addr {
 			c.local = true
 		}
 	}

@@ -2,6 +2,7 @@ package milter
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -79,6 +80,10 @@ func (l *Log) Record(m *rules.Mail, v rules.Verdict, took time.Duration) {
 	l.log.LogAttrs(context.Background(), level, "message", attrs...)
 }
 
+// mostEvidence bounds the evidence of a log line, in octets; journald cuts lines
+// at 48 KiB (journald.conf LineMax).
+const mostEvidence = 4000
+
 func clientText(m *rules.Mail) string {
 	if !m.Client.IsValid() {
 		return ""
@@ -87,9 +92,15 @@ func clientText(m *rules.Mail) string {
 }
 
 // evidenceText puts all evidence on the line: "identity.header_from: header From boss@bank.example; ...".
+//
+// The decision record has the rest of what does not fit.
 func evidenceText(found []rules.Evidence) string {
 	var b strings.Builder
 	for i, ev := range found {
+		if b.Len() > mostEvidence {
+			fmt.Fprintf(&b, "; and %d more", len(found)-i)
+			break
+		}
 		if i > 0 {
 			b.WriteString("; ")
 		}

@@ -68,6 +68,8 @@ type facts struct {
 	rcpts []message.Address // of the envelope, in order
 	who   submitter
 	set   *Settings
+
+	domains []subjectCount // destinations; nil until asked for
 }
 
 func (f *facts) owns(a message.Address) bool { return f.who.owns(a, f.set.Strict) }
@@ -83,39 +85,40 @@ func (f *facts) destinations(yield func(message.List) bool) {
 	}
 }
 
-// finding is evidence with the action that it calls for.
-type finding struct {
-	Evidence
-	action Action
-}
-
 // ruling is a verdict in the making.
 type ruling struct {
 	facts
 	subjects []string
-	findings []finding
+	evidence []Evidence
+	decider  string // the rule that decides so far; empty for none
+	action   Action // its action
 	charges  []Charge
 	params   params
 	unjudged bool
 	err      error
 }
 
-func (r *ruling) find(id string, action Action, found []Evidence) {
-	for _, ev := range found {
+// find keeps evidence, as much as can be read, and says whether its rule decides
+// from now on: the strongest action does, between equals the first.
+func (r *ruling) find(id string, action Action, found []Evidence) bool {
+	for _, ev := range found[:min(len(found), mostRecorded-len(r.evidence))] {
 		ev.Rule, ev.Shadow = id, action == Shadow
-		r.findings = append(r.findings, finding{ev, action})
+		r.evidence = append(r.evidence, ev)
 	}
+	if len(found) == 0 || action <= max(r.action, Accept) {
+		return false
+	}
+	r.action, r.decider = action, id
+	return true
 }
 
 // strongest is the action that decides and its rule; Accept and "none" when
 // nothing that was found has a say.
 func (r *ruling) strongest() (Action, string) {
-	action, id := Accept, "none"
-	for _, f := range r.findings {
-		if f.action > action {
-			action, id = f.action, f.Rule
-		}
+	if r.decider == "" {
+		return Accept, "none"
 	}
+	action, id := r.action, r.decider
 	switch {
 	case action == Tempfail && r.mail.LocalSubmission() && r.mail.CanHold:
 		// Postfix keeps a deferred local submission in maildrop for ever and
@@ -161,7 +164,7 @@ func (e *Engine) judgeSafely(ctx context.Context, now time.Time, m *Mail) (r rul
 
 // panicked forgets what was found before our own fault.
 func (r *ruling) panicked() {
-	r.findings, r.unjudged = nil, false
+	r.evidence, r.decider, r.action, r.unjudged = nil, "", 0, false
 	r.find("internal.panic", Tempfail, one("message", "our own fault", "a verdict"))
 }
 
@@ -226,7 +229,7 @@ func (e *Engine) action(id string) Action {
 
 // verdict closes the ruling: the strongest action and its reply.
 func (e *Engine) verdict(r *ruling, now time.Time, id string) Verdict {
-	v := Verdict{ID: id, At: now, Judged: !r.unjudged, Subjects: r.subjects, Charges: r.charges, Err: r.err}
+	v := Verdict{ID: id, At: now, Judged: !r.unjudged, Subjects: r.subjects, Evidence: r.evidence, Charges: r.charges, Err: r.err}
 	v.Action, v.Rule = r.strongest()
 	if v.Rule == "none" && r.err != nil {
 		// state.on_failure = "accept": it passes, and says so.
@@ -235,15 +238,12 @@ func (e *Engine) verdict(r *ruling, now time.Time, id string) Verdict {
 	if r.who.account != nil {
 		v.Account = r.who.account.Login
 	}
-	for _, f := range r.findings {
-		v.Evidence = append(v.Evidence, f.Evidence)
-	}
 	v.Code, v.Enhanced, v.Text = e.reply(v.Action, v.Rule, id, r.params)
 	return v
 }
 
 func (r *ruling) unavailableRule() string {
-	for _, f := range r.findings {
+	for _, f := range r.evidence {
 		if f.Rule == "accounts.unavailable" || f.Rule == "store.unavailable" {
 			return f.Rule
 		}

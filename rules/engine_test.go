@@ -172,7 +172,7 @@ func TestDecisionIsRecorded(t *testing.T) {
 	}
 	wantDetail := Detail{
 		Reply: v.Reply(), QueueID: "Q1", MessageID: "<1@client-a.example>", Subject: "Réunion", Size: 1000,
-		Evidence: v.Evidence, Charges: []Charge{{"minute", "account:alice@client-a.example", Messages, 1}}, ChargesInAll: 1,
+		Evidence: v.Evidence, Charges: []Charge{{"minute", "account:alice@client-a.example", Messages, 1}},
 	}
 	if diff := cmp.Diff(wantDetail, detail); diff != "" {
 		t.Errorf("detail (-want +got):\n%s", diff)

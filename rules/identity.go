@@ -21,7 +21,7 @@ func identityMalformed(f *facts) []Evidence {
 	switch {
 	case from.Fault != "":
 		return one("header From", from.Fault, "an address in plain view")
-	case len(from.Addresses) == 0 && f.isLocalReport():
+	case len(from.Addresses)+len(from.Named) == 0 && f.isLocalReport():
 		return nil // "MAILER-DAEMON": nobody reads it as somebody else's address
 	case len(from.Addresses) == 0:
 		return one("header From", "no address", "an address of the account")

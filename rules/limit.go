@@ -3,6 +3,7 @@ package rules
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"o2n-milter/state"
@@ -25,13 +26,19 @@ type limitCharge struct {
 // charge is limit.NAME: it works out what the message costs, and, unless a rule
 // already stopped it, takes all of it or nothing.
 func (e *Engine) charge(ctx context.Context, now time.Time, r *ruling) {
-	costs := e.costs(&r.facts)
+	refused := r.action >= Quarantine
+	most := math.MaxInt
+	if refused {
+		most = mostRecorded // to be told, not to be taken
+	}
+	costs := e.costs(&r.facts, most)
 	charges := make([]state.Charge, len(costs))
+	r.charges = make([]Charge, len(costs))
 	for i, c := range costs {
-		r.charges = append(r.charges, Charge{c.limit.Name, c.Subject, c.limit.Unit, c.Cost})
+		r.charges[i] = Charge{c.limit.Name, c.Subject, c.limit.Unit, c.Cost}
 		charges[i] = c.Charge
 	}
-	if action, _ := r.strongest(); action >= Quarantine || len(charges) == 0 {
+	if refused || len(charges) == 0 {
 		return
 	}
 	if e.tooBig(r, costs) {
@@ -64,13 +71,12 @@ func (e *Engine) tooBig(r *ruling, costs []limitCharge) bool {
 // the first of the strongest, and of the longest wait of all enforced ones, as
 // the message passes no earlier.
 func (r *ruling) overLimit(c limitCharge, got string, action Action, seconds int64) {
-	before, _ := r.strongest()
-	r.find("limit."+c.limit.Name, action, []Evidence{{
+	decides := r.find("limit."+c.limit.Name, action, []Evidence{{
 		Fact: fmt.Sprintf("%s of %s", c.limit.Unit, printable(c.Subject, 200)),
 		Got:  got,
 		Want: fmt.Sprintf("at most %d in %s", c.Max, FormatDuration(c.Length)),
 	}})
-	if after, _ := r.strongest(); after > before {
+	if decides {
 		r.params.unit, r.params.max, r.params.window = c.limit.Unit, c.Max, c.Length
 	}
 	if action >= Quarantine {
@@ -83,8 +89,9 @@ func waitSeconds(now, free time.Time) int64 {
 	return max(1, int64((free.Sub(now)+time.Second-1)/time.Second))
 }
 
-// costs is what the message costs against each limit, in file order.
-func (e *Engine) costs(f *facts) []limitCharge {
+// costs is what the message costs against each limit, in file order, at most so
+// many charges.
+func (e *Engine) costs(f *facts, most int) []limitCharge {
 	var costs []limitCharge
 	for i := range e.set.Limits {
 		l := &e.set.Limits[i]
@@ -92,6 +99,9 @@ func (e *Engine) costs(f *facts) []limitCharge {
 			continue
 		}
 		for _, s := range f.limitSubjects(l.Subject) {
+			if len(costs) >= most {
+				return costs
+			}
 			costs = append(costs, limitCharge{l, state.Charge{
 				Window:    state.Window{Limit: l.Name, Subject: s.subject, Length: l.Window, Max: l.maxFor(f)},
 				Cost:      costIn(l.Unit, f, s.recipients),

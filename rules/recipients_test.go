@@ -27,6 +27,7 @@ func TestRecipients(t *testing.T) {
 		"10 in a list none can parse":  {with(from, "To: ((, "+list(10)), Accept, "none"},
 		"10 and a list without an @":   {with(from, "To: "+list(10), "Cc: bob, carol"), Reject, "recipients.visible"},
 		"9 and a list without an @":    {with(from, "To: "+list(9), "Cc: bob, carol"), Accept, "none"},
+		"11 in the obsolete form":      {with(from, "To: "+strings.ReplaceAll(strings.ReplaceAll(list(11), "@", " @ "), ".", " . ")), Reject, "recipients.visible"},
 		"undisclosed":                  {with(from, "To: undisclosed-recipients:;"), Accept, "none"},
 		"no To":                        {with(from), Accept, "none"},
 		"9 RCPT":                       {env(mail(), many(9, "x.example")...), Accept, "none"},

@@ -16,13 +16,11 @@ type Detail struct {
 	Subject   string     `json:"mail_subject,omitempty"`
 	Size      int64      `json:"size"` // octets
 	Evidence  []Evidence `json:"evidence"`
-	Charges   []Charge   `json:"charges"` // the first ones
-	// ChargesInAll is how many there were.
-	ChargesInAll int `json:"charges_in_all"`
+	Charges   []Charge   `json:"charges"` // the first 100
 }
 
-// A record keeps this many subjects and charges of a message, and says how many
-// there were: thousands of destinations must not make it too long to be kept.
+// A record keeps this much evidence and this many subjects and charges of a
+// message: thousands of destinations must not make it too long to be kept or read.
 const mostRecorded = 100
 
 // decisionOf is the record of a verdict.
@@ -30,7 +28,7 @@ func decisionOf(f *facts, v *Verdict) state.Decision {
 	m := f.mail
 	detail, err := json.Marshal(Detail{
 		Reply: v.Reply(), QueueID: m.QueueID, MessageID: f.msg.MessageID, Subject: f.msg.Subject, Size: m.Size,
-		Evidence: v.Evidence, Charges: v.Charges[:min(len(v.Charges), mostRecorded)], ChargesInAll: len(v.Charges),
+		Evidence: v.Evidence, Charges: v.Charges[:min(len(v.Charges), mostRecorded)],
 	})
 	if err != nil {
 		// Plain structs of strings and numbers always marshal.

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"o2n-milter/message"
 )
 
 // subjectsOf lists whatever of this message can be blocked and found again, who
@@ -22,7 +24,7 @@ func (f *facts) subjectsOf() []string {
 	if f.mail.Client.IsValid() {
 		s = append(s, clientSubject(f.mail.Client))
 	}
-	for _, sc := range f.byDomain("") {
+	for _, sc := range f.byDomain() {
 		s = append(s, sc.subject)
 	}
 	return s
@@ -54,9 +56,9 @@ func (f *facts) limitSubjects(kind string) []subjectCount {
 		// A script would fill the window of whoever logs in from this host.
 		return all(clientSubject(f.mail.Client))
 	case kind == "domain":
-		return f.byDomain("")
+		return f.byDomain()
 	case kind == "account+domain" && acc != nil:
-		return f.byDomain("account:" + acc.Login + "+")
+		return f.byPair(acc.Login)
 	}
 	return nil
 }
@@ -70,13 +72,17 @@ func (f *facts) hostName() string {
 
 // byDomain counts the recipients of each destination domain, in order of
 // appearance. Recipients without a domain stay on this host.
-func (f *facts) byDomain(prefix string) []subjectCount {
-	var list []subjectCount
+func (f *facts) byDomain() []subjectCount {
+	if f.domains != nil {
+		return f.domains
+	}
+	list := []subjectCount{}
 	at := map[string]int{}
 	for i, a := range f.rcpts {
 		d := a.Domain
 		if d == "" {
-			d = unusualDomain(f.mail.Recipients[i].Address)
+			// An address literal, a name with an underscore: mail goes there all the same.
+			d = message.Destination(f.mail.Recipients[i].Address)
 		}
 		if d == "" {
 			continue
@@ -85,21 +91,21 @@ func (f *facts) byDomain(prefix string) []subjectCount {
 		if !seen {
 			n = len(list)
 			at[d] = n
-			list = append(list, subjectCount{subject: prefix + "domain:" + d})
+			list = append(list, subjectCount{subject: "domain:" + d})
 		}
 		list[n].recipients++
 	}
+	f.domains = list
 	return list
 }
 
-// unusualDomain is what stands behind the @ where that is no host name: an
-// address literal or a name with an underscore. Mail goes there all the same.
-func unusualDomain(address string) string {
-	at := strings.LastIndexByte(address, '@')
-	if at < 0 {
-		return ""
+// byPair is byDomain for one account.
+func (f *facts) byPair(account string) []subjectCount {
+	list := slices.Clone(f.byDomain())
+	for i := range list {
+		list[i].subject = "account:" + account + "+" + list[i].subject
 	}
-	return printable(strings.ToLower(address[at+1:]), 255)
+	return list
 }
 
 // scriptSubject folds the envelope sender and the script's name alike.
@@ -126,7 +132,7 @@ func (f *facts) isLocalReport() bool {
 	}
 	for i, r := range f.mail.Recipients {
 		d := f.rcpts[i].Domain
-		here := r.Local || !strings.Contains(r.Address, "@") || d != "" && (d == f.hostName() || slices.Contains(f.set.Hosts, d))
+		here := r.Local || message.Destination(r.Address) == "" || d != "" && (d == f.hostName() || slices.Contains(f.set.Hosts, d))
 		if !here {
 			return false
 		}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/publicsuffix"
 
@@ -18,7 +19,6 @@ const mostName = 320
 
 // submitter is who sent a message and what is his to write as.
 type submitter struct {
-	inbound bool // no login, not local, not in accounts.networks: passes unjudged
 	local   bool // a local submission: held where others are deferred
 	unknown bool // a login that no source knows and that accounts.unknown refuses
 
@@ -94,9 +94,16 @@ func (e *Engine) spellings(login string) (list []string, full string) {
 		full = login + "@" + realm
 		return append(list, full), full
 	}
-	full = message.ParseAddress(login).Fold()
-	if full != login {
-		list = append(list, full)
+	a := message.ParseAddress(login)
+	beyondASCII := func(r rune) bool { return r >= utf8.RuneSelf }
+	if a.Fault != "" || a.Domain == "" || strings.ContainsFunc(login[:strings.LastIndexByte(login, '@')], beyondASCII) {
+		return list, "" // a back end may well take "\u00e1lice" for alice
+	}
+	for _, form := range []string{a.Fold(), a.WithoutExt().Fold()} {
+		if !slices.Contains(list, form) {
+			list = append(list, form)
+		}
+		full = form
 	}
 	if bare, ok := strings.CutSuffix(full, "@"+realm); ok && realm != "" {
 		list = append(list, bare)
@@ -154,34 +161,48 @@ func (e *Engine) byClient(ctx context.Context, m *Mail, from []message.List) (su
 // this host's programs, and for the hosted domain that is in From.
 func (e *Engine) asItself(ctx context.Context, m *Mail, from []message.List) (submitter, error) {
 	s := submitter{script: printable(strings.ToLower(m.Sender), mostName)}
-	domain := message.ParseAddress(m.Sender).Domain
+	self := message.ParseAddress(m.Sender)
 	if m.Sender == "" {
 		s.script = "<>"
 		s.hosts = append(slices.Clip(e.set.Hosts), strings.ToLower(m.Host))
 		if len(from) == 1 && len(from[0].Addresses) > 0 {
-			domain = from[0].Addresses[0].Domain
+			self = from[0].Addresses[0]
 		}
 	}
-	if slices.Contains(e.set.Hosts, domain) {
-		s.hosts = append(s.hosts, domain)
+	if self.Domain == "" {
 		return s, nil
 	}
-	if domain == "" {
-		return s, nil
-	}
-	hosted, err := e.accounts.HasDomain(ctx, domain)
-	if err != nil || !hosted {
+	var err error
+	if s.kin, err = e.kinOf(ctx, self); err != nil {
 		return s, err
 	}
-	s.domains.list = []string{domain}
-	acc, err := e.accounts.ByLogin(ctx, strings.ToLower(m.Sender))
-	if acc != nil {
-		s.kin = []string{"account:" + acc.Login}
-		if acc.Customer != "" {
-			s.kin = append(s.kin, "customer:"+acc.Customer)
-		}
+	if slices.Contains(e.set.Hosts, self.Domain) {
+		s.hosts = append(s.hosts, self.Domain)
+		return s, nil
+	}
+	hosted, err := e.accounts.HasDomain(ctx, self.Domain)
+	if hosted {
+		s.domains.list = []string{self.Domain}
 	}
 	return s, err
+}
+
+// kinOf lists the account whose mailbox an address is, and its customer.
+func (e *Engine) kinOf(ctx context.Context, a message.Address) ([]string, error) {
+	spellings, full := e.spellings(a.Fold())
+	for _, name := range spellings {
+		acc, err := e.accounts.ByLogin(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if acc != nil && acc.Customer != "" {
+			return []string{"account:" + acc.Login, "customer:" + acc.Customer}, nil
+		}
+		if acc != nil {
+			return []string{"account:" + acc.Login}, nil
+		}
+	}
+	return []string{"account:" + full}, nil
 }
 
 // owns says whether the address is the submitter's to write as.

@@ -3,6 +3,7 @@ package rules
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -57,6 +58,9 @@ func TestWhoSentIt(t *testing.T) {
 		"delivery report, answers to a bank":    {to(local("", "From: MAILER-DAEMON@mx.example", "Reply-To: boss@bank.example"), "root@x.example", true), Reject, "identity.reply_to"},
 		"nobody's report to an address literal": {to(local("", "From: MAILER-DAEMON"), "v@[203.0.113.25]", false), Reject, "identity.malformed"},
 		"nobody's report to an odd domain":      {to(local("", "From: MAILER-DAEMON"), "v@foo_bar.example", false), Reject, "identity.malformed"},
+		"nobody's report, a bank as a group":    {to(local("", `From: "boss@bank.example":;`), "root", true), Reject, "identity.malformed"},
+		"nobody's report by a percent sign":     {to(local("", "From: MAILER-DAEMON"), "v%remote.example", false), Reject, "identity.malformed"},
+		"nobody's report by a bang path":        {to(local("", "From: MAILER-DAEMON"), "remote.example!v", false), Reject, "identity.malformed"},
 		"vacation reply of a hosted mailbox":    {to(local("", "From: Alice <alice@client-a.example>"), "x@remote.example", false), Accept, "none"},
 		"domain near this host's":               {local("cron@web1.example", "From: root@mail.web1.example"), Reject, "identity.header_from"},
 		"delivery report to postmaster":         {to(local("", "From: MAILER-DAEMON"), "postmaster", false), Accept, "none"},
@@ -113,7 +117,8 @@ func TestLoginSpellings(t *testing.T) {
 		"shop": "shop", "SHOP": "shop", "shop@corp.example": "shop", "shop@corp.example.": "shop",
 		"alice@client-a.example": "alice@client-a.example", "Alice@Client-A.example": "alice@client-a.example",
 		"alice@client-a.example.": "alice@client-a.example", "carol": "carol@corp.example", "carol@corp.example": "carol@corp.example",
-		"eve@b\u00fccher.example": "eve@xn--bcher-kva.example",
+		"eve@b\u00fccher.example": "eve@xn--bcher-kva.example", "alice+x@client-a.example": "alice@client-a.example",
+		"eve+x@new.example": "eve@new.example",
 	} {
 		m := mail()
 		m.Login = login
@@ -123,11 +128,14 @@ func TestLoginSpellings(t *testing.T) {
 	}
 	for _, login := range []string{
 		`"alice"@client-a.example`, "x<alice@client-a.example>", " alice@client-a.example", "alice@client-a.example ",
+		"alic\u00e9@client-a.example", "alice\u0301@client-a.example", "alice@client-a.example@corp.example", "shop@", "\u00a0alice@client-a.example",
 		"@relay:alice@client-a.example", "alice@", "@client-a.example", "a%b@client-a.example", strings.Repeat("a", mostName) + "@x.example",
 	} {
 		m := mail()
 		m.Login = login
-		check(t, b.decide(t, m), Reject, "accounts.unknown")
+		if v := b.decide(t, m); v.Rule != "accounts.unknown" {
+			t.Errorf("%q: %s by %s", login, v.Action, v.Rule)
+		}
 	}
 }
 
@@ -138,11 +146,25 @@ func TestBlockedAccountWithoutLogin(t *testing.T) {
 		if err := b.store.AddBlock(context.Background(), state.Block{ID: "B1", Subject: subject, Since: start}); err != nil {
 			t.Fatal(err)
 		}
-		check(t, b.decide(t, local("Alice@client-a.example", "From: alice@client-a.example")), Reject, "block.active")
+		for _, sender := range []string{"Alice@client-a.example", "alice+x@client-a.example", "alice@client-a.example.", ""} {
+			check(t, b.decide(t, local(sender, "From: alice@client-a.example")), Reject, "block.active")
+		}
 		server := local("alice@client-a.example", "From: alice@client-a.example")
 		server.Local, server.Client = false, netip.MustParseAddr("198.51.100.8")
 		check(t, b.decide(t, server), Reject, "block.active")
 		check(t, b.decide(t, local("other@client-a.example", "From: other@client-a.example")), Accept, "none")
+	}
+}
+
+// So for a login that no source lists, and one on this host's own domain.
+func TestBlockedLoginWithoutAccount(t *testing.T) {
+	b := newBench(t, nil)
+	for i, login := range []string{"eve@client-a.example", "eve@web1.example"} {
+		block := state.Block{ID: fmt.Sprintf("B%d", i), Subject: "account:" + login, Since: start}
+		if err := b.store.AddBlock(context.Background(), block); err != nil {
+			t.Fatal(err)
+		}
+		check(t, b.decide(t, local(login, "From: "+login)), Reject, "block.active")
 	}
 }
 
