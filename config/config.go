@@ -75,6 +75,12 @@ type Web struct {
 	LinkKeyFile  string
 }
 
+// Keys of faults that are not about one key.
+const (
+	keyFile   = "file"   // the file as a whole
+	keySyntax = "syntax" // it is no TOML from there on
+)
+
 // Fault is one thing that is wrong, and what would be right.
 type Fault struct {
 	File    string

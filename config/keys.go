@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"io/fs"
 	"net/netip"
 	"slices"
@@ -28,6 +29,14 @@ type Key struct {
 	disk      bool   // check looks at the disk, where the default need not be
 	check     check
 	set       setter // nil when nothing reads the value yet
+}
+
+// note says what becomes of a key whose feature is not built yet.
+func (k *Key) note() string {
+	if k.Name == "state.backend" {
+		return "accepted, but the daemon does not start with it yet"
+	}
+	return "accepted, but it has no effect yet"
 }
 
 // setter stores a checked value; path is the key's path in the file.
@@ -234,7 +243,7 @@ const wantSocket = "a path of at most 107 bytes"
 var adminKeys = []Key{
 	{Name: "admin.socket", Kind: "path", Default: `"/run/o2n-milter/admin.sock"`, check: text(wantSocket, socketPath),
 		set: into(func(c *Config) *string { return &c.Admin.Socket })},
-	socketMode("admin.socket_mode", func(c *Config) *fs.FileMode { return &c.Admin.Mode }),
+	adminMode("admin.socket_mode", func(c *Config) *fs.FileMode { return &c.Admin.Mode }),
 	socketGroup("admin.socket_group", func(c *Config) *string { return &c.Admin.Group }),
 }
 
@@ -270,6 +279,20 @@ func later(feature string, k Key) Key {
 func socketMode(name string, field func(*Config) *fs.FileMode) Key {
 	return Key{Name: name, Kind: "string of three octal digits", Default: `"0660"`,
 		check: text(`octal rights in quotes, such as "0660"`, fileMode), set: into(field)}
+}
+
+// adminMode is a socketMode without rights for everybody: who may connect may do
+// everything.
+func adminMode(name string, field func(*Config) *fs.FileMode) Key {
+	k := socketMode(name, field)
+	k.check = text(`octal rights in quotes, none for others, such as "0660"`, func(s, dir string) (fs.FileMode, error) {
+		mode, err := fileMode(s, dir)
+		if err == nil && mode&0o007 != 0 {
+			err = errors.New("opens it to every user")
+		}
+		return mode, err
+	})
+	return k
 }
 
 func socketGroup(name string, field func(*Config) *string) Key {

@@ -21,6 +21,28 @@ import (
 // is a Config only when there is none. A main file that the user named
 // (explicit) must exist.
 func Load(file string, explicit bool) (*Config, []Fault) {
+	c, faults := load(file, explicit)
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	return c, nil
+}
+
+// LoadAdmin reads only [admin]: what a client of a running daemon needs, while
+// somebody is in the middle of an edit elsewhere in the files. It reports the
+// faults that leave that in doubt, and how many there are in all.
+func LoadAdmin(file string, explicit bool) (admin Admin, faults []Fault, all int) {
+	c, found := load(file, explicit)
+	for _, f := range found {
+		if f.Key == keyFile && f.File == file || f.Key == keySyntax || strings.HasPrefix(f.Key, "admin.") {
+			faults = append(faults, f)
+		}
+	}
+	return c.Admin, faults, len(found)
+}
+
+// load is Load that gives what could be read beside the faults.
+func load(file string, explicit bool) (*Config, []Fault) {
 	c := &Config{File: file}
 	c.Rules.Actions = map[string]rules.Action{}
 	c.Accounts.Table = map[string]*accounts.Account{}
@@ -51,12 +73,9 @@ func Load(file string, explicit bool) (*Config, []Fault) {
 	}
 	all := append(r.faults, faults...)
 	inOrder(all, c.Files)
-	if len(all) > 0 {
-		return nil, all
-	}
 	c.Notes = append(r.notes, notes...)
 	inOrder(c.Notes, c.Files)
-	return c, nil
+	return c, all
 }
 
 // mainFiles are the files to read, in order, of which the first is the main file

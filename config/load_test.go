@@ -381,7 +381,7 @@ listen = "127.0.0.1:0"
 	const yet = "accepted, but it has no effect yet; want a version with "
 	want := []string{
 		":2: bulk.similar: " + yet + "the recognition of bulk mail",
-		":4: state.backend: " + yet + "the Redis store",
+		":4: state.backend: accepted, but the daemon does not start with it yet; want a version with the Redis store",
 		":5: state.on_failure: " + yet + "counting alone while the store is away",
 		":9: limit.x.unit: " + yet + "counting new recipients",
 		":11: hold.mta: " + yet + "the release of held mail",

@@ -61,6 +61,7 @@ func (m *mapFile) read() ([]*accounts.Account, []Fault, []Fault) {
 		r.faultAt(second, second.key, fmt.Sprintf("%s is of account %s too, at %s", show(clash.Value),
 			show(clash.First), m.at(r, clash.First, key)), "each "+clash.What+" in one account")
 	}
+	m.spelledTwice(r, list)
 	m.outside(r, list)
 	return list, r.faults, r.notes
 }
@@ -77,12 +78,29 @@ func (m *mapFile) source() (source, *Fault) {
 }
 
 // at is where an account's key was set, in the file or in the configuration.
-func (m *mapFile) at(r *reader, login, key string) place {
-	path := []string{"account", login, key}
+func (m *mapFile) at(r *reader, login string, key ...string) place {
+	path := append([]string{"account", login}, key...)
 	if r.isSet(path...) {
 		return r.at(path...)
 	}
 	return m.base.at(path...)
+}
+
+// spelledTwice refuses two accounts for logins that are one mailbox to the rules:
+// with and without the realm, with a dot at the end.
+func (m *mapFile) spelledTwice(r *reader, list []*accounts.Account) {
+	first := map[string]string{}
+	for _, a := range list {
+		one := strings.TrimSuffix(a.Login, ".")
+		if realm := m.base.cfg.Rules.DefaultRealm; realm != "" && !strings.Contains(one, "@") {
+			one += "@" + realm
+		}
+		if other, seen := first[one]; seen && other != a.Login {
+			at := m.at(r, a.Login)
+			r.faultAt(at, at.key, fmt.Sprintf("is the login %s too, at %s", show(other), m.at(r, other)), "each login in one spelling")
+		}
+		first[one] = a.Login
+	}
 }
 
 // outside notes addresses that no mail without login is taken from, so that

@@ -43,7 +43,7 @@ func readSource(name string) (source, *Fault) {
 }
 
 func fileFault(name string, err error) *Fault {
-	return &Fault{File: name, Key: "file", Problem: fileProblem(err).Error(), Want: "a file of TOML"}
+	return &Fault{File: name, Key: keyFile, Problem: fileProblem(err).Error(), Want: "a file of TOML"}
 }
 
 // parse decodes a document and finds the place of each of its keys.
@@ -70,7 +70,7 @@ func parse(name, doc string) ([]entry, *Fault) {
 }
 
 func syntaxFault(name string, line int, problem string) *Fault {
-	return &Fault{File: name, Line: line, Key: "syntax", Problem: problem, Want: "TOML"}
+	return &Fault{File: name, Line: line, Key: keySyntax, Problem: problem, Want: "TOML"}
 }
 
 // firstBadByte is the offset of the first NUL or byte outside UTF-8, -1 for none.

@@ -210,7 +210,7 @@ func (r *reader) value(e entry, k *Key) {
 	}
 	if k.Later != "" && (k.laterOnly == "" || k.laterOnly == e.value) {
 		r.notes = append(r.notes, Fault{File: r.src.name, Line: e.line, Key: keyString(e.path),
-			Problem: "accepted, but it has no effect yet", Want: "a version with " + k.Later})
+			Problem: k.note(), Want: "a version with " + k.Later})
 	}
 }
 

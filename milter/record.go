@@ -70,8 +70,8 @@ func (l *Log) Record(m *rules.Mail, v rules.Verdict, took time.Duration) {
 		slog.String("from", m.Sender),
 		slog.Int("rcpts", len(m.Recipients)),
 		slog.Int("code", v.Code),
-		slog.String("evidence", evidenceText(v.Evidence)),
-		slog.Duration("took", took),
+		slog.String("evidence", evidenceText(&v)),
+		slog.String("took", fmt.Sprintf("%.3fms", float64(took)/float64(time.Millisecond))),
 	}
 	if v.Err != nil {
 		level = slog.LevelError
@@ -94,7 +94,11 @@ func clientText(m *rules.Mail) string {
 // evidenceText puts all evidence on the line: "identity.header_from: header From boss@bank.example; ...".
 //
 // The decision record has the rest of what does not fit.
-func evidenceText(found []rules.Evidence) string {
+func evidenceText(v *rules.Verdict) string {
+	if !v.Judged {
+		return "inbound mail, not judged"
+	}
+	found := v.Evidence
 	var b strings.Builder
 	for i, ev := range found {
 		if b.Len() > mostEvidence {

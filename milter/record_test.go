@@ -31,7 +31,7 @@ func TestLogLine(t *testing.T) {
 		Recipients: []rules.Recipient{{Address: "a@x.example"}, {Address: "b@x.example"}},
 	}
 	v := rules.Verdict{
-		Action: rules.Reject, Rule: "identity.header_from", ID: "7K3QF2M9", Code: 550, Account: "alice@client-a.example",
+		Judged: true, Action: rules.Reject, Rule: "identity.header_from", ID: "7K3QF2M9", Code: 550, Account: "alice@client-a.example",
 		Evidence: []rules.Evidence{
 			{Rule: "identity.header_from", Fact: "header From", Got: "boss@bank.example"},
 			{Rule: "identity.display_name", Fact: "display name", Got: "x@bank.example", Shadow: true},
@@ -41,9 +41,27 @@ func TestLogLine(t *testing.T) {
 	_, got, _ := strings.Cut(line, "msg=message ")
 	want := `action=reject rule=identity.header_from id=7K3QF2M9 account=alice@client-a.example client=192.0.2.7 qid=4Ze1 ` +
 		`from=alice@client-a.example rcpts=2 code=550 ` +
-		`evidence="identity.header_from: header From boss@bank.example; identity.display_name (shadow): display name x@bank.example" took=3ms` + "\n"
+		`evidence="identity.header_from: header From boss@bank.example; identity.display_name (shadow): display name x@bank.example" took=3.000ms` + "\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestLogLineOfInboundMail(t *testing.T) {
+	line, _ := recorded(t, &rules.Mail{}, rules.Verdict{Action: rules.Accept, Rule: "none", Code: 250})
+	if !strings.Contains(line, `evidence="inbound mail, not judged"`) {
+		t.Errorf("got %q", line)
+	}
+}
+
+func TestLogLineIsBounded(t *testing.T) {
+	v := rules.Verdict{Judged: true, Evidence: make([]rules.Evidence, 100)}
+	for i := range v.Evidence {
+		v.Evidence[i] = rules.Evidence{Rule: "limit.x", Got: strings.Repeat("x", 200)}
+	}
+	line, _ := recorded(t, &rules.Mail{}, v)
+	if len(line) > mostEvidence+1000 || !strings.Contains(line, "more\"") {
+		t.Errorf("%d octets", len(line))
 	}
 }
 

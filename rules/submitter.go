@@ -84,9 +84,13 @@ func (e *Engine) byLogin(ctx context.Context, login string) (submitter, error) {
 func (e *Engine) spellings(login string) (list []string, full string) {
 	list = []string{login}
 	realm := e.set.DefaultRealm
+	local, _, _ := strings.Cut(login, "@")
+	beyondASCII := func(r rune) bool { return r >= utf8.RuneSelf }
 	switch {
 	case len(login) > mostName || strings.ContainsAny(login, "<>()[],;:\\\" \t\r\n"):
 		return list, ""
+	case strings.ContainsFunc(local, beyondASCII):
+		return list, "" // a back end may well take "\u00e1lice" for alice
 	case !strings.Contains(login, "@"):
 		if realm == "" {
 			return list, ""
@@ -95,9 +99,8 @@ func (e *Engine) spellings(login string) (list []string, full string) {
 		return append(list, full), full
 	}
 	a := message.ParseAddress(login)
-	beyondASCII := func(r rune) bool { return r >= utf8.RuneSelf }
-	if a.Fault != "" || a.Domain == "" || strings.ContainsFunc(login[:strings.LastIndexByte(login, '@')], beyondASCII) {
-		return list, "" // a back end may well take "\u00e1lice" for alice
+	if a.Fault != "" || a.Domain == "" {
+		return list, ""
 	}
 	for _, form := range []string{a.Fold(), a.WithoutExt().Fold()} {
 		if !slices.Contains(list, form) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -71,11 +72,13 @@ func (a *app) check(cmd *cobra.Command, files []string, f checkFlags) error {
 	if err != nil {
 		return &exitError{exitConfig, err}
 	}
-	passed := true
+	passed, unread := true, 0
 	for _, file := range files {
 		raw, err := a.readMessage(file)
 		if err != nil {
-			return exit(exitInput, "%s: %w", file, err)
+			fmt.Fprintf(a.err, "o2n-milter: %s: %v\n", file, err)
+			unread++
+			continue
 		}
 		m := f.mail(raw, a.err, file)
 		m.Client = client.Unmap()
@@ -90,7 +93,10 @@ func (a *app) check(cmd *cobra.Command, files []string, f checkFlags) error {
 			return err
 		}
 	}
-	if !passed {
+	switch {
+	case unread > 0:
+		return exit(exitInput, "%d of %d messages could not be read", unread, len(files))
+	case !passed:
 		return &exitError{code: exitNo}
 	}
 	return nil
@@ -121,7 +127,7 @@ func (a *app) readMessage(file string) (message.Raw, error) {
 	}
 	raw, err := message.Split(in, mostMessage)
 	if err == nil && raw.Size == 0 {
-		err = io.ErrUnexpectedEOF
+		err = errors.New("empty; want a message")
 	}
 	return raw, err
 }

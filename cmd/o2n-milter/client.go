@@ -10,10 +10,12 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"o2n-milter/config"
 	"o2n-milter/web"
 )
 
@@ -25,11 +27,16 @@ type client struct {
 
 // client connects with the socket of the configuration.
 func (a *app) client(cmd *cobra.Command) (*client, error) {
-	cfg, err := a.load(cmd)
-	if err != nil {
-		return nil, err
+	admin, faults, all := config.LoadAdmin(a.configFile, cmd.Flags().Changed("config"))
+	if len(faults) > 0 {
+		return nil, a.faulty(faults)
 	}
-	c := &client{socket: cfg.Admin.Socket}
+	if all > 0 {
+		// The daemon runs on what it read before; a half-finished edit must not
+		// keep anybody from blocking a sender.
+		fmt.Fprintf(a.err, "o2n-milter: the configuration has %d faults, see o2n-milter configtest; going on with admin.socket\n", all)
+	}
+	c := &client{socket: admin.Socket}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", c.socket)
 	}
@@ -70,8 +77,8 @@ func (c *client) unreachable(err error) error {
 	switch {
 	case errors.Is(err, os.ErrPermission):
 		return exit(exitUnavailable, "daemon at %s: permission denied; want root or a member of the socket's group", c.socket)
-	case errors.Is(err, os.ErrNotExist):
-		return exit(exitUnavailable, "daemon at %s: no such socket; is o2n-milter serve running with this configuration?", c.socket)
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return exit(exitUnavailable, "daemon at %s: nobody answers; is o2n-milter serve running with this configuration?", c.socket)
 	}
 	return exit(exitUnavailable, "daemon at %s: %w", c.socket, err)
 }

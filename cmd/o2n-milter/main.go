@@ -128,8 +128,13 @@ func (a *app) load(cmd *cobra.Command) (*config.Config, error) {
 	if len(faults) == 0 {
 		return cfg, nil
 	}
+	return nil, a.faulty(faults)
+}
+
+// faulty tells every fault, and gives exit code 78.
+func (a *app) faulty(faults []config.Fault) error {
 	for _, f := range faults {
 		fmt.Fprintln(a.err, f.Error())
 	}
-	return nil, &exitError{code: exitConfig}
+	return &exitError{code: exitConfig}
 }

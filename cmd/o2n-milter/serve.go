@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -70,11 +71,7 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err := backing.Close(); err != nil {
-			log.Error("store", "error", err)
-		}
-	}()
+	defer closeStore(backing, log)
 	store := web.Measure(reg, backing)
 	web.RegisterState(reg, store, time.Now)
 
@@ -138,6 +135,7 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 				}
 				engine.Store(rules.New(next.Rules, accs, store, time.Now))
 				directory.Close()
+				warnRestart(log, cfg, next)
 				cfg, directory = next, accs
 				logNotes(log, cfg)
 				log.Info("configuration read", "config", cfg.File)
@@ -159,9 +157,38 @@ func (a *app) stop(server *milter.Server, cfg *config.Config, log *slog.Logger) 
 	}
 }
 
+// storePatience bounds the end of the store: what it has answered for is on disk
+// already, and one whose folder is gone tries for ever.
+const storePatience = 20 * time.Second
+
+func closeStore(store state.Store, log *slog.Logger) {
+	done := make(chan error, 1)
+	go func() { done <- store.Close() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			log.Error("store", "error", err)
+		}
+	case <-time.After(storePatience):
+		log.Error("store does not close, giving up on it")
+	}
+}
+
 func logNotes(log *slog.Logger, cfg *config.Config) {
 	for _, n := range cfg.Notes {
 		log.Warn("configuration", "note", n.Error())
+	}
+}
+
+// warnRestart names the tables whose changes a reload cannot bring into force.
+func warnRestart(log *slog.Logger, old, now *config.Config) {
+	for table, same := range map[string]bool{
+		"milter": reflect.DeepEqual(old.Milter, now.Milter), "state": old.State == now.State,
+		"admin": old.Admin == now.Admin, "web": old.Web == now.Web,
+	} {
+		if !same {
+			log.Warn("configuration", "note", "["+table+"] has changed; that takes effect at the next start")
+		}
 	}
 }
 
@@ -238,6 +265,9 @@ func openSockets(cfg *config.Config) (*sockets, error) {
 			}
 			s.milter = append(s.milter, ln)
 		}
+	}
+	if len(s.milter) == 0 {
+		return nil, exit(exitConfig, "milter.listen is empty and systemd handed no milter socket over; want an address to listen on")
 	}
 	if s.admin == nil {
 		if s.admin, err = milter.Listen("unix:"+cfg.Admin.Socket, cfg.Admin.Mode, cfg.Admin.Group); err != nil {
