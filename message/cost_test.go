@@ -42,7 +42,7 @@ func TestLinear(t *testing.T) {
 			for _, small := range []int{12_000, maxGrammar + 1} {
 				one, five := best(t, repeat(pattern, small)), best(t, repeat(pattern, 5*small))
 				t.Logf("%d octets %v, %d octets %v", small, one, 5*small, five)
-				if five > 13*one+2*time.Millisecond {
+				if five > 15*one+5*time.Millisecond {
 					t.Errorf("%d octets took %v, five times that %v", small, one, five)
 				}
 			}
@@ -65,7 +65,7 @@ func best(t *testing.T, value string) time.Duration {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	shortest := time.Hour
-	for range 2 {
+	for range 3 {
 		begin := processorTime(t)
 		Read([]Field{{"To", value}, {"Subject", value}, {"Message-ID", value}, {"X-Other", value}})
 		shortest = min(shortest, processorTime(t)-begin)

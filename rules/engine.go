@@ -35,9 +35,6 @@ func New(set Settings, source accounts.Source, store state.Store, now func() tim
 	return &Engine{set: set, accounts: source, store: store, now: now}
 }
 
-// Settings are what the Engine was built with; they must not be changed.
-func (e *Engine) Settings() *Settings { return &e.set }
-
 // rule is one check: facts in, evidence out. It fills neither Rule nor Shadow.
 type rule struct {
 	id    string
