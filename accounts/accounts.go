@@ -32,6 +32,13 @@ type Source interface {
 	ByScript(ctx context.Context, sender string) (*Account, error)
 	// ByIP finds the account whose IPs hold this client, the longest prefix first.
 	ByIP(ctx context.Context, client netip.Addr) (*Account, error)
-	// HasDomain says whether any account's Domains hold this domain.
-	HasDomain(ctx context.Context, domain string) (bool, error)
+	// ByDomain says whose this domain is, by the accounts' Domains; nil when it is
+	// in none.
+	ByDomain(ctx context.Context, domain string) (*Owner, error)
+}
+
+// Owner is who holds a domain.
+type Owner struct {
+	Account  *Account // the only account that lists it; nil when several do
+	Customer string   // of all accounts that list it; empty when they differ
 }

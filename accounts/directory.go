@@ -219,7 +219,7 @@ func (d *Directory) ByIP(ctx context.Context, client netip.Addr) (*Account, erro
 	return d.Table().ByIP(ctx, client)
 }
 
-// HasDomain implements Source.
-func (d *Directory) HasDomain(ctx context.Context, domain string) (bool, error) {
-	return d.Table().HasDomain(ctx, domain)
+// ByDomain implements Source.
+func (d *Directory) ByDomain(ctx context.Context, domain string) (*Owner, error) {
+	return d.Table().ByDomain(ctx, domain)
 }

@@ -14,7 +14,7 @@ type Table struct {
 	scripts map[string]*Account
 	ips     map[netip.Prefix]*Account
 	bits    []int // the prefix lengths in ips, longest first
-	domains map[string]bool
+	domains map[string]*Owner
 }
 
 // Clash is something that two accounts both claim, so that no one could say
@@ -36,7 +36,7 @@ func NewTable(list []*Account) (*Table, []Clash) {
 		logins:  map[string]*Account{},
 		scripts: map[string]*Account{},
 		ips:     map[netip.Prefix]*Account{},
-		domains: map[string]bool{},
+		domains: map[string]*Owner{},
 	}
 	var clashes []Clash
 	lengths := map[int]bool{}
@@ -50,12 +50,27 @@ func NewTable(list []*Account) (*Table, []Clash) {
 			lengths[p.Bits()] = true
 		}
 		for _, d := range a.Domains {
-			t.domains[d] = true
+			t.holds(d, a)
 		}
 	}
 	t.bits = slices.Sorted(maps.Keys(lengths))
 	slices.Reverse(t.bits)
 	return t, clashes
+}
+
+// holds notes one more account that lists the domain.
+func (t *Table) holds(domain string, a *Account) {
+	owner, seen := t.domains[domain]
+	switch {
+	case !seen:
+		t.domains[domain] = &Owner{Account: a, Customer: a.Customer}
+		return
+	case owner.Account == a:
+		return
+	case owner.Customer != a.Customer:
+		owner.Customer = ""
+	}
+	owner.Account = nil
 }
 
 func claim[K comparable](clashes []Clash, index map[K]*Account, what string, key K, a *Account) []Clash {
@@ -99,7 +114,7 @@ func (t *Table) ByIP(_ context.Context, client netip.Addr) (*Account, error) {
 	return nil, nil
 }
 
-// HasDomain implements Source.
-func (t *Table) HasDomain(_ context.Context, domain string) (bool, error) {
+// ByDomain implements Source.
+func (t *Table) ByDomain(_ context.Context, domain string) (*Owner, error) {
 	return t.domains[domain], nil
 }

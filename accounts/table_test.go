@@ -59,8 +59,26 @@ func TestTable(t *testing.T) {
 		t.Errorf("script is %q", got)
 	}
 	for domain, want := range map[string]bool{"one.example": true, "x.one.example": false, "example": false, "": false} {
-		if has, err := table.HasDomain(ctx, domain); has != want || err != nil {
-			t.Errorf("domain %q: %v, %v", domain, has, err)
+		if owner, err := table.ByDomain(ctx, domain); (owner != nil) != want || err != nil {
+			t.Errorf("domain %q: %v, %v", domain, owner, err)
+		}
+	}
+}
+
+// Who holds a domain: one account, one customer, or nobody in particular.
+func TestByDomain(t *testing.T) {
+	a := &Account{Login: "a", Customer: "C-1", Domains: []string{"alone.example", "alone.example", "both.example", "all.example"}}
+	b := &Account{Login: "b", Customer: "C-1", Domains: []string{"both.example", "all.example"}}
+	c := &Account{Login: "c", Customer: "C-2", Domains: []string{"all.example"}}
+	table, clashes := NewTable([]*Account{a, b, c})
+	if len(clashes) > 0 {
+		t.Fatal(clashes)
+	}
+	for domain, want := range map[string]Owner{
+		"alone.example": {Account: a, Customer: "C-1"}, "both.example": {Customer: "C-1"}, "all.example": {},
+	} {
+		if got, err := table.ByDomain(t.Context(), domain); err != nil || got == nil || *got != want {
+			t.Errorf("%s: got %+v, %v, want %+v", domain, got, err, want)
 		}
 	}
 }

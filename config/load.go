@@ -28,17 +28,19 @@ func Load(file string, explicit bool) (*Config, []Fault) {
 	return c, nil
 }
 
-// LoadAdmin reads only [admin]: what a client of a running daemon needs, while
-// somebody is in the middle of an edit elsewhere in the files. It reports the
-// faults that leave that in doubt, and how many there are in all.
-func LoadAdmin(file string, explicit bool) (admin Admin, faults []Fault, all int) {
-	c, found := load(file, explicit)
-	for _, f := range found {
-		if f.Key == keyFile && f.File == file || f.Key == keySyntax || strings.HasPrefix(f.Key, "admin.") {
-			faults = append(faults, f)
-		}
+// LoadAdmin reads [admin], which is all that a client of a running daemon needs,
+// while somebody is in the middle of an edit elsewhere in the files. all is how
+// many faults there are; known is false when they leave it in doubt which socket
+// is meant, for a change must not reach another daemon.
+func LoadAdmin(file string, explicit bool) (admin Admin, all []Fault, known bool) {
+	c, faults := load(file, explicit)
+	known = true
+	for _, f := range faults {
+		table, _, _ := strings.Cut(f.Key, ".")
+		inSchema := slices.ContainsFunc(schema, func(k Key) bool { return strings.HasPrefix(k.Name, table+".") })
+		known = known && inSchema && table != "admin"
 	}
-	return c.Admin, faults, len(found)
+	return c.Admin, faults, known
 }
 
 // load is Load that gives what could be read beside the faults.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"o2n-milter/accounts"
+	"o2n-milter/message"
 	"o2n-milter/rules"
 )
 
@@ -91,10 +92,11 @@ func (m *mapFile) at(r *reader, login string, key ...string) place {
 func (m *mapFile) spelledTwice(r *reader, list []*accounts.Account) {
 	first := map[string]string{}
 	for _, a := range list {
-		one := strings.TrimSuffix(a.Login, ".")
+		one := a.Login
 		if realm := m.base.cfg.Rules.DefaultRealm; realm != "" && !strings.Contains(one, "@") {
 			one += "@" + realm
 		}
+		one = message.ParseAddress(one).Fold()
 		if other, seen := first[one]; seen && other != a.Login {
 			at := m.at(r, a.Login)
 			r.faultAt(at, at.key, fmt.Sprintf("is the login %s too, at %s", show(other), m.at(r, other)), "each login in one spelling")

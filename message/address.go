@@ -93,6 +93,9 @@ func Destination(address string) string {
 		return a.Domain
 	}
 	s := strings.Map(visible, toUTF8(address))
+	if i := indexUnquoted(s, '<'); i >= 0 {
+		s = strings.TrimSuffix(s[i+1:], ">")
+	}
 	if i := strings.LastIndexFunc(s, isAt); i >= 0 {
 		_, n := utf8.DecodeRuneInString(s[i:])
 		s = s[i+n:]
@@ -103,12 +106,10 @@ func Destination(address string) string {
 	} else {
 		return ""
 	}
-	s = strings.TrimSuffix(strings.ToLower(unquote(s)), ".")
-	if inner, ok := strings.CutPrefix(s, "["); ok {
-		inner = strings.TrimPrefix(strings.TrimSuffix(inner, "]"), "ipv6:")
-		if ip, err := netip.ParseAddr(inner); err == nil {
-			return "[" + ip.Unmap().String() + "]"
-		}
+	s = strings.TrimSuffix(strings.ToLower(strings.TrimFunc(unquote(s), isBlank)), ".")
+	inner := strings.TrimFunc(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"), isBlank)
+	if ip, err := netip.ParseAddr(strings.TrimPrefix(inner, "ipv6:")); err == nil {
+		return "[" + ip.Unmap().String() + "]"
 	}
 	if host, fault := hostName(s); fault == "" {
 		return host

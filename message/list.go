@@ -57,15 +57,25 @@ func parse(value string) ([]*mail.Address, error) {
 
 // judge looks for what keeps a reader from seeing the author as we do.
 func (l *List) judge(value string) {
-	if l.Lenient && strings.Count(value, "<") == 1 && !strings.ContainsAny(value, ",;") {
+	if l.Lenient && endsWhole(value) {
 		l.nameUndotted()
 	}
 	switch {
 	case len(value) > maxView:
 		l.Fault = "longer than 2,000 octets, address not in view"
-	case strings.ContainsAny(value, "\v\f\u0085\u2028\u2029"):
+	case strings.ContainsAny(value, "\v\f\u2028\u2029"):
 		l.Fault = "line break in the value"
 	}
+}
+
+// endsWhole says whether the value is text and then one whole address in <>.
+func endsWhole(value string) bool {
+	_, behind, ok := strings.Cut(value, "<")
+	if !ok || strings.ContainsAny(value, ",;") || strings.Contains(behind, "<") {
+		return false
+	}
+	found := scan(toUTF8(unfold(behind)))
+	return len(found) == 1 && found[0].Fault == "" && strings.Contains(found[0].Domain, ".")
 }
 
 // nameUndotted takes tokens such as "Boutique@Home" for part of the name, where
@@ -73,10 +83,6 @@ func (l *List) judge(value string) {
 func (l *List) nameUndotted() {
 	undotted := func(a Address) bool {
 		return a.Fault == "" && !strings.Contains(a.Domain, ".") && !strings.HasPrefix(a.Domain, "xn--")
-	}
-	whole := func(a Address) bool { return a.Fault == "" && strings.Contains(a.Domain, ".") }
-	if !slices.ContainsFunc(l.Addresses, undotted) || !slices.ContainsFunc(l.Addresses, whole) {
-		return
 	}
 	for _, a := range l.Addresses {
 		if undotted(a) {

@@ -98,15 +98,17 @@ type ruling struct {
 // find keeps evidence, as much as can be read, and says whether its rule decides
 // from now on: the strongest action does, between equals the first.
 func (r *ruling) find(id string, action Action, found []Evidence) bool {
-	for _, ev := range found[:min(len(found), mostRecorded-len(r.evidence))] {
+	decides := len(found) > 0 && action > max(r.action, Accept)
+	room := max(0, mostRecorded-len(r.evidence))
+	if decides {
+		r.action, r.decider = action, id
+		room = max(room, 1) // why it was refused is never left out
+	}
+	for _, ev := range found[:min(len(found), room)] {
 		ev.Rule, ev.Shadow = id, action == Shadow
 		r.evidence = append(r.evidence, ev)
 	}
-	if len(found) == 0 || action <= max(r.action, Accept) {
-		return false
-	}
-	r.action, r.decider = action, id
-	return true
+	return decides
 }
 
 // strongest is the action that decides and its rule; Accept and "none" when
@@ -197,6 +199,9 @@ func (e *Engine) judge(ctx context.Context, now time.Time, r *ruling) {
 	for _, rule := range ruleOrder {
 		if action := e.action(rule.id); action != Off {
 			r.find(rule.id, action, rule.check(&r.facts))
+		}
+		if rule.id == "message.too_complex" && r.decider == rule.id && r.action >= Quarantine {
+			return // what the rest of the message says is not known
 		}
 	}
 	if err == nil {

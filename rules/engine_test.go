@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -79,8 +80,32 @@ func TestTooComplex(t *testing.T) {
 	m.Excess = []string{"more than 1 MiB of header"}
 	v := newBench(t, nil).decide(t, m)
 	check(t, v, Tempfail, "message.too_complex", "message.too_complex: more than 1 MiB of header")
+	cut := with("Subject: the From field did not fit")
+	cut.Excess = m.Excess
+	check(t, newBench(t, nil).decide(t, cut), Tempfail, "message.too_complex", "message.too_complex: more than 1 MiB of header")
+	shadow := newBench(t, func(s *Settings) { s.Actions["message.too_complex"] = Shadow })
+	check(t, shadow.decide(t, cut), Reject, "identity.malformed")
 	if v.Code != 451 || v.Enhanced != "4.3.0" {
 		t.Errorf("%s", v.Reply())
+	}
+}
+
+// However much was found before, the evidence that decides is there.
+func TestDecidingEvidenceIsKept(t *testing.T) {
+	b := newBench(t, func(s *Settings) { s.Actions["block.active"], s.MaxEnvelope = Shadow, 1000 })
+	m := with("From: boss@bank.example")
+	m.Recipients = nil
+	for i := range 150 {
+		d := fmt.Sprintf("d%d.example", i)
+		m.Recipients = append(m.Recipients, Recipient{Address: "x@" + d})
+		if err := b.store.AddBlock(context.Background(), state.Block{ID: d, Subject: "domain:" + d, Since: start}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v := b.decide(t, m)
+	check(t, v, Reject, "identity.header_from")
+	if last := v.Evidence[len(v.Evidence)-1]; len(v.Evidence) != mostRecorded+1 || last.Rule != "identity.header_from" {
+		t.Errorf("%d pieces, the last is %s", len(v.Evidence), last.Rule)
 	}
 }
 

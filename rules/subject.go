@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode"
 
-	"golang.org/x/net/idna"
+	"o2n-milter/message"
 )
 
 // ParseSubject reads a subject that an operator wrote, "account:Alice@client-a.example"
@@ -36,11 +37,11 @@ func ParseSubject(s string) (string, error) {
 		}
 		return clientSubject(ip.Unmap()), nil
 	case "domain":
-		d, err := idna.Lookup.ToASCII(strings.TrimSuffix(name, "."))
-		if err != nil {
-			return "", fmt.Errorf("subject %q: no domain name: %w", s, err)
+		d := message.Destination("x@" + name)
+		if d == "" || strings.ContainsFunc(d, unicode.IsSpace) {
+			return "", fmt.Errorf("subject %q: no domain name", s)
 		}
-		return "domain:" + strings.ToLower(d), nil
+		return "domain:" + d, nil
 	}
 	return "", fmt.Errorf("subject %q: unknown kind %q; %s", s, kind, want)
 }

@@ -95,8 +95,7 @@ func (e *Engine) spellings(login string) (list []string, full string) {
 		if realm == "" {
 			return list, ""
 		}
-		full = login + "@" + realm
-		return append(list, full), full
+		login += "@" + realm
 	}
 	a := message.ParseAddress(login)
 	if a.Fault != "" || a.Domain == "" {
@@ -146,12 +145,11 @@ func (e *Engine) byScript(ctx context.Context, m *Mail, from []message.List) (su
 
 func (e *Engine) byClient(ctx context.Context, m *Mail, from []message.List) (submitter, error) {
 	acc, err := e.accounts.ByIP(ctx, m.Client)
-	if err != nil || acc == nil {
-		s, itselfErr := e.asItself(ctx, m, from)
-		if err == nil {
-			err = itselfErr
-		}
-		return s, err
+	if err != nil {
+		return submitter{}, err
+	}
+	if acc == nil {
+		return e.asItself(ctx, m, from)
 	}
 	s := ofAccount(acc)
 	s.envelope = e.set.Hosts // web servers bounce to themselves
@@ -167,7 +165,10 @@ func (e *Engine) asItself(ctx context.Context, m *Mail, from []message.List) (su
 	self := message.ParseAddress(m.Sender)
 	if m.Sender == "" {
 		s.script = "<>"
-		s.hosts = append(slices.Clip(e.set.Hosts), strings.ToLower(m.Host))
+		s.hosts = slices.Clip(e.set.Hosts)
+		if m.Host != "" {
+			s.hosts = append(s.hosts, strings.ToLower(m.Host))
+		}
 		if len(from) == 1 && len(from[0].Addresses) > 0 {
 			self = from[0].Addresses[0]
 		}
@@ -175,37 +176,51 @@ func (e *Engine) asItself(ctx context.Context, m *Mail, from []message.List) (su
 	if self.Domain == "" {
 		return s, nil
 	}
-	var err error
-	if s.kin, err = e.kinOf(ctx, self); err != nil {
+	owner, err := e.accounts.ByDomain(ctx, self.Domain)
+	if err != nil {
 		return s, err
 	}
-	if slices.Contains(e.set.Hosts, self.Domain) {
-		s.hosts = append(s.hosts, self.Domain)
-		return s, nil
+	if s.kin, err = e.kinOf(ctx, self, owner); err != nil {
+		return s, err
 	}
-	hosted, err := e.accounts.HasDomain(ctx, self.Domain)
-	if hosted {
+	switch {
+	case slices.Contains(e.set.Hosts, self.Domain):
+		s.hosts = append(s.hosts, self.Domain)
+	case owner != nil:
 		s.domains.list = []string{self.Domain}
 	}
-	return s, err
+	return s, nil
 }
 
-// kinOf lists the account whose mailbox an address is, and its customer.
-func (e *Engine) kinOf(ctx context.Context, a message.Address) ([]string, error) {
+// kinOf lists whose mail an address makes it: the account whose mailbox it is or
+// who alone holds its domain, and the customer.
+func (e *Engine) kinOf(ctx context.Context, a message.Address, owner *accounts.Owner) ([]string, error) {
 	spellings, full := e.spellings(a.Fold())
+	kin := []string{"account:" + full}
+	add := func(acc *accounts.Account) {
+		kin = append(kin, "account:"+acc.Login)
+		if acc.Customer != "" {
+			kin = append(kin, "customer:"+acc.Customer)
+		}
+	}
 	for _, name := range spellings {
 		acc, err := e.accounts.ByLogin(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		if acc != nil && acc.Customer != "" {
-			return []string{"account:" + acc.Login, "customer:" + acc.Customer}, nil
-		}
 		if acc != nil {
-			return []string{"account:" + acc.Login}, nil
+			add(acc)
+			break
 		}
 	}
-	return []string{"account:" + full}, nil
+	switch {
+	case owner == nil:
+	case owner.Account != nil:
+		add(owner.Account)
+	case owner.Customer != "":
+		kin = append(kin, "customer:"+owner.Customer)
+	}
+	return kin, nil
 }
 
 // owns says whether the address is the submitter's to write as.

@@ -118,7 +118,7 @@ func TestLoginSpellings(t *testing.T) {
 		"alice@client-a.example": "alice@client-a.example", "Alice@Client-A.example": "alice@client-a.example",
 		"alice@client-a.example.": "alice@client-a.example", "carol": "carol@corp.example", "carol@corp.example": "carol@corp.example",
 		"eve@b\u00fccher.example": "eve@xn--bcher-kva.example", "alice+x@client-a.example": "alice@client-a.example",
-		"eve+x@new.example": "eve@new.example",
+		"eve+x@new.example": "eve@new.example", "carol+x": "carol@corp.example", "carol.": "carol.@corp.example",
 	} {
 		m := mail()
 		m.Login = login
@@ -152,7 +152,9 @@ func TestBlockedAccountWithoutLogin(t *testing.T) {
 		server := local("alice@client-a.example", "From: alice@client-a.example")
 		server.Local, server.Client = false, netip.MustParseAddr("198.51.100.8")
 		check(t, b.decide(t, server), Reject, "block.active")
-		check(t, b.decide(t, local("other@client-a.example", "From: other@client-a.example")), Accept, "none")
+		// The domain is only that account's.
+		check(t, b.decide(t, local("other@client-a.example", "From: other@client-a.example")), Reject, "block.active")
+		check(t, b.decide(t, local("form@client-b.example", "From: form@client-b.example")), Accept, "none")
 	}
 }
 
@@ -199,6 +201,8 @@ func TestParseSubject(t *testing.T) {
 		"ip:2001:db8::/64":               "ip:2001:db8::/64",
 		"ip:::ffff:192.0.2.7":            "ip:192.0.2.7",
 		"domain:Bücher.example.":         "domain:xn--bcher-kva.example",
+		"domain:[192.0.2.1]":             "domain:[192.0.2.1]",
+		"domain:exa_mple.com":            "domain:exa_mple.com",
 		"script:www-data@web1.example/m": "script:www-data@web1.example/m",
 	} {
 		got, err := ParseSubject(in)
@@ -206,7 +210,7 @@ func TestParseSubject(t *testing.T) {
 			t.Errorf("%s: got %q, %v", in, got, err)
 		}
 	}
-	for _, in := range []string{"", "alice", "account:", "foo:bar", "ip:1.2.3", "ip:10.0.0.0/8", "account:a\nb", "domain:-"} {
+	for _, in := range []string{"", "alice", "account:", "foo:bar", "ip:1.2.3", "ip:10.0.0.0/8", "account:a\nb", "domain:a b"} {
 		if got, err := ParseSubject(in); err == nil {
 			t.Errorf("%q: got %q, want an error", in, got)
 		}

@@ -27,14 +27,14 @@ type client struct {
 
 // client connects with the socket of the configuration.
 func (a *app) client(cmd *cobra.Command) (*client, error) {
-	admin, faults, all := config.LoadAdmin(a.configFile, cmd.Flags().Changed("config"))
-	if len(faults) > 0 {
+	admin, faults, known := config.LoadAdmin(a.configFile, cmd.Flags().Changed("config"))
+	if !known {
 		return nil, a.faulty(faults)
 	}
-	if all > 0 {
+	if len(faults) > 0 {
 		// The daemon runs on what it read before; a half-finished edit must not
 		// keep anybody from blocking a sender.
-		fmt.Fprintf(a.err, "o2n-milter: the configuration has %d faults, see o2n-milter configtest; going on with admin.socket\n", all)
+		fmt.Fprintf(a.err, "o2n-milter: the configuration is faulty (%d), see o2n-milter configtest; going on with admin.socket\n", len(faults))
 	}
 	c := &client{socket: admin.Socket}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -120,10 +120,11 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	}
 	log.Info("ready", "version", version, "config", cfg.File, "store", cfg.State.Backend)
 
+	started := cfg
 	for {
 		select {
 		case err := <-failed:
-			a.stop(server, cfg, log)
+			stop(server, cfg, log)
 			return fmt.Errorf("serve: %w", err)
 		case sig := <-signals:
 			if sig == syscall.SIGHUP {
@@ -135,21 +136,21 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 				}
 				engine.Store(rules.New(next.Rules, accs, store, time.Now))
 				directory.Close()
-				warnRestart(log, cfg, next)
+				warnRestart(log, started, next)
 				cfg, directory = next, accs
 				logNotes(log, cfg)
 				log.Info("configuration read", "config", cfg.File)
 				continue
 			}
 			log.Info("stopping", "signal", sig.String())
-			a.stop(server, cfg, log)
+			stop(server, cfg, log)
 			return nil
 		}
 	}
 }
 
 // stop lets messages in hand finish.
-func (a *app) stop(server *milter.Server, cfg *config.Config, log *slog.Logger) {
+func stop(server *milter.Server, cfg *config.Config, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), cfg.Milter.ShutdownTimeout)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
@@ -180,8 +181,11 @@ func logNotes(log *slog.Logger, cfg *config.Config) {
 	}
 }
 
-// warnRestart names the tables whose changes a reload cannot bring into force.
-func warnRestart(log *slog.Logger, old, now *config.Config) {
+// warnRestart names the tables that differ from what the daemon runs on and that
+// a reload cannot bring into force.
+func warnRestart(log *slog.Logger, started, now *config.Config) {
+	old := *started
+	old.Milter.ShutdownTimeout = now.Milter.ShutdownTimeout // looked at when it stops
 	for table, same := range map[string]bool{
 		"milter": reflect.DeepEqual(old.Milter, now.Milter), "state": old.State == now.State,
 		"admin": old.Admin == now.Admin, "web": old.Web == now.Web,
