@@ -7,7 +7,7 @@ STATICCHECK := $(CACHE)/bin/staticcheck-v0.8.2
 VERSION     := $(shell git describe --always --dirty 2>/dev/null || echo dev)
 export CGO_ENABLED ?= 1
 
-.PHONY: build run test check unit e2e install-tools fuzz bench clean
+.PHONY: build run test check unit e2e fuzz bench clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/o2n-milter ./cmd/o2n-milter

@@ -225,8 +225,7 @@ var replyKeys = []Key{
 		set: into(func(c *Config) *string { return &c.Rules.Language })},
 	{Name: "reply.help_url", Kind: "URL", Default: `"https://help.example/sending-rules"`, check: plain(wantURL, webURL),
 		set: into(func(c *Config) *string { return &c.Rules.HelpURL })},
-	{Name: "reply.bulk_service", Kind: "URL", Default: `"https://bulk.example/"`, Later: bulk, check: plain(wantURL, webURL),
-		set: into(func(c *Config) *string { return &c.Rules.BulkService })},
+	{Name: "reply.bulk_service", Kind: "URL", Default: `"https://bulk.example/"`, Later: bulk, check: plain(wantURL, webURL)},
 }
 
 const release = "the release of held mail"

@@ -131,7 +131,7 @@ func TestDefaults(t *testing.T) {
 			},
 			MaxVisible: 10, MaxEnvelope: 10, MaxDuplicates: 1,
 			Networks: []netip.Prefix{}, Hosts: []string{},
-			Language: "en", HelpURL: "https://help.example/sending-rules", BulkService: "https://bulk.example/",
+			Language: "en", HelpURL: "https://help.example/sending-rules",
 		},
 		Admin: Admin{Socket: "/run/o2n-milter/admin.sock", Mode: 0o660},
 		Web: Web{Listen: "127.0.0.1:8896", PublicURL: "https://sending.example",

@@ -164,7 +164,7 @@ func (e *Engine) judgeSafely(ctx context.Context, now time.Time, m *Mail) (r rul
 // panicked forgets what was found before our own fault.
 func (r *ruling) panicked() {
 	r.evidence, r.decider, r.action, r.unjudged = nil, "", 0, false
-	r.find("internal.panic", Tempfail, one("message", "our own fault", "a verdict"))
+	r.find("internal.panic", fixed["internal.panic"], one("message", "our own fault", "a verdict"))
 }
 
 // Panicked is the verdict on a message that no Engine could judge, through a

@@ -180,7 +180,9 @@ func TestPanicIsAVerdict(t *testing.T) {
 
 func TestDecisionIsRecorded(t *testing.T) {
 	b := newBench(t, limits(perMinute(10, Tempfail)))
-	v := b.decide(t, with("From: boss@bank.example", "Subject: =?utf-8?q?R=C3=A9union?=", "Message-ID: <1@client-a.example>"))
+	m := with("From: boss@bank.example", "Subject: =?utf-8?q?R=C3=A9union?=", "Message-ID: <1@client-a.example>")
+	m.ClientName = "home.example"
+	v := b.decide(t, m)
 	d, err := b.store.Decision(context.Background(), v.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -196,11 +198,17 @@ func TestDecisionIsRecorded(t *testing.T) {
 		t.Errorf("decision (-want +got):\n%s", diff)
 	}
 	wantDetail := Detail{
-		Reply: v.Reply(), QueueID: "Q1", MessageID: "<1@client-a.example>", Subject: "Réunion", Size: 1000,
+		Reply: v.Reply(), QueueID: "Q1", ClientName: "home.example", MessageID: "<1@client-a.example>", Subject: "Réunion", Size: 1000,
 		Evidence: v.Evidence, Charges: []Charge{{"minute", "account:alice@client-a.example", Messages, 1}},
 	}
 	if diff := cmp.Diff(wantDetail, detail); diff != "" {
 		t.Errorf("detail (-want +got):\n%s", diff)
+	}
+	null := mail()
+	null.Sender = ""
+	v = b.decide(t, null)
+	if d, err := b.store.Decision(context.Background(), v.ID); err != nil || d.From != "" {
+		t.Errorf("the null sender is recorded as %q, %v", d.From, err)
 	}
 	inbound := mail()
 	inbound.Login = ""
@@ -215,7 +223,7 @@ var replyForm = regexp.MustCompile(`^[45]\d\d [45]\.\d\.\d [ -~]+ \[[a-z_]+\.[a-
 func TestEveryReply(t *testing.T) {
 	long := "https://" + strings.Repeat("h", 108) + ".fr/" // the longest that configuration allows
 	for _, language := range []string{"en", "fr", "en+fr"} {
-		b := newBench(t, func(s *Settings) { s.Language, s.HelpURL, s.BulkService = language, long, long })
+		b := newBench(t, func(s *Settings) { s.Language, s.HelpURL = language, long })
 		for id, r := range replies {
 			p := params{max: 1 << 62, window: 366 * 24 * time.Hour, seconds: 1 << 40, unit: Messages}
 			rule := id

@@ -144,7 +144,12 @@ func (f *facts) ownText() string {
 }
 
 // show prints a foreign address for evidence: printable ASCII, bounded.
-func show(a message.Address) string { return printable(a.String(), 120) }
+func show(a message.Address) string {
+	if a == (message.Address{Fault: a.Fault}) {
+		return "(empty)"
+	}
+	return printable(a.String(), 120)
+}
 
 // printable replaces what a terminal or log might act on, and bounds the length.
 func printable(s string, most int) string {
@@ -158,9 +163,6 @@ func printable(s string, most int) string {
 			r = '?'
 		}
 		b.WriteRune(r)
-	}
-	if b.Len() == 0 {
-		return "(empty)"
 	}
 	return b.String()
 }

@@ -9,8 +9,9 @@ import (
 
 // Detail is what a decision record keeps beside its index: enough to explain it.
 type Detail struct {
-	Reply   string `json:"reply,omitempty"`
-	QueueID string `json:"queue_id,omitempty"`
+	Reply      string `json:"reply,omitempty"`
+	QueueID    string `json:"queue_id,omitempty"`
+	ClientName string `json:"client_name,omitempty"`
 	// MessageID and Subject help an operator to find the mail at hand.
 	MessageID string     `json:"message_id,omitempty"`
 	Subject   string     `json:"mail_subject,omitempty"`
@@ -27,7 +28,7 @@ const mostRecorded = 100
 func decisionOf(f *facts, v *Verdict) state.Decision {
 	m := f.mail
 	detail, err := json.Marshal(Detail{
-		Reply: v.Reply(), QueueID: m.QueueID, MessageID: f.msg.MessageID, Subject: f.msg.Subject, Size: m.Size,
+		Reply: v.Reply(), QueueID: m.QueueID, ClientName: printable(m.ClientName, 255), MessageID: f.msg.MessageID, Subject: f.msg.Subject, Size: m.Size,
 		Evidence: v.Evidence, Charges: v.Charges[:min(len(v.Charges), mostRecorded)],
 	})
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 const mostReply = 480
 
 // reply is what the sender of a refused message reads. Placeholders are {max},
-// {window}, {seconds}, {help}, {link}, {bulk_service} and {missing}; nothing
-// that the message says ever stands here.
+// {window}, {seconds}, {help} and {link}; nothing that the message says ever
+// stands here.
 type reply struct {
 	detail string // RFC 3463 subject and detail; the action sets the class
 	en, fr string
@@ -138,7 +138,6 @@ func (e *Engine) params(id string, p params) *strings.Replacer {
 		"{window}", FormatDuration(p.window),
 		"{seconds}", strconv.FormatInt(p.seconds, 10),
 		"{link}", e.set.HelpURL,
-		"{bulk_service}", e.set.BulkService,
 	)
 }
 

@@ -33,9 +33,6 @@ var actionNames = [...]string{"off", "shadow", "accept", "tag", "quarantine", "t
 
 func (a Action) String() string { return actionNames[a] }
 
-// MarshalText gives the action's name, as in TOML.
-func (a Action) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
-
 // ParseAction reads the name of an action that a rule may be set to.
 func ParseAction(s string) (Action, error) {
 	for i, n := range actionNames {

@@ -41,7 +41,7 @@ func defaults() Settings {
 			"block.active": Reject,
 		},
 		MaxVisible: 10, MaxEnvelope: 10, MaxDuplicates: 1, Language: "en",
-		HelpURL: "https://help.example/sending-rules", BulkService: "https://bulk.example/",
+		HelpURL:  "https://help.example/sending-rules",
 		Hosts:    []string{"web1.example"},
 		Networks: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
 	}

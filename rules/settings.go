@@ -23,9 +23,8 @@ type Settings struct {
 	Networks      []netip.Prefix
 	Hosts         []string // lower-case IDNA ASCII
 
-	Language    string // reply.language: "en", "fr", "en+fr"
-	HelpURL     string
-	BulkService string
+	Language string // reply.language: "en", "fr", "en+fr"
+	HelpURL  string
 
 	// Origin tells where a key was set, for explain: file and line, or "" and 0
 	// for a default. The argument is the dotted key, "identity.header_from".

@@ -49,9 +49,10 @@ func (e *Engine) submitterOf(ctx context.Context, m *Mail, from []message.List) 
 }
 
 // isInbound says that a message is none of the provider's customers': it came
-// without login from elsewhere.
+// without login from elsewhere. Where the adapter found a fault nobody knows
+// where it came from, nor who logged in: it is judged, and malformed.
 func (e *Engine) isInbound(m *Mail) bool {
-	return m.Login == "" && !m.LocalSubmission() && !e.inNetworks(m.Client)
+	return m.Login == "" && !m.LocalSubmission() && !e.inNetworks(m.Client) && len(m.Faults) == 0
 }
 
 func (e *Engine) inNetworks(client netip.Addr) bool {
@@ -196,7 +197,10 @@ func (e *Engine) asItself(ctx context.Context, m *Mail, from []message.List) (su
 // who alone holds its domain, and the customer.
 func (e *Engine) kinOf(ctx context.Context, a message.Address, owner *accounts.Owner) ([]string, error) {
 	spellings, full := e.spellings(a.Fold())
-	kin := []string{"account:" + full}
+	var kin []string
+	if full != "" {
+		kin = append(kin, "account:"+full)
+	}
 	add := func(acc *accounts.Account) {
 		kin = append(kin, "account:"+acc.Login)
 		if acc.Customer != "" {

@@ -110,6 +110,21 @@ func TestSubjects(t *testing.T) {
 	}
 }
 
+// Mail whose origin the adapter could not make out is nobody's inbound mail.
+func TestFaultyMailIsNotInbound(t *testing.T) {
+	m := with("From: boss@bank.example")
+	m.Login, m.Client = "", netip.Addr{}
+	check(t, newBench(t, nil).decide(t, m), Accept, "none")
+	for _, client := range []netip.Addr{{}, netip.MustParseAddr("203.0.113.9")} {
+		m.Client, m.Faults = client, []string{"end of message without MAIL"}
+		v := newBench(t, nil).decide(t, m)
+		check(t, v, Reject, "message.malformed")
+		if !v.Judged {
+			t.Error("not judged")
+		}
+	}
+}
+
 // One mailbox has one account, however its login is spelled.
 func TestLoginSpellings(t *testing.T) {
 	b := newBench(t, func(s *Settings) { s.DefaultRealm = "corp.example" })

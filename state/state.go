@@ -23,6 +23,7 @@ package state
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 )
@@ -111,7 +112,8 @@ type Decision struct {
 	From     string    `json:"from"`  // envelope sender
 	Rcpts    int       `json:"rcpts"` // RCPT commands
 	Subjects []string  `json:"subjects"`
-	Detail   []byte    `json:"detail"` // what rules wrote for explain; opaque here
+	// Detail is what rules wrote for explain: JSON, opaque here.
+	Detail json.RawMessage `json:"detail,omitempty"`
 }
 
 // Status is the store's own health.

@@ -252,7 +252,7 @@ func TestTooBig(t *testing.T) {
 		t.Error("block until a year that JSON has not: no error")
 	}
 	for name, d := range map[string]state.Decision{
-		"detail":        {ID: "D1", At: start, Detail: []byte(big)},
+		"detail":        {ID: "D1", At: start, Detail: []byte(`"` + big + `"`)},
 		"subjects":      {ID: "D1", At: start, Subjects: make([]string, maxSubjects+1)},
 		"long subjects": {ID: "D1", At: start, Subjects: []string{big[:maxRecord/2], big[:maxRecord/2]}},
 		"time":          {ID: "D1"},
