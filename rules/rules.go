@@ -54,7 +54,7 @@ type Mail struct {
 	Client     netip.Addr // unmapped; zero when the client has no IP address
 	ClientName string     // as the MTA resolved it; empty when unknown
 	// Local is set when the MTA shows a program of its own host: Postfix' CONNECT
-	// with port 0, or the host's own address as the client's.
+	// with port 0, a client without IP address, or the host's own address.
 	Local      bool
 	Host       string // the MTA's own name ({j}), names the host: subject
 	Login      string // {auth_authen}; empty without login
