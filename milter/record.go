@@ -66,8 +66,8 @@ func (l *Log) Record(m *rules.Mail, v rules.Verdict, took time.Duration) {
 		slog.String("id", v.ID),
 		slog.String("account", v.Account),
 		slog.String("client", clientText(m)),
-		slog.String("qid", m.QueueID),
-		slog.String("from", m.Sender),
+		slog.String("qid", bounded(m.QueueID)),
+		slog.String("from", bounded(m.Sender)),
 		slog.Int("rcpts", len(m.Recipients)),
 		slog.Int("code", v.Code),
 		slog.String("evidence", evidenceText(&v)),
@@ -83,6 +83,16 @@ func (l *Log) Record(m *rules.Mail, v rules.Verdict, took time.Duration) {
 // mostEvidence bounds the evidence of a log line, in octets; journald cuts lines
 // at 48 KiB (journald.conf LineMax).
 const mostEvidence = 4000
+
+// bounded cuts what the MTA told: an address has 320 octets at most (RFC 5321
+// 4.5.3.1), a peer that is none may send a megabyte.
+func bounded(s string) string {
+	const most = 1000
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "..."
+}
 
 func clientText(m *rules.Mail) string {
 	if !m.Client.IsValid() {

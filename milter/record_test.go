@@ -59,8 +59,9 @@ func TestLogLineIsBounded(t *testing.T) {
 	for i := range v.Evidence {
 		v.Evidence[i] = rules.Evidence{Rule: "limit.x", Got: strings.Repeat("x", 200)}
 	}
-	line, _ := recorded(t, &rules.Mail{}, v)
-	if len(line) > mostEvidence+1000 || !strings.Contains(line, "more\"") {
+	long := strings.Repeat("y", 1<<20)
+	line, _ := recorded(t, &rules.Mail{Sender: long, QueueID: long}, v)
+	if len(line) > mostEvidence+4000 || !strings.Contains(line, "more\"") {
 		t.Errorf("%d octets", len(line))
 	}
 }
