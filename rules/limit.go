@@ -44,12 +44,12 @@ func (e *Engine) charge(ctx context.Context, now time.Time, r *ruling) {
 	if e.tooBig(r, costs) {
 		return
 	}
-	full, err := e.store.Take(ctx, now, charges)
+	answer, err := e.store.Take(ctx, now, state.Ask{Charges: charges})
 	if err != nil {
 		e.unavailable(r, "store.unavailable", fmt.Errorf("store: %w", err))
 		return
 	}
-	for _, f := range full {
+	for _, f := range answer.Full {
 		c := costs[f.Index]
 		r.overLimit(c, fmt.Sprintf("%d used, %d more", f.Used, c.Cost), c.limit.Action, waitSeconds(now, f.Free))
 	}

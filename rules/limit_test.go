@@ -275,11 +275,11 @@ type broken struct {
 
 var errAway = errors.New("no space left on device")
 
-func (b broken) Take(ctx context.Context, now time.Time, c []state.Charge) ([]state.Full, error) {
+func (b broken) Take(ctx context.Context, now time.Time, ask state.Ask) (state.Answer, error) {
 	if b.take {
-		return nil, errAway
+		return state.Answer{}, errAway
 	}
-	return b.Store.Take(ctx, now, c)
+	return b.Store.Take(ctx, now, ask)
 }
 
 func (b broken) ActiveBlocks(ctx context.Context, now time.Time, s []string) ([]state.Block, error) {

@@ -25,11 +25,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 )
 
-// ErrNotFound is returned for a block or decision that does not exist.
-var ErrNotFound = errors.New("not found")
+var (
+	// ErrNotFound is returned for a block or decision that does not exist.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict is returned for a Doc that somebody else has changed meanwhile.
+	ErrConflict = errors.New("changed by somebody else meanwhile")
+)
 
 // Window names one sliding window of one subject.
 type Window struct {
@@ -42,11 +47,44 @@ type Window struct {
 // Charge is what one message costs against one window.
 type Charge struct {
 	Window
-	Cost int64 // in the limit's unit; at least 0
+	Cost int64 // in the limit's unit; at least 0; not looked at where there are Members
 	// CountOnly charges a window that refuses nothing (actions shadow and tag):
 	// it is charged when it has room, reported when it is full, and never keeps
 	// the message's other charges from being taken.
 	CountOnly bool
+	// Members, where Set names a set, make the cost: one for each that is not in
+	// this set of the subject. When the message is charged they are put there, and
+	// stay for Remember. Charges of one call that name the same set all cost what
+	// they cost before it. Only keyed hashes of members are kept, and of one set
+	// the latest MaxMembers: who is forgotten early costs again.
+	Set      string        // "recipients"; empty: Cost says it
+	Members  []string      // at most MaxMembers
+	Remember time.Duration // at least a second, up to 1/60 longer
+}
+
+// MaxMembers bounds a set; some 40 bytes each on disk.
+const MaxMembers = 10_000
+
+// Ask is what one message wants of the store.
+type Ask struct {
+	Charges []Charge
+	// Subjects that must not be blocked: an active block of any of them charges
+	// nothing and comes back in Answer.Blocks. This is where a block of another
+	// host, or of a moment ago, is in force at once.
+	Subjects []string
+	// Dry only asks: nothing is charged, the answer is the one that it would be.
+	Dry bool
+}
+
+// Answer says what became of an Ask. Everything was charged, but for CountOnly
+// windows in Full, when there are no Blocks and every window in Full is CountOnly.
+type Answer struct {
+	Blocks []Block // in force of Ask.Subjects, oldest first
+	Full   []Full  // windows without room, in the order of the charges
+	// Windows and Costs have one for each charge, in order: what the window holds
+	// after the call, and what the charge costs. Both are empty when there are Blocks.
+	Windows []Usage
+	Costs   []int64
 }
 
 // Full reports a window that had no room.
@@ -116,18 +154,44 @@ type Decision struct {
 	Detail json.RawMessage `json:"detail,omitempty"`
 }
 
+// Query says which decisions are wanted.
+type Query struct {
+	Subject string    // empty: of any
+	Since   time.Time // only at or after; zero: from the first
+	Before  time.Time // only before; zero: up to the last
+	Limit   int       // at most so many; 0: none
+}
+
+// Wants says whether d is asked for; it knows nothing of Limit.
+func (q Query) Wants(d Decision) bool {
+	return (q.Subject == "" || slices.Contains(d.Subjects, q.Subject)) &&
+		!d.At.Before(q.Since) && (q.Before.IsZero() || d.At.Before(q.Before))
+}
+
+// Doc is a small record that every host has in memory and that is kept until it is
+// deleted: a block, an exemption, a request. Who makes one answers for its end.
+type Doc struct {
+	Kind string          `json:"kind"` // "block"; 1 to 200 printable ASCII characters without / % { }, like ID
+	ID   string          `json:"id"`
+	Rev  int64           `json:"rev"` // 1 when first put, one more with each change
+	Data json.RawMessage `json:"data"`
+}
+
 // Status is the store's own health.
 type Status struct {
-	Backend    string    // "badger", "memory"
+	Backend    string    // "badger", "redis", "memory"
 	Degraded   string    // why it is not whole; empty when it is
 	LastCommit time.Time // zero before the first one
+	Size       int64     // bytes on disk, or in the server's memory; 0: not known
+	Windows    int       // held in this process's memory
+	Memory     int64     // bytes they take there, an estimate
 }
 
 // Store remembers. All methods are safe for concurrent use; an error means that
 // nothing is known to have been stored.
 type Store interface {
-	// Take charges all of charges or none, atomically, and returns once that is
-	// as durable as the store was opened for. If any window that is not
+	// Take charges all of ask's charges or none, atomically, and returns once that
+	// is as durable as the store was opened for. If any window that is not
 	// CountOnly has no room for its cost, nothing is charged (CountOnly windows
 	// neither) and every such window is reported. Otherwise full CountOnly
 	// windows are reported and all others are charged. Two charges of one call
@@ -137,15 +201,16 @@ type Store interface {
 	//
 	// When ctx ends while the store is at work, Take returns an error and the
 	// charge may stand all the same.
-	Take(ctx context.Context, now time.Time, charges []Charge) ([]Full, error)
+	Take(ctx context.Context, now time.Time, ask Ask) (Answer, error)
 	// Usage reports the windows asked for, in order, without charging.
 	Usage(ctx context.Context, now time.Time, windows []Window) ([]Usage, error)
-	// Reset clears every window of exactly this subject and says how many there were.
+	// Reset clears every window and set of exactly this subject and says how many
+	// windows there were.
 	Reset(ctx context.Context, subject string) (int, error)
 
 	// ActiveBlocks returns the blocks in force at now of any of subjects, oldest first.
 	ActiveBlocks(ctx context.Context, now time.Time, subjects []string) ([]Block, error)
-	// AddBlock stores a new block; its ID must be new.
+	// AddBlock stores a new block; its ID must be new, else ErrConflict.
 	AddBlock(ctx context.Context, b Block) error
 	// Blocks returns all blocks, lifted and expired ones too, newest first.
 	Blocks(ctx context.Context) ([]Block, error)
@@ -154,13 +219,21 @@ type Store interface {
 	// then is, or ErrNotFound.
 	LiftBlock(ctx context.Context, id string, now time.Time, by, note string) (Block, error)
 
+	// PutDoc stores doc as the next revision and returns it as it then is. doc.Rev
+	// must be the stored one's, 0 where there must be none, else ErrConflict. Nil
+	// Data deletes it. It is in force on every host, and as durable as the store
+	// was opened for, when PutDoc returns. At most 64 KiB.
+	PutDoc(ctx context.Context, doc Doc) (Doc, error)
+	// Docs returns all of a kind, in order of their ids.
+	Docs(ctx context.Context, kind string) ([]Doc, error)
+
 	// Record stores a decision. It may return before the record is durable; it
 	// is visible to Decision and Decisions within a second.
 	Record(ctx context.Context, d Decision) error
 	// Decision finds one by id, or ErrNotFound.
 	Decision(ctx context.Context, id string) (Decision, error)
-	// Decisions returns at most limit decisions of a subject, newest first.
-	Decisions(ctx context.Context, subject string, limit int) ([]Decision, error)
+	// Decisions returns what q asks for, newest first.
+	Decisions(ctx context.Context, q Query) ([]Decision, error)
 
 	Status(ctx context.Context, now time.Time) (Status, error)
 	Close() error

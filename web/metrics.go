@@ -92,11 +92,11 @@ func (m *Measured) observe(op string, start time.Time, err error) {
 }
 
 // Take implements state.Store.
-func (m *Measured) Take(ctx context.Context, now time.Time, charges []state.Charge) ([]state.Full, error) {
+func (m *Measured) Take(ctx context.Context, now time.Time, ask state.Ask) (state.Answer, error) {
 	start := time.Now()
-	full, err := m.Store.Take(ctx, now, charges)
+	answer, err := m.Store.Take(ctx, now, ask)
 	m.observe("take", start, err)
-	return full, err
+	return answer, err
 }
 
 // ActiveBlocks implements state.Store.

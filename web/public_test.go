@@ -43,8 +43,8 @@ func (s sick) Blocks(ctx context.Context) ([]state.Block, error) {
 	return s.Store.Blocks(ctx)
 }
 
-func (s sick) Take(context.Context, time.Time, []state.Charge) ([]state.Full, error) {
-	return nil, s.err
+func (s sick) Take(context.Context, time.Time, state.Ask) (state.Answer, error) {
+	return state.Answer{}, s.err
 }
 
 func serve(h http.Handler, method, target, body string) *httptest.ResponseRecorder {
@@ -82,7 +82,7 @@ func TestHealth(t *testing.T) {
 func TestStoreIsMeasured(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	m := Measure(reg, sick{Store: memory.New(), err: errors.New("gone")})
-	if _, err := m.Take(context.Background(), start, nil); err == nil {
+	if _, err := m.Take(context.Background(), start, state.Ask{}); err == nil {
 		t.Fatal("no error")
 	}
 	if _, err := m.LiftBlock(context.Background(), "B1", start, "", ""); !errors.Is(err, state.ErrNotFound) {

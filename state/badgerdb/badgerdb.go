@@ -21,6 +21,7 @@ package badgerdb
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -57,11 +58,12 @@ type Options struct {
 
 // Store implements state.Store.
 type Store struct {
+	ledger.DocCalls
 	db        *badger.DB
 	log       *slog.Logger
 	retention time.Duration
 	windows   *ledger.Windows
-	blocks    *ledger.Blocks
+	docs      *ledger.Docs
 	writer    *writer
 
 	// life is held for reading by every call, so that Close waits for them.
@@ -94,14 +96,15 @@ func Open(o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		db: db, log: o.Log, retention: o.Retention, blocks: ledger.NewBlocks(),
+		db: db, log: o.Log, retention: o.Retention, docs: ledger.NewDocs(),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
+	s.DocCalls = ledger.DocCalls{All: s.docs, Ready: s.ready, Put: s.PutDoc}
 	s.windows = ledger.NewWindows(s.loadWindow)
-	if err := errors.Join(s.checkFormat(o.Path), s.loadBlocks()); err != nil {
+	if err := errors.Join(s.checkFormat(o.Path), s.loadDocs()); err != nil {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", o.Path, err), db.Close())
 	}
-	s.writer = newWriter(db, s.windows, s.blocks, o.Log)
+	s.writer = newWriter(db, s.windows, s.docs, o.Log)
 	go s.writer.run()
 	go s.collect()
 	return s, nil
@@ -181,15 +184,15 @@ func (s *Store) initFormat() error {
 	})
 }
 
-func (s *Store) loadBlocks() error {
+func (s *Store) loadDocs() error {
 	var bad error
-	err := s.scan(blockPrefix, true, func(item *badger.Item) bool {
+	err := s.scan(docPrefix, true, func(item *badger.Item) bool {
 		bad = item.Value(func(value []byte) error {
-			b, err := decodeBlock(value)
-			if err == nil {
-				s.blocks.Load(b)
+			var doc state.Doc
+			if err := json.Unmarshal(value, &doc); err != nil {
+				return err
 			}
-			return err
+			return s.docs.Load(doc)
 		})
 		if bad != nil {
 			bad = fmt.Errorf("%s: %w", item.Key(), bad)

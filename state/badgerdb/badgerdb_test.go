@@ -1,7 +1,6 @@
 package badgerdb
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -75,8 +74,8 @@ func charges(limitMax int64, subjects ...string) []state.Charge {
 
 func take(t *testing.T, s *Store, c []state.Charge) {
 	t.Helper()
-	if full, err := s.Take(t.Context(), start, c); err != nil || len(full) > 0 {
-		t.Fatalf("take: full %v, error %v", full, err)
+	if answer, err := s.Take(t.Context(), start, state.Ask{Charges: c}); err != nil || len(answer.Full) > 0 {
+		t.Fatalf("take: full %v, error %v", answer.Full, err)
 	}
 }
 
@@ -109,9 +108,9 @@ func TestKeysAreReadable(t *testing.T) {
 	}
 	take(t, s, charges(5, "account:b")) // its commit holds the decision too
 	want := []string{
-		"block/7K3QF2M9",
 		"by/ip:2001:db8::%2F64/7451005636854775807/9M2FQ3K7",
 		"decision/9M2FQ3K7",
+		"doc/block/7K3QF2M9",
 		"limit/hour/account:a%2F..%2F%25%00%E9",
 		"limit/hour/account:alice@client-a.example",
 		"limit/hour/account:b",
@@ -133,7 +132,7 @@ func TestRetention(t *testing.T) {
 	}
 	want := map[string]time.Duration{
 		"limit/hour/account:a": 2 * time.Hour, "decision/D1": defaultRetention, "by/account:a/7451005636854775807/D1": defaultRetention,
-		"block/B1": 0, "meta/format": 0,
+		"doc/block/B1": 0, "meta/format": 0,
 	}
 	err := s.scan("", false, func(item *badger.Item) bool {
 		got, exact := time.Duration(0), want[string(item.Key())]
@@ -174,8 +173,8 @@ func TestOpenRefusals(t *testing.T) {
 		{"in use", func(t *testing.T, path string) { openAt(t, path) }, "is in use: another o2n-milter runs on this folder"},
 		{"bad block", func(t *testing.T, path string) {
 			openAt(t, path).Close()
-			set(t, path, "block/B1", "{")
-		}, "block/B1: "},
+			set(t, path, "doc/block/B1", "{")
+		}, "doc/block/B1: "},
 		{"a file in the way", func(t *testing.T, path string) {
 			if err := os.WriteFile(filepath.Join(path, "MANIFEST"), []byte("junk"), 0o600); err != nil {
 				t.Fatal(err)
@@ -209,7 +208,7 @@ func TestDamagedWindow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Take(t.Context(), start, charges(5, "account:b", "account:a/b")); err == nil ||
+		if _, err := s.Take(t.Context(), start, state.Ask{Charges: charges(5, "account:b", "account:a/b")}); err == nil ||
 			!strings.Contains(err.Error(), "limit/hour/account:a%2Fb") {
 			t.Fatalf("take with window %q: %v; want an error that names the key", value, err)
 		}
@@ -233,7 +232,7 @@ func TestDamagedDecision(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, subject := range []string{"account:a", "account:b", "account:c"} {
-		if _, err := s.Decisions(t.Context(), subject, 1); err == nil {
+		if _, err := s.Decisions(t.Context(), state.Query{Subject: subject, Limit: 1}); err == nil {
 			t.Errorf("decisions of %s: no error", subject)
 		}
 	}
@@ -245,12 +244,6 @@ func TestDamagedDecision(t *testing.T) {
 func TestTooBig(t *testing.T) {
 	s := openAt(t, t.TempDir())
 	big := strings.Repeat("x", maxRecord)
-	if err := s.AddBlock(t.Context(), state.Block{ID: "B1", Subject: "account:a", Since: start, Reason: big}); err == nil {
-		t.Error("block: no error")
-	}
-	if err := s.AddBlock(t.Context(), state.Block{ID: "B1", Subject: "account:a", Since: start, Until: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}); err == nil {
-		t.Error("block until a year that JSON has not: no error")
-	}
 	for name, d := range map[string]state.Decision{
 		"detail":        {ID: "D1", At: start, Detail: []byte(`"` + big + `"`)},
 		"subjects":      {ID: "D1", At: start, Subjects: make([]string, maxSubjects+1)},
@@ -260,18 +253,6 @@ func TestTooBig(t *testing.T) {
 		if err := s.Record(t.Context(), d); err == nil {
 			t.Errorf("decision with %s: no error", name)
 		}
-	}
-	// The largest block there can be is lifted with the longest note of the worst kind.
-	b := state.Block{ID: "B2", Subject: "account:a", Since: start, Reason: big[:maxRecord-300]}
-	if err := s.AddBlock(t.Context(), b); err != nil {
-		t.Fatal(err)
-	}
-	note := strings.Repeat("\x01", maxNote-2)
-	if _, err := s.LiftBlock(t.Context(), "B2", start, "opr", note); err == nil {
-		t.Error("lift with a note over the longest: no error")
-	}
-	if _, err := s.LiftBlock(t.Context(), "B2", start, "op", note); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -308,43 +289,16 @@ func TestRecordsKeepEveryText(t *testing.T) {
 			}
 		}
 	}
-	var b state.Block
-	fill(reflect.ValueOf(&b).Elem())
-	value, err := encodeBlock(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := decodeBlock(value)
-	if d := cmp.Diff(b, got); d != "" || err != nil {
-		t.Errorf("block: error %v (-want +got):\n%s", err, d)
-	}
 	var d state.Decision
 	fill(reflect.ValueOf(&d).Elem())
-	value, err = encodeDecision(d)
+	value, err := encodeDecision(d)
 	if err != nil {
 		t.Fatal(err)
 	}
-	gotDecision, err := decodeDecision(value)
-	if d := cmp.Diff(d, gotDecision); d != "" || err != nil {
+	got, err := decodeDecision(value)
+	if d := cmp.Diff(d, got); d != "" || err != nil {
 		t.Errorf("decision: error %v (-want +got):\n%s", err, d)
 	}
-}
-
-func FuzzEscape(f *testing.F) {
-	f.Add("account:a/b%\x00\xff")
-	f.Fuzz(func(t *testing.T, s string) {
-		for _, e := range []string{escape(s), escapeBinary(s)} {
-			if got, err := unescape(e); got != s || err != nil {
-				t.Errorf("%q became %q and %q, %v", s, e, got, err)
-			}
-		}
-		if e := escape(s); strings.ContainsFunc(e, func(r rune) bool { return r < ' ' || r > '~' || r == '/' }) {
-			t.Errorf("%q became %q", s, e)
-		}
-		if got, err := unescape(s); err == nil && bytes.Count([]byte(s), []byte("%")) == 0 && got != s {
-			t.Errorf("%q was unescaped to %q", s, got)
-		}
-	})
 }
 
 func TestClosed(t *testing.T) {
@@ -355,7 +309,7 @@ func TestClosed(t *testing.T) {
 	if err := errors.Join(s.Close(), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Take(context.Background(), start, charges(5, "account:a")); !errors.Is(err, errClosed) {
+	if _, err := s.Take(context.Background(), start, state.Ask{Charges: charges(5, "account:a")}); !errors.Is(err, errClosed) {
 		t.Errorf("take: %v; want %v", err, errClosed)
 	}
 	if _, err := s.Decision(context.Background(), "D1"); !errors.Is(err, errClosed) {

@@ -38,7 +38,7 @@ func child(path string, sync bool) {
 		go func() {
 			for n := 0; ; n++ {
 				subject := fmt.Sprintf("account:%d", (i+n)%childSubjects)
-				if _, err := s.Take(context.Background(), start, charges(1<<40, subject, "customer:C-1")); err != nil {
+				if _, err := s.Take(context.Background(), start, state.Ask{Charges: charges(1<<40, subject, "customer:C-1")}); err != nil {
 					fmt.Println("child:", err)
 					os.Exit(1)
 				}
@@ -139,7 +139,7 @@ func afterKill(t *testing.T, path string, answered map[string]int64, before int6
 	}
 	for id := range answered {
 		if strings.HasPrefix(id, "B") {
-			if _, ok := s.blocks.Get(id); !ok {
+			if _, ok := s.docs.Get("block", id); !ok {
 				t.Errorf("block %s was answered and is lost", id)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"o2n-milter/state"
+	"o2n-milter/state/internal/text"
 )
 
 const (
@@ -16,8 +17,6 @@ const (
 	maxRecord = 256 << 10
 	// maxSubjects bounds a decision's index keys: 12,000 keys fit one transaction.
 	maxSubjects = 2000
-	// maxNote bounds what lifting adds to a block's record; JSON may take six times that.
-	maxNote = 16 << 10
 )
 
 // record is one key to write, or to delete.
@@ -30,10 +29,6 @@ type record struct {
 // Records are JSON, so that an admin can read them. JSON holds no bytes that are
 // not UTF-8; mail does. So every text that others may have chosen is escaped.
 
-func blockTexts(b *state.Block) []*string {
-	return []*string{&b.ID, &b.Subject, &b.Rule, &b.Reason, &b.By, &b.LiftedBy, &b.Note}
-}
-
 func decisionTexts(d *state.Decision) []*string {
 	texts := []*string{&d.ID, &d.Action, &d.Rule, &d.Account, &d.Client, &d.From}
 	for i := range d.Subjects {
@@ -42,45 +37,16 @@ func decisionTexts(d *state.Decision) []*string {
 	return texts
 }
 
-func escapeAll(texts []*string) {
-	for _, t := range texts {
-		*t = escapeBinary(*t)
-	}
-}
-
-func unescapeAll(texts []*string) error {
-	for _, t := range texts {
-		s, err := unescape(*t)
-		if err != nil {
-			return err
-		}
-		*t = s
-	}
-	return nil
-}
-
-func encodeBlock(b state.Block) ([]byte, error) {
-	escapeAll(blockTexts(&b))
-	return json.Marshal(b)
-}
-
-func decodeBlock(value []byte) (b state.Block, err error) {
-	if err = json.Unmarshal(value, &b); err == nil {
-		err = unescapeAll(blockTexts(&b))
-	}
-	return b, err
-}
-
 func encodeDecision(d state.Decision) ([]byte, error) {
 	d.At = d.At.UTC()
 	d.Subjects = slices.Clone(d.Subjects)
-	escapeAll(decisionTexts(&d))
+	text.EscapeAll(decisionTexts(&d))
 	return sized(json.Marshal(d))
 }
 
 func decodeDecision(value []byte) (d state.Decision, err error) {
 	if err = json.Unmarshal(value, &d); err == nil {
-		err = unescapeAll(decisionTexts(&d))
+		err = text.UnescapeAll(decisionTexts(&d))
 	}
 	return d, err
 }
@@ -90,14 +56,6 @@ func sized(value []byte, err error) ([]byte, error) {
 		err = fmt.Errorf("record of %d bytes; want at most %d", len(value), maxRecord)
 	}
 	return value, err
-}
-
-// checkBlock makes sure that the writer can encode b, also once it is lifted.
-func checkBlock(b state.Block) error {
-	if _, err := sized(encodeBlock(b)); err != nil {
-		return fmt.Errorf("block %.100q: %w", b.ID, err)
-	}
-	return nil
 }
 
 // decisionRecords are the record and its place in each subject's history.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,27 +11,31 @@ import (
 
 	"o2n-milter/state"
 	"o2n-milter/state/internal/ledger"
+	"o2n-milter/state/internal/text"
 )
 
 // Take implements state.Store. When ctx ends while the commit is under way, the
 // charge may stand.
-func (s *Store) Take(ctx context.Context, now time.Time, charges []state.Charge) ([]state.Full, error) {
+func (s *Store) Take(ctx context.Context, now time.Time, ask state.Ask) (state.Answer, error) {
 	if err := s.enter(ctx); err != nil {
-		return nil, err
+		return state.Answer{}, err
 	}
 	defer s.leave()
+	if found := s.docs.Active(now, ask.Subjects); len(found) > 0 {
+		return state.Answer{Blocks: found}, nil
+	}
 	var done chan error
-	full, err := s.windows.Take(now, charges, func(c *ledger.Change) {
+	answer, err := s.windows.Take(now, ask, func(c *ledger.Change) {
 		done = make(chan error, 1)
 		s.writer.put(op{windows: c, at: now, done: done})
 	})
 	if err != nil {
-		return nil, err
+		return state.Answer{}, err
 	}
 	if err := wait(ctx, done); err != nil {
-		return nil, fmt.Errorf("charge: %w", err)
+		return state.Answer{}, fmt.Errorf("charge: %w", err)
 	}
-	return full, nil
+	return answer, nil
 }
 
 // wait for the commit behind done; nil where there is none.
@@ -86,7 +89,7 @@ func (s *Store) limitsOf(subject string) ([]string, error) {
 		defer it.Close()
 		for it.Seek([]byte(limitPrefix)); it.Valid(); {
 			name, _, _ := strings.Cut(string(it.Item().Key()[len(limitPrefix):]), "/")
-			limit, err := unescape(name)
+			limit, err := text.Unescape(name)
 			if err != nil {
 				return err
 			}
@@ -147,67 +150,33 @@ func (s *Store) scan(prefix string, values bool, f func(*badger.Item) bool) erro
 	})
 }
 
-// ActiveBlocks implements state.Store.
-func (s *Store) ActiveBlocks(ctx context.Context, now time.Time, subjects []string) ([]state.Block, error) {
+// PutDoc implements state.Store. The doc is in force while its commit is still
+// under way.
+func (s *Store) PutDoc(ctx context.Context, doc state.Doc) (state.Doc, error) {
 	if err := s.enter(ctx); err != nil {
-		return nil, err
+		return state.Doc{}, err
 	}
 	defer s.leave()
-	return s.blocks.Active(now, subjects), nil
-}
-
-// AddBlock implements state.Store. The block is in force while its commit is
-// still under way.
-func (s *Store) AddBlock(ctx context.Context, b state.Block) error {
-	if err := s.enter(ctx); err != nil {
-		return err
-	}
-	defer s.leave()
-	if err := checkBlock(b); err != nil {
-		return err
-	}
 	done := make(chan error, 1)
-	err := s.blocks.Add(b, func(c ledger.BlockChange) {
-		s.writer.put(op{block: &c, at: b.Since, done: done})
+	doc, err := s.docs.Put(doc, func(c ledger.DocChange) {
+		s.writer.put(op{doc: &c, at: s.windows.Latest(), done: done})
 	})
 	if err != nil {
-		return err
+		return state.Doc{}, err
 	}
 	if err := wait(ctx, done); err != nil {
-		return fmt.Errorf("block %s: %w", b.ID, err)
+		return state.Doc{}, fmt.Errorf("%s %s: %w", doc.Kind, doc.ID, err)
 	}
+	return doc, nil
+}
+
+// ready says why a call about docs cannot be served.
+func (s *Store) ready(ctx context.Context) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	s.leave()
 	return nil
-}
-
-// Blocks implements state.Store.
-func (s *Store) Blocks(ctx context.Context) ([]state.Block, error) {
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.leave()
-	return s.blocks.All(), nil
-}
-
-// LiftBlock implements state.Store.
-func (s *Store) LiftBlock(ctx context.Context, id string, now time.Time, by, note string) (state.Block, error) {
-	if err := s.enter(ctx); err != nil {
-		return state.Block{}, err
-	}
-	defer s.leave()
-	if n := len(by) + len(note); n > maxNote {
-		return state.Block{}, fmt.Errorf("lift of %.100q: a note of %d bytes; want at most %d", id, n, maxNote)
-	}
-	done := make(chan error, 1)
-	b, err := s.blocks.Lift(id, now, by, note, func(c ledger.BlockChange) {
-		s.writer.put(op{block: &c, at: now, done: done})
-	})
-	if err != nil {
-		return state.Block{}, err
-	}
-	if err := wait(ctx, done); err != nil {
-		return state.Block{}, fmt.Errorf("lift of %s: %w", id, err)
-	}
-	return b, nil
 }
 
 // Record implements state.Store. It waits only while too many decisions do.
@@ -248,28 +217,28 @@ func (s *Store) decision(id string) (state.Decision, error) {
 }
 
 // Decisions implements state.Store.
-func (s *Store) Decisions(ctx context.Context, subject string, limit int) ([]state.Decision, error) {
+func (s *Store) Decisions(ctx context.Context, q state.Query) ([]state.Decision, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer s.leave()
 	found := make([]state.Decision, 0)
-	if limit <= 0 {
+	if q.Limit <= 0 {
 		return found, nil
 	}
 	var bad error
-	prefix := bySubject(subject)
+	prefix := bySubject(q.Subject)
 	err := s.scan(prefix, false, func(item *badger.Item) bool {
 		var d state.Decision
 		d, bad = s.indexed(string(item.Key()[len(prefix):]))
 		switch {
 		case errors.Is(bad, state.ErrNotFound): // it aged out a moment before its index
 			bad = nil
-		case bad == nil && slices.Contains(d.Subjects, subject):
+		case bad == nil && q.Wants(d):
 			// Ids are random: one that came up again stands for the newer decision.
 			found = append(found, d)
 		}
-		return bad == nil && len(found) < limit
+		return bad == nil && len(found) < q.Limit
 	})
 	if err := errors.Join(err, bad); err != nil {
 		return nil, fmt.Errorf("decisions: %w", err)

@@ -2,6 +2,7 @@ package badgerdb
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,10 +18,10 @@ import (
 // maxDecisions bounds how many decisions wait for a commit, at some KB each.
 const maxDecisions = 4096
 
-// op is what one call wants kept; one of windows, block and decision is set.
+// op is what one call wants kept; one of windows, doc and decision is set.
 type op struct {
 	windows  *ledger.Change
-	block    *ledger.BlockChange
+	doc      *ledger.DocChange
 	decision []record
 	at       time.Time  // the call's time; zero when it has none
 	done     chan error // takes one answer; nil for a decision
@@ -30,7 +31,7 @@ type op struct {
 type writer struct {
 	db      *badger.DB
 	windows *ledger.Windows
-	blocks  *ledger.Blocks
+	docs    *ledger.Docs
 	log     *slog.Logger
 	write   func([]record) error // commit; tests put faults here
 
@@ -47,9 +48,9 @@ type writer struct {
 	lastCommit time.Time
 }
 
-func newWriter(db *badger.DB, windows *ledger.Windows, blocks *ledger.Blocks, log *slog.Logger) *writer {
+func newWriter(db *badger.DB, windows *ledger.Windows, docs *ledger.Docs, log *slog.Logger) *writer {
 	w := &writer{
-		db: db, windows: windows, blocks: blocks, log: log,
+		db: db, windows: windows, docs: docs, log: log,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
 		down: make(chan struct{}), room: make(chan struct{}, maxDecisions),
 	}
@@ -149,7 +150,7 @@ func (w *writer) flush() {
 	if len(batch) == 0 {
 		return
 	}
-	records = append(records, w.blockRecords(batch)...)
+	records = append(records, w.docRecords(batch)...)
 	err, lost := w.keep(records, decisions(batch))
 	w.settle(batch, err)
 	w.report(batch, err, lost)
@@ -195,18 +196,18 @@ func windowRecord(e *ledger.Entry) record {
 	return record{key: key, value: e.Slots.Append(nil), ttl: 2 * e.Slots.Length()}
 }
 
-// blockRecords gives the blocks of the batch as they are now.
-func (w *writer) blockRecords(batch []op) []record {
+// docRecords gives the docs of the batch as they are now.
+func (w *writer) docRecords(batch []op) []record {
 	var records []record
 	for _, o := range batch {
-		if o.block == nil {
+		if o.doc == nil {
 			continue
 		}
-		r := record{key: blockKey(o.block.ID), gone: true}
-		if b, ok := w.blocks.Get(o.block.ID); ok {
-			value, err := encodeBlock(b)
+		r := record{key: docKey(o.doc.Kind, o.doc.ID), gone: true}
+		if doc, ok := w.docs.Get(o.doc.Kind, o.doc.ID); ok {
+			value, err := json.Marshal(doc)
 			if err != nil { // checked when the call was made: a fault of ours
-				panic(fmt.Sprintf("block %s: %v", b.ID, err))
+				panic(fmt.Sprintf("%s %s: %v", doc.Kind, doc.ID, err))
 			}
 			r.value, r.gone = value, false
 		}
@@ -288,8 +289,8 @@ func (w *writer) settle(batch []op, err error) {
 				o.windows.Undo()
 			case o.windows != nil:
 				o.windows.Settle()
-			case o.block != nil && err != nil:
-				w.blocks.Undo(*o.block)
+			case o.doc != nil && err != nil:
+				w.docs.Undo(*o.doc)
 			}
 		}
 	})

@@ -53,7 +53,7 @@ func TestCommitFails(t *testing.T) {
 	}
 
 	fault = errDisk
-	if _, err := s.Take(t.Context(), start, charges(2, "account:a", "account:c")); !errors.Is(err, errDisk) {
+	if _, err := s.Take(t.Context(), start, state.Ask{Charges: charges(2, "account:a", "account:c")}); !errors.Is(err, errDisk) {
 		t.Errorf("take: %v; want %v", err, errDisk)
 	}
 	if _, err := s.LiftBlock(t.Context(), "B1", start, "op", ""); !errors.Is(err, errDisk) {
@@ -97,7 +97,7 @@ func TestUndoneIsNotWritten(t *testing.T) {
 		}
 		return next(records)
 	}
-	if _, err := s.Take(t.Context(), start, charges(9, "account:a")); !errors.Is(err, errDisk) {
+	if _, err := s.Take(t.Context(), start, state.Ask{Charges: charges(9, "account:a")}); !errors.Is(err, errDisk) {
 		t.Fatal(err)
 	}
 	take(t, s, charges(9, "account:a"))
@@ -144,7 +144,7 @@ func TestContextEndsWhileWaiting(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if _, err := s.Take(ctx, start, charges(5, "account:a")); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := s.Take(ctx, start, state.Ask{Charges: charges(5, "account:a")}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("take: %v; want deadline exceeded", err)
 	}
 	close(hold)
@@ -186,7 +186,7 @@ func TestWriterDies(t *testing.T) {
 	errs := make(chan error)
 	for range 10 {
 		go func() {
-			_, err := s.Take(context.Background(), start, charges(50, "account:a"))
+			_, err := s.Take(context.Background(), start, state.Ask{Charges: charges(50, "account:a")})
 			errs <- err
 		}()
 	}
@@ -199,7 +199,7 @@ func TestWriterDies(t *testing.T) {
 			t.Errorf("take: %v; want the panic's word", err)
 		}
 	}
-	if _, err := s.Take(t.Context(), start, charges(50, "account:a")); err == nil {
+	if _, err := s.Take(t.Context(), start, state.Ask{Charges: charges(50, "account:a")}); err == nil {
 		t.Error("take after the writer died: no error")
 	}
 	if err := s.Record(t.Context(), state.Decision{ID: "D1", At: start}); err == nil {

@@ -23,8 +23,9 @@ const kept = 10_000
 
 // Store implements state.Store.
 type Store struct {
+	ledger.DocCalls
 	windows *ledger.Windows
-	blocks  *ledger.Blocks
+	docs    *ledger.Docs
 
 	mu        sync.RWMutex
 	decisions map[string]state.Decision
@@ -36,19 +37,32 @@ var _ state.Store = (*Store)(nil)
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{
+	s := &Store{
 		windows:   ledger.NewWindows(nil),
-		blocks:    ledger.NewBlocks(),
+		docs:      ledger.NewDocs(),
 		decisions: make(map[string]state.Decision),
 	}
+	s.DocCalls = ledger.DocCalls{All: s.docs, Ready: func(ctx context.Context) error { return ctx.Err() }, Put: s.PutDoc}
+	return s
+}
+
+// PutDoc implements state.Store.
+func (s *Store) PutDoc(ctx context.Context, doc state.Doc) (state.Doc, error) {
+	if err := ctx.Err(); err != nil {
+		return state.Doc{}, err
+	}
+	return s.docs.Put(doc, func(ledger.DocChange) {})
 }
 
 // Take implements state.Store.
-func (s *Store) Take(ctx context.Context, now time.Time, charges []state.Charge) ([]state.Full, error) {
+func (s *Store) Take(ctx context.Context, now time.Time, ask state.Ask) (state.Answer, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return state.Answer{}, err
 	}
-	return s.windows.Take(now, charges, nil)
+	if found := s.docs.Active(now, ask.Subjects); len(found) > 0 {
+		return state.Answer{Blocks: found}, nil
+	}
+	return s.windows.Take(now, ask, nil)
 }
 
 // Usage implements state.Store.
@@ -65,38 +79,6 @@ func (s *Store) Reset(ctx context.Context, subject string) (int, error) {
 		return 0, err
 	}
 	return s.windows.Reset(subject, nil, nil)
-}
-
-// ActiveBlocks implements state.Store.
-func (s *Store) ActiveBlocks(ctx context.Context, now time.Time, subjects []string) ([]state.Block, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	return s.blocks.Active(now, subjects), nil
-}
-
-// AddBlock implements state.Store.
-func (s *Store) AddBlock(ctx context.Context, b state.Block) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return s.blocks.Add(b, func(ledger.BlockChange) {})
-}
-
-// Blocks implements state.Store.
-func (s *Store) Blocks(ctx context.Context) ([]state.Block, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	return s.blocks.All(), nil
-}
-
-// LiftBlock implements state.Store.
-func (s *Store) LiftBlock(ctx context.Context, id string, now time.Time, by, note string) (state.Block, error) {
-	if err := ctx.Err(); err != nil {
-		return state.Block{}, err
-	}
-	return s.blocks.Lift(id, now, by, note, func(ledger.BlockChange) {})
 }
 
 // Record implements state.Store.
@@ -151,7 +133,7 @@ func (s *Store) Decision(ctx context.Context, id string) (state.Decision, error)
 
 // Decisions implements state.Store. It looks at every decision: an admin's
 // question, not a message's.
-func (s *Store) Decisions(ctx context.Context, subject string, limit int) ([]state.Decision, error) {
+func (s *Store) Decisions(ctx context.Context, q state.Query) ([]state.Decision, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -159,14 +141,14 @@ func (s *Store) Decisions(ctx context.Context, subject string, limit int) ([]sta
 	defer s.mu.RUnlock()
 	found := make([]state.Decision, 0)
 	for _, d := range s.decisions {
-		if slices.Contains(d.Subjects, subject) {
+		if q.Wants(d) {
 			found = append(found, copied(d))
 		}
 	}
 	slices.SortFunc(found, func(a, b state.Decision) int {
 		return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.ID, b.ID))
 	})
-	return found[:min(len(found), max(0, limit))], nil
+	return found[:min(len(found), max(0, q.Limit))], nil
 }
 
 // Status implements state.Store.

@@ -49,7 +49,7 @@ func benchTake(b *testing.B, s state.Store, sessions, spread int) {
 				charge(window("daily", subject, 24*time.Hour, 1<<40), 1),
 			}
 			now := start.Add(time.Duration(n) * 100 * time.Microsecond)
-			if _, err := s.Take(context.Background(), now, charges); err != nil {
+			if _, err := s.Take(context.Background(), now, state.Ask{Charges: charges}); err != nil {
 				b.Error(err)
 				return
 			}

@@ -2,6 +2,7 @@ package statetest
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -110,6 +111,28 @@ func testLift(_ *testing.T, s *suite) {
 	s.all(block("B2", "account:a", time.Minute), b)
 	if err := s.AddBlock(s.ctx, block("B1", "account:a", 0)); err == nil {
 		s.Error("the id of a lifted block used again: no error")
+	}
+}
+
+// The largest block there can be is lifted with the longest note of the worst kind.
+func testLargeBlock(_ *testing.T, s *suite) {
+	b := block("B1", "account:a", 0)
+	b.Reason = strings.Repeat("x", 64<<10)
+	if err := s.AddBlock(s.ctx, b); err == nil {
+		s.Error("block of 64 KiB: no error")
+	}
+	b.Reason = b.Reason[:31<<10]
+	s.add(b)
+	b.Until = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+	if b.ID = "B2"; s.AddBlock(s.ctx, b) == nil {
+		s.Error("block until a year that JSON has not: no error")
+	}
+	note := strings.Repeat("\x01", 4<<10-2)
+	if _, err := s.LiftBlock(s.ctx, "B1", start, "opr", note); err == nil {
+		s.Error("lift with a note over the longest: no error")
+	}
+	if _, err := s.LiftBlock(s.ctx, "B1", start, "op", note); err != nil {
+		s.Error(err)
 	}
 }
 

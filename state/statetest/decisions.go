@@ -47,7 +47,7 @@ func (s *suite) history(subject string, limit int, want ...state.Decision) {
 		want = []state.Decision{}
 	}
 	fault := visible(func() string {
-		got, err := s.Decisions(s.ctx, subject, limit)
+		got, err := s.Decisions(s.ctx, state.Query{Subject: subject, Limit: limit})
 		if err != nil {
 			return err.Error()
 		}
@@ -110,7 +110,7 @@ func testManyDecisions(_ *testing.T, s *suite) {
 	})
 	for i := range sessions {
 		fault := visible(func() string {
-			got, err := s.Decisions(s.ctx, fmt.Sprintf("account:%d", i), 2*each)
+			got, err := s.Decisions(s.ctx, state.Query{Subject: fmt.Sprintf("account:%d", i), Limit: 2 * each})
 			if err != nil || len(got) != each {
 				return fmt.Sprintf("%d decisions, error %v; want %d", len(got), err, each)
 			}

@@ -51,10 +51,11 @@ func testModel(t *testing.T, s *suite) {
 		for range 700 {
 			now = now.Add(gap(rnd))
 			charges := traffic(rnd, seed)
-			full, err := s.Take(s.ctx, now, charges)
+			answer, err := s.Take(s.ctx, now, state.Ask{Charges: charges})
 			if err != nil {
 				t.Fatal(err)
 			}
+			full := answer.Full
 			if len(full) == 0 {
 				passed++
 			} else {

@@ -25,10 +25,10 @@ func testRace(_ *testing.T, s *suite) {
 	var passed atomic.Int64
 	together(sessions, func(int) {
 		for range tries {
-			full, err := s.Take(s.ctx, start, []state.Charge{charge(w, 1)})
+			answer, err := s.Take(s.ctx, start, state.Ask{Charges: []state.Charge{charge(w, 1)}})
 			if err != nil {
 				s.Error(err)
-			} else if len(full) == 0 {
+			} else if len(answer.Full) == 0 {
 				passed.Add(1)
 			}
 		}
@@ -52,10 +52,10 @@ func testMixedRace(_ *testing.T, s *suite) {
 			if n%2 == 1 {
 				charges[0], charges[1] = charges[1], charges[0]
 			}
-			full, err := s.Take(s.ctx, start, charges)
+			answer, err := s.Take(s.ctx, start, state.Ask{Charges: charges})
 			if err != nil {
 				s.Error(err)
-			} else if len(full) == 0 {
+			} else if len(answer.Full) == 0 {
 				passed[a].Add(1)
 			}
 		}

@@ -2,6 +2,7 @@ package statetest
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -37,7 +38,7 @@ func (s *suite) remember() {
 	for i, n := range oddNames() {
 		s.take(start, []state.Charge{charge(window("minute", n, time.Minute, 1000), int64(i+1))})
 		s.take(start, []state.Charge{charge(window(n, "account:a", time.Minute, 1000), int64(i+1))})
-		s.add(block("B"+n, n, 0))
+		s.add(block(fmt.Sprint("B", i), n, 0))
 		s.record(decision("D"+n, i, n))
 	}
 	s.take(start, []state.Charge{charge(kept, 9)})
@@ -60,8 +61,8 @@ func (s *suite) stillThere() {
 	})
 	s.used(now, []state.Window{kept, cleared}, 10, 0)
 	// Charged by a process whose clock was ahead: counts, but no longer than W.
-	if full, err := s.Take(s.ctx, now, []state.Charge{charge(ahead, 1)}); err != nil || len(full) != 1 {
-		s.Errorf("window from the future: full %v, error %v; want it full", full, err)
+	if answer, err := s.Take(s.ctx, now, state.Ask{Charges: []state.Charge{charge(ahead, 1)}}); err != nil || len(answer.Full) != 1 {
+		s.Errorf("window from the future: full %v, error %v; want it full", answer.Full, err)
 	}
 	s.take(now.Add(62*time.Second), []state.Charge{charge(ahead, 1)})
 

@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) state.Store) {
 		{"blocks", testBlocks},
 		{"block states", testBlockStates},
 		{"lift", testLift},
+		{"large block", testLargeBlock},
 		{"lift race", testLiftRace},
 		{"decisions", testDecisions},
 		{"many decisions", testManyDecisions},
@@ -81,11 +82,11 @@ func charge(w state.Window, cost int64) state.Charge { return state.Charge{Windo
 // take wants no error, and these reports.
 func (s *suite) take(now time.Time, charges []state.Charge, want ...state.Full) {
 	s.Helper()
-	full, err := s.Take(s.ctx, now, charges)
+	answer, err := s.Take(s.ctx, now, state.Ask{Charges: charges})
 	if err != nil {
 		s.Fatalf("take: %v", err)
 	}
-	if d := cmp.Diff(want, full); d != "" {
+	if d := cmp.Diff(want, answer.Full); d != "" {
 		s.Fatalf("take at %s: full (-want +got):\n%s", now.Format(time.RFC3339Nano), d)
 	}
 }
@@ -111,7 +112,10 @@ func testCancelled(_ *testing.T, s *suite) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	cancel()
 	calls := map[string]func() error{
-		"take":      func() error { _, err := s.Take(ctx, start, []state.Charge{charge(w, 1)}); return err },
+		"take": func() error {
+			_, err := s.Take(ctx, start, state.Ask{Charges: []state.Charge{charge(w, 1)}})
+			return err
+		},
 		"usage":     func() error { _, err := s.Usage(ctx, start, []state.Window{w}); return err },
 		"reset":     func() error { _, err := s.Reset(ctx, w.Subject); return err },
 		"active":    func() error { _, err := s.ActiveBlocks(ctx, start, []string{w.Subject}); return err },
@@ -120,7 +124,7 @@ func testCancelled(_ *testing.T, s *suite) {
 		"lift":      func() error { _, err := s.LiftBlock(ctx, "B1", start, "op", ""); return err },
 		"record":    func() error { return s.Record(ctx, decision("D1", 0, w.Subject)) },
 		"decision":  func() error { _, err := s.Decision(ctx, "D1"); return err },
-		"decisions": func() error { _, err := s.Decisions(ctx, w.Subject, 1); return err },
+		"decisions": func() error { _, err := s.Decisions(ctx, state.Query{Subject: w.Subject, Limit: 1}); return err },
 		"status":    func() error { _, err := s.Status(ctx, start); return err },
 	}
 	for name, call := range calls {

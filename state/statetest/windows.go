@@ -1,6 +1,7 @@
 package statetest
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -59,8 +60,8 @@ func testClockBack(_ *testing.T, s *suite) {
 	back := start.Add(-time.Hour)
 	refused := func(after time.Duration) {
 		s.Helper()
-		if full, err := s.Take(s.ctx, back.Add(after), one); err != nil || len(full) != 1 {
-			s.Fatalf("%s after the step back: full %v, error %v; want one full window", after, full, err)
+		if a, err := s.Take(s.ctx, back.Add(after), state.Ask{Charges: one}); err != nil || len(a.Full) != 1 {
+			s.Fatalf("%s after the step back: full %v, error %v; want one full window", after, a.Full, err)
 		}
 	}
 	refused(0)
@@ -180,12 +181,12 @@ func testNonsense(_ *testing.T, s *suite) {
 		"endless name":  charge(window("minute", strings.Repeat("a", 1<<20), time.Minute, 1), 1),
 	}
 	for name, c := range bad {
-		if _, err := s.Take(s.ctx, start, []state.Charge{charge(good, 1), c}); err == nil {
+		if _, err := s.Take(s.ctx, start, state.Ask{Charges: []state.Charge{charge(good, 1), c}}); err == nil {
 			s.Errorf("take with %s: no error", name)
 		}
 	}
 	for _, now := range []time.Time{{}, time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC)} {
-		if _, err := s.Take(s.ctx, now, []state.Charge{charge(good, 1)}); err == nil {
+		if _, err := s.Take(s.ctx, now, state.Ask{Charges: []state.Charge{charge(good, 1)}}); err == nil {
 			s.Errorf("take at %s: no error", now)
 		}
 	}
@@ -259,7 +260,7 @@ func testOddNames(_ *testing.T, s *suite) {
 	for i, n := range oddNames() {
 		s.take(start, []state.Charge{charge(window("minute", n, time.Minute, 1000), int64(i+1))})
 		s.take(start, []state.Charge{charge(window(n, "account:a", time.Minute, 1000), int64(i+1))})
-		s.add(block("B"+n, n, 0))
+		s.add(block(fmt.Sprint("B", i), n, 0))
 		s.record(decision("D"+n, i, n))
 	}
 	s.oddNamesThere()
@@ -277,7 +278,7 @@ func (s *suite) oddNamesThere() {
 	for i, n := range oddNames() {
 		s.used(start, []state.Window{window("minute", n, time.Minute, 1000), window(n, "account:a", time.Minute, 1000)},
 			int64(i+1), int64(i+1))
-		s.active(start, []string{n}, block("B"+n, n, 0))
+		s.active(start, []string{n}, block(fmt.Sprint("B", i), n, 0))
 		s.history(n, 10, decision("D"+n, i, n))
 	}
 }

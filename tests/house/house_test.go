@@ -23,22 +23,25 @@ const root = "../.."
 // mayImport says which of our packages each of them may import. What is not
 // listed imports none of ours.
 var mayImport = map[string][]string{
-	"cmd/o2n-milter":  {"accounts", "config", "message", "milter", "rules", "state", "state/badgerdb", "state/memory", "web"},
+	"cmd/o2n-milter":  {"accounts", "config", "message", "milter", "rules", "state", "state/badgerdb", "state/memory", "state/redisdb", "web"},
 	"config":          {"accounts", "message", "rules"},
 	"milter":          {"message", "rules"},
 	"web":             {"rules", "state"},
 	"rules":           {"accounts", "message", "state"},
-	"state/badgerdb":  {"state", "state/internal/ledger"},
+	"state/badgerdb":  {"state", "state/internal/journal", "state/internal/ledger", "state/internal/text"},
+	"state/redisdb":   {"state", "state/internal/journal", "state/internal/ledger", "state/internal/text"},
 	"state/memory":    {"state", "state/internal/ledger"},
 	"state/statetest": {"state"},
 
-	"state/internal/ledger": {"state"},
+	"state/internal/ledger":  {"state", "state/internal/text"},
+	"state/internal/journal": {"state"},
 }
 
 // only says which packages alone may import these.
 var only = map[string][]string{
 	"github.com/emersion/go-milter":          {"milter", "tests"},
 	"github.com/dgraph-io/badger":            {"state/badgerdb"},
+	"github.com/redis/go-redis":              {"state/redisdb"},
 	"github.com/prometheus/client_golang":    {"cmd/o2n-milter", "milter", "web"},
 	"github.com/BurntSushi/toml":             {"config"},
 	"github.com/spf13/cobra":                 {"cmd/o2n-milter"},

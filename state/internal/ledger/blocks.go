@@ -1,159 +1,137 @@
 package ledger
 
 import (
-	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
-	"slices"
-	"sync"
 	"time"
 
 	"o2n-milter/state"
+	"o2n-milter/state/internal/text"
 )
 
-// Blocks are all blocks, in memory: every message asks for them.
-type Blocks struct {
-	mu        sync.RWMutex
-	byID      map[string]state.Block
-	bySubject map[string][]string // ids
-	unlifted  int
+// blockKind is the kind of doc that holds a block.
+const blockKind = "block"
+
+const (
+	// maxBlock leaves room in a doc for what lifting adds.
+	maxBlock = maxDoc / 2
+	// maxNote bounds what lifting adds; JSON may take six times that.
+	maxNote = 4 << 10
+)
+
+// DocCalls are the calls of state.Store that are about blocks and answered from
+// memory, for every driver: blocks are docs.
+type DocCalls struct {
+	All   *Docs
+	Ready func(ctx context.Context) error                             // why the driver cannot serve; nil when it can
+	Put   func(ctx context.Context, doc state.Doc) (state.Doc, error) // the driver's PutDoc
 }
 
-// NewBlocks returns an empty set.
-func NewBlocks() *Blocks {
-	return &Blocks{byID: make(map[string]state.Block), bySubject: make(map[string][]string)}
+// Docs implements state.Store.
+func (bs DocCalls) Docs(ctx context.Context, kind string) ([]state.Doc, error) {
+	if err := bs.Ready(ctx); err != nil {
+		return nil, err
+	}
+	return bs.All.Of(kind), nil
 }
 
-// BlockChange is a block that a store must still keep as it is then.
-type BlockChange struct {
-	ID     string
-	before *state.Block // nil: there was none
+// ActiveBlocks implements state.Store.
+func (bs DocCalls) ActiveBlocks(ctx context.Context, now time.Time, subjects []string) ([]state.Block, error) {
+	if err := bs.Ready(ctx); err != nil {
+		return nil, err
+	}
+	return bs.All.Active(now, subjects), nil
 }
 
-// Add is state.Store's AddBlock without the waiting: the block is in force at
-// once, also while it is being kept. Changed is called under the lock.
-func (bs *Blocks) Add(b state.Block, changed func(BlockChange)) error {
-	if b.ID == "" || b.Subject == "" {
-		return fmt.Errorf("block %q of %q: a name is empty", b.ID, b.Subject)
+// Blocks implements state.Store.
+func (bs DocCalls) Blocks(ctx context.Context) ([]state.Block, error) {
+	if err := bs.Ready(ctx); err != nil {
+		return nil, err
 	}
-	if len(b.ID)+len(b.Subject) > maxName {
-		return fmt.Errorf("block %.100q: names of %d bytes; want at most %d", b.ID, len(b.ID)+len(b.Subject), maxName)
-	}
-	bs.mu.Lock()
-	defer bs.mu.Unlock()
-	if _, ok := bs.byID[b.ID]; ok {
-		return fmt.Errorf("block %s: there is one of this id", b.ID)
-	}
-	b.Since, b.Until, b.LiftedAt = b.Since.UTC(), b.Until.UTC(), b.LiftedAt.UTC()
-	bs.put(b)
-	changed(BlockChange{ID: b.ID})
-	return nil
+	return bs.All.Blocks(), nil
 }
 
-// put stores b in place of an older version of it, if there is one.
-func (bs *Blocks) put(b state.Block) {
-	bs.remove(b.ID)
-	bs.byID[b.ID] = b
-	bs.bySubject[b.Subject] = append(bs.bySubject[b.Subject], b.ID)
-	if b.LiftedAt.IsZero() {
-		bs.unlifted++
+// AddBlock implements state.Store. The block is in force while it is being kept.
+func (bs DocCalls) AddBlock(ctx context.Context, b state.Block) error {
+	if b.Subject == "" || len(b.ID)+len(b.Subject) > maxName {
+		return fmt.Errorf("block %.100q: subject of %d bytes; want 1 to %d with the id", b.ID, len(b.Subject), maxName)
 	}
+	doc, err := encodeBlock(b)
+	if err != nil {
+		return err
+	}
+	if len(doc.Data) > maxBlock {
+		return fmt.Errorf("block %.100q: %d bytes; want at most %d", b.ID, len(doc.Data), maxBlock)
+	}
+	_, err = bs.Put(ctx, doc)
+	return err
 }
 
-func (bs *Blocks) remove(id string) {
-	b, ok := bs.byID[id]
-	if !ok {
-		return
-	}
-	delete(bs.byID, id)
-	ids := slices.DeleteFunc(bs.bySubject[b.Subject], func(s string) bool { return s == id })
-	if bs.bySubject[b.Subject] = ids; len(ids) == 0 {
-		delete(bs.bySubject, b.Subject)
-	}
-	if b.LiftedAt.IsZero() {
-		bs.unlifted--
-	}
-}
-
-// Active is state.Store's ActiveBlocks.
-func (bs *Blocks) Active(now time.Time, subjects []string) []state.Block {
-	bs.mu.RLock()
-	defer bs.mu.RUnlock()
-	found := make([]state.Block, 0)
-	for i, s := range subjects {
-		ids := bs.bySubject[s]
-		if len(ids) == 0 || slices.Contains(subjects[:i], s) {
-			continue
-		}
-		for _, id := range ids {
-			if b := bs.byID[id]; b.State(now) == state.BlockActive {
-				found = append(found, b)
-			}
-		}
-	}
-	slices.SortFunc(found, older)
-	return found
-}
-
-// older sorts by Since; the id settles ties.
-func older(a, b state.Block) int {
-	return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))
-}
-
-// All is state.Store's Blocks.
-func (bs *Blocks) All() []state.Block {
-	bs.mu.RLock()
-	defer bs.mu.RUnlock()
-	all := make([]state.Block, 0, len(bs.byID))
-	for _, b := range bs.byID {
-		all = append(all, b)
-	}
-	slices.SortFunc(all, func(a, b state.Block) int { return older(b, a) })
-	return all
-}
-
-// Lift is state.Store's LiftBlock without the waiting. Changed is called even
-// when nothing is: the lift before this one may not be kept yet.
-func (bs *Blocks) Lift(id string, now time.Time, by, note string, changed func(BlockChange)) (state.Block, error) {
+// LiftBlock implements state.Store.
+func (bs DocCalls) LiftBlock(ctx context.Context, id string, now time.Time, by, note string) (state.Block, error) {
 	if err := state.CheckTime(now); err != nil {
 		return state.Block{}, err
 	}
-	bs.mu.Lock()
-	defer bs.mu.Unlock()
-	b, ok := bs.byID[id]
-	if !ok {
-		return state.Block{}, fmt.Errorf("block %.100q: %w", id, state.ErrNotFound)
+	if n := len(by) + len(note); n > maxNote {
+		return state.Block{}, fmt.Errorf("lift of %.100q: a note of %d bytes; want at most %d", id, n, maxNote)
 	}
-	before := b
-	if b.State(now) == state.BlockActive {
-		b.LiftedAt, b.LiftedBy, b.Note = now.UTC(), by, note
-		bs.put(b)
+	for {
+		doc, ok := bs.All.Get(blockKind, id)
+		if !ok {
+			return state.Block{}, fmt.Errorf("block %.100q: %w", id, state.ErrNotFound)
+		}
+		b, err := decodeBlock(doc)
+		if err != nil {
+			return state.Block{}, err
+		}
+		if b.State(now) == state.BlockActive {
+			b.LiftedAt, b.LiftedBy, b.Note = now.UTC(), by, note
+		}
+		next, err := encodeBlock(b)
+		if err != nil {
+			return state.Block{}, err
+		}
+		next.Rev = doc.Rev
+		// Put even what stays the same: the lift before this one may not be kept yet.
+		_, err = bs.Put(ctx, next)
+		if errors.Is(err, state.ErrConflict) && ctx.Err() == nil {
+			continue
+		}
+		if err != nil {
+			return state.Block{}, fmt.Errorf("lift of %.100q: %w", id, err)
+		}
+		return b, nil
 	}
-	changed(BlockChange{ID: id, before: &before})
-	return b, nil
 }
 
-// Get returns the block as it is now.
-func (bs *Blocks) Get(id string) (state.Block, bool) {
-	bs.mu.RLock()
-	defer bs.mu.RUnlock()
-	b, ok := bs.byID[id]
-	return b, ok
+// JSON holds no bytes that are not UTF-8; mail does. So every text that others may
+// have chosen is escaped.
+func blockTexts(b *state.Block) []*string {
+	return []*string{&b.ID, &b.Subject, &b.Rule, &b.Reason, &b.By, &b.LiftedBy, &b.Note}
 }
 
-// Load takes a block that the store has kept.
-func (bs *Blocks) Load(b state.Block) {
-	bs.mu.Lock()
-	defer bs.mu.Unlock()
-	bs.put(b)
-}
-
-// Undo takes a change back: it could not be kept.
-func (bs *Blocks) Undo(c BlockChange) {
-	bs.mu.Lock()
-	defer bs.mu.Unlock()
-	if c.before == nil {
-		bs.remove(c.ID)
-	} else {
-		bs.put(*c.before)
+func encodeBlock(b state.Block) (state.Doc, error) {
+	b.Since, b.Until, b.LiftedAt = b.Since.UTC(), b.Until.UTC(), b.LiftedAt.UTC()
+	id := b.ID
+	text.EscapeAll(blockTexts(&b))
+	data, err := json.Marshal(b)
+	if err != nil {
+		return state.Doc{}, fmt.Errorf("block %.100q: %w", id, err)
 	}
+	return state.Doc{Kind: blockKind, ID: id, Data: data}, nil
+}
+
+func decodeBlock(doc state.Doc) (b state.Block, err error) {
+	if err = json.Unmarshal(doc.Data, &b); err == nil {
+		err = text.UnescapeAll(blockTexts(&b))
+	}
+	if err == nil && b.ID != doc.ID {
+		err = fmt.Errorf("it says that it is %.100q", b.ID)
+	}
+	if err != nil {
+		err = fmt.Errorf("block %.100q: %w", doc.ID, err)
+	}
+	return b, err
 }

@@ -37,7 +37,7 @@ func TestMemoryFollowsTraffic(t *testing.T) {
 	most := 0
 	for i := range 8 * perMinute {
 		now := start.Add(time.Duration(i) * time.Minute / perMinute)
-		if _, err := w.Take(now, one(fmt.Sprint("account:", i)), nil); err != nil {
+		if _, err := w.Take(now, state.Ask{Charges: one(fmt.Sprint("account:", i))}, nil); err != nil {
 			t.Fatal(err)
 		}
 		if i%1000 == 0 {
@@ -53,7 +53,7 @@ func TestMemoryFollowsTraffic(t *testing.T) {
 func sweepAll(t *testing.T, w *Windows, now time.Time) {
 	t.Helper()
 	for i := range 1000 {
-		if _, err := w.Take(now, one(fmt.Sprint("account:sweep", i)), nil); err != nil {
+		if _, err := w.Take(now, state.Ask{Charges: one(fmt.Sprint("account:sweep", i))}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -69,7 +69,7 @@ func TestPinned(t *testing.T) {
 	for _, undo := range []bool{false, true} {
 		w := NewWindows(nil)
 		var change *Change
-		if _, err := w.Take(start, one("account:a"), func(c *Change) { change = c }); err != nil {
+		if _, err := w.Take(start, state.Ask{Charges: one("account:a")}, func(c *Change) { change = c }); err != nil {
 			t.Fatal(err)
 		}
 		later := start.Add(time.Hour)
@@ -107,11 +107,11 @@ func TestFoldedStays(t *testing.T) {
 		return stored.Clone(), nil
 	})
 	take := func(now time.Time) int {
-		full, err := w.Take(now, one("account:a"), nil)
+		answer, err := w.Take(now, state.Ask{Charges: one("account:a")}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(full)
+		return len(answer.Full)
 	}
 	if take(start) != 1 {
 		t.Error("a window full in the future let one through")
@@ -130,7 +130,7 @@ func TestLoadFails(t *testing.T) {
 		}
 		return state.Slots{}, nil
 	})
-	if _, err := w.Take(start, append(one("account:a"), one("account:b")...), nil); !errors.Is(err, fault) {
+	if _, err := w.Take(start, state.Ask{Charges: append(one("account:a"), one("account:b")...)}, nil); !errors.Is(err, fault) {
 		t.Errorf("take: %v; want %v", err, fault)
 	}
 	u, err := w.Usage(start, []state.Window{one("account:a")[0].Window})

@@ -72,12 +72,13 @@ func NewWindows(load func(limit, subject string) (state.Slots, error)) *Windows 
 // Latest is the time of the newest call.
 func (w *Windows) Latest() time.Time { return w.clock.Latest() }
 
-// Take is state.Store's Take, without the waiting. When something was charged and
-// changed is not nil, changed is called with it while the windows are still
-// locked, and whoever has the change must Settle or Undo it.
-func (w *Windows) Take(now time.Time, charges []state.Charge, changed func(*Change)) ([]state.Full, error) {
+// Take is state.Store's Take, without the blocks and without the waiting. When
+// something was charged and changed is not nil, changed is called with it while the
+// windows are still locked, and whoever has the change must Settle or Undo it.
+func (w *Windows) Take(now time.Time, ask state.Ask, changed func(*Change)) (state.Answer, error) {
+	charges := ask.Charges
 	if err := checkCharges(now, charges); err != nil {
-		return nil, err
+		return state.Answer{}, err
 	}
 	var mask uint32
 	for _, c := range charges {
@@ -90,15 +91,15 @@ func (w *Windows) Take(now time.Time, charges []state.Charge, changed func(*Chan
 	line := w.clock.At(now)
 	entries, err := w.find(charges, line)
 	if err != nil {
-		return nil, err
+		return state.Answer{}, err
 	}
 	full, fits := decide(now, line, charges, entries)
-	c := apply(entries, line, fits)
+	c := apply(entries, line, fits && !ask.Dry)
 	if changed != nil && len(c.posts) > 0 {
 		c.pin()
 		changed(c)
 	}
-	return full, nil
+	return state.Answer{Full: full}, nil
 }
 
 func checkCharges(now time.Time, charges []state.Charge) error {
