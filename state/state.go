@@ -116,16 +116,23 @@ const (
 // Block is a subject's time-limited ban. It is written once; lifting fills the
 // Lifted fields once.
 type Block struct {
-	ID       string    `json:"id"`
-	Subject  string    `json:"subject"`
-	Rule     string    `json:"rule"` // the rule that caused it, "manual" for an operator's own
-	Reason   string    `json:"reason"`
-	Since    time.Time `json:"since"`
-	Until    time.Time `json:"until"` // zero: until it is lifted
-	By       string    `json:"by"`
-	LiftedAt time.Time `json:"lifted_at"` // zero: not lifted
-	LiftedBy string    `json:"lifted_by"`
-	Note     string    `json:"note"` // why it was lifted
+	ID      string    `json:"id"`
+	Subject string    `json:"subject"`
+	Rule    string    `json:"rule"` // the rule that caused it, "manual" for an operator's own
+	Reason  string    `json:"reason"`
+	Since   time.Time `json:"since"`
+	Until   time.Time `json:"until"` // zero: until it is lifted
+	By      string    `json:"by"`
+	// Of an automatic block: whose subject it is, the evidence and the decisions
+	// that struck, and how many blocks of the subject came before it.
+	Account   string          `json:"account,omitempty"`
+	Customer  string          `json:"customer,omitempty"`
+	Evidence  json.RawMessage `json:"evidence,omitempty"` // written by rules, opaque here
+	Decisions []string        `json:"decisions,omitempty"`
+	Before    int             `json:"before,omitempty"`
+	LiftedAt  time.Time       `json:"lifted_at"` // zero: not lifted
+	LiftedBy  string          `json:"lifted_by"`
+	Note      string          `json:"note"` // why it was lifted
 }
 
 // State is what the block is at now.
@@ -226,6 +233,9 @@ type Store interface {
 	PutDoc(ctx context.Context, doc Doc) (Doc, error)
 	// Docs returns all of a kind, in order of their ids.
 	Docs(ctx context.Context, kind string) ([]Doc, error)
+	// DocsOf returns those of a kind whose data has a member "subject" that is one
+	// of subjects, in order of their ids. It answers from memory.
+	DocsOf(ctx context.Context, kind string, subjects []string) ([]Doc, error)
 
 	// Record stores a decision. It may return before the record is durable; it
 	// is visible to Decision and Decisions within a second.

@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"milter":          {"message", "rules"},
 	"web":             {"rules", "state"},
 	"rules":           {"accounts", "message", "state"},
+	"state":           {"state/internal/text"},
 	"state/badgerdb":  {"state", "state/internal/journal", "state/internal/ledger", "state/internal/text"},
 	"state/redisdb":   {"state", "state/internal/journal", "state/internal/ledger", "state/internal/text"},
 	"state/memory":    {"state", "state/internal/ledger"},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"o2n-milter/state"
@@ -35,6 +36,14 @@ func (bs DocCalls) Docs(ctx context.Context, kind string) ([]state.Doc, error) {
 		return nil, err
 	}
 	return bs.All.Of(kind), nil
+}
+
+// DocsOf implements state.Store.
+func (bs DocCalls) DocsOf(ctx context.Context, kind string, subjects []string) ([]state.Doc, error) {
+	if err := bs.Ready(ctx); err != nil {
+		return nil, err
+	}
+	return bs.All.About(kind, subjects), nil
 }
 
 // ActiveBlocks implements state.Store.
@@ -109,12 +118,17 @@ func (bs DocCalls) LiftBlock(ctx context.Context, id string, now time.Time, by, 
 // JSON holds no bytes that are not UTF-8; mail does. So every text that others may
 // have chosen is escaped.
 func blockTexts(b *state.Block) []*string {
-	return []*string{&b.ID, &b.Subject, &b.Rule, &b.Reason, &b.By, &b.LiftedBy, &b.Note}
+	texts := []*string{&b.ID, &b.Subject, &b.Rule, &b.Reason, &b.By, &b.Account, &b.Customer, &b.LiftedBy, &b.Note}
+	for i := range b.Decisions {
+		texts = append(texts, &b.Decisions[i])
+	}
+	return texts
 }
 
 func encodeBlock(b state.Block) (state.Doc, error) {
 	b.Since, b.Until, b.LiftedAt = b.Since.UTC(), b.Until.UTC(), b.LiftedAt.UTC()
 	id := b.ID
+	b.Decisions = slices.Clone(b.Decisions)
 	text.EscapeAll(blockTexts(&b))
 	data, err := json.Marshal(b)
 	if err != nil {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"encoding/json"
 	"reflect"
 	"strings"
 	"testing"
@@ -19,6 +20,12 @@ func TestBlockKeepsEveryText(t *testing.T) {
 		switch f := v.Field(i); f.Interface().(type) {
 		case string:
 			f.SetString(strings.Repeat("x", i) + "%41\xff\x00é<%")
+		case []string:
+			f.Set(reflect.ValueOf([]string{"D\xff", "%"}))
+		case json.RawMessage:
+			f.SetBytes([]byte(`{"a":"%41"}`))
+		case int:
+			f.SetInt(int64(i))
 		case time.Time:
 			f.Set(reflect.ValueOf(start.Add(time.Duration(i))))
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"o2n-milter/state"
+	"o2n-milter/state/internal/text"
 )
 
 // maxDoc bounds a doc's data, in bytes.
@@ -17,19 +18,20 @@ const maxDoc = 64 << 10
 
 // Docs are all docs, in memory: every message asks for the blocks among them.
 type Docs struct {
-	mu     sync.RWMutex
-	byName map[docName]state.Doc
-	// What the docs of kind blockKind say.
-	blocks    map[string]state.Block // by id
-	bySubject map[string][]string    // ids
+	mu        sync.RWMutex
+	byName    map[docName]state.Doc
+	bySubject map[docSubject][]string // ids of the docs whose data names this subject
+	blocks    map[string]state.Block  // what the docs of kind blockKind say, by id
 }
+
+type docSubject struct{ kind, subject string }
 
 type docName struct{ kind, id string }
 
 // NewDocs returns an empty set.
 func NewDocs() *Docs {
 	return &Docs{
-		byName: make(map[docName]state.Doc), blocks: make(map[string]state.Block), bySubject: make(map[string][]string),
+		byName: make(map[docName]state.Doc), bySubject: make(map[docSubject][]string), blocks: make(map[string]state.Block),
 	}
 }
 
@@ -92,25 +94,46 @@ func (ds *Docs) Put(doc state.Doc, changed func(DocChange)) (state.Doc, error) {
 func (ds *Docs) set(doc state.Doc) {
 	ds.remove(doc.Kind, doc.ID)
 	ds.byName[docName{doc.Kind, doc.ID}] = doc
+	if s := subjectOf(doc); s.subject != "" {
+		ds.bySubject[s] = append(ds.bySubject[s], doc.ID)
+	}
 	if doc.Kind != blockKind {
 		return
 	}
 	if b, err := decodeBlock(doc); err == nil {
 		ds.blocks[b.ID] = b
-		ds.bySubject[b.Subject] = append(ds.bySubject[b.Subject], b.ID)
 	}
 }
 
+// subjectOf reads the data's member "subject", in which '%' escapes stand for bytes
+// that JSON cannot hold; empty when there is none.
+func subjectOf(doc state.Doc) docSubject {
+	var data struct {
+		Subject string `json:"subject"`
+	}
+	if json.Unmarshal(doc.Data, &data) != nil {
+		return docSubject{}
+	}
+	subject, err := text.Unescape(data.Subject)
+	if err != nil {
+		return docSubject{}
+	}
+	return docSubject{doc.Kind, subject}
+}
+
 func (ds *Docs) remove(kind, id string) {
-	delete(ds.byName, docName{kind, id})
-	b, ok := ds.blocks[id]
-	if kind != blockKind || !ok {
+	doc, ok := ds.byName[docName{kind, id}]
+	if !ok {
 		return
 	}
-	delete(ds.blocks, id)
-	ids := slices.DeleteFunc(ds.bySubject[b.Subject], func(s string) bool { return s == id })
-	if ds.bySubject[b.Subject] = ids; len(ids) == 0 {
-		delete(ds.bySubject, b.Subject)
+	delete(ds.byName, docName{kind, id})
+	s := subjectOf(doc)
+	ids := slices.DeleteFunc(ds.bySubject[s], func(s string) bool { return s == id })
+	if ds.bySubject[s] = ids; len(ids) == 0 {
+		delete(ds.bySubject, s)
+	}
+	if kind == blockKind {
+		delete(ds.blocks, id)
 	}
 }
 
@@ -129,6 +152,25 @@ func (ds *Docs) Of(kind string) []state.Doc {
 	list := make([]state.Doc, 0)
 	for n, doc := range ds.byName {
 		if n.kind == kind {
+			doc.Data = slices.Clone(doc.Data)
+			list = append(list, doc)
+		}
+	}
+	slices.SortFunc(list, func(a, b state.Doc) int { return cmp.Compare(a.ID, b.ID) })
+	return list
+}
+
+// About is state.Store's DocsOf.
+func (ds *Docs) About(kind string, subjects []string) []state.Doc {
+	ds.mu.RLock()
+	defer ds.mu.RUnlock()
+	list := make([]state.Doc, 0)
+	for i, s := range subjects {
+		if slices.Contains(subjects[:i], s) {
+			continue
+		}
+		for _, id := range ds.bySubject[docSubject{kind, s}] {
+			doc := ds.byName[docName{kind, id}]
 			doc.Data = slices.Clone(doc.Data)
 			list = append(list, doc)
 		}
@@ -186,7 +228,7 @@ func (ds *Docs) Active(now time.Time, subjects []string) []state.Block {
 	defer ds.mu.RUnlock()
 	found := make([]state.Block, 0)
 	for i, s := range subjects {
-		ids := ds.bySubject[s]
+		ids := ds.bySubject[docSubject{blockKind, s}]
 		if len(ids) == 0 || slices.Contains(subjects[:i], s) {
 			continue
 		}

@@ -1,0 +1,167 @@
+package state
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"o2n-milter/state/internal/text"
+)
+
+// A record is what a Doc of one kind holds, with names for what is in it. Rev is
+// the doc's: a record that was read, changed and put gives ErrConflict when somebody
+// else has put it meanwhile.
+
+// Exemption is an allowance: what it names does not stop its subject's mail. It is
+// judged and counted all the same.
+type Exemption struct {
+	ID      string `json:"id"`
+	Rev     int64  `json:"-"`
+	Subject string `json:"subject"`
+	// Rule is a rule's id, "limit.NAME" too, or "block" for automatic blocks.
+	Rule string `json:"rule"`
+	// Factor, for a limit, multiplies its max; 0: no max at all.
+	Factor    int64     `json:"factor"`
+	Domain    string    `json:"domain"` // only mail whose every recipient is there; empty: all mail
+	Owner     string    `json:"owner"`  // who answers for it
+	Reason    string    `json:"reason"`
+	Since     time.Time `json:"since"`
+	Until     time.Time `json:"until"`
+	By        string    `json:"by"`
+	RemovedAt time.Time `json:"removed_at"` // zero: not removed
+	RemovedBy string    `json:"removed_by"`
+}
+
+// Active says whether it is in force.
+func (e Exemption) Active(now time.Time) bool {
+	return e.RemovedAt.IsZero() && !now.Before(e.Since) && now.Before(e.Until)
+}
+
+// RequestState is where a request stands.
+type RequestState string
+
+// The states of a request.
+const (
+	RequestOpen     RequestState = "open"
+	RequestApproved RequestState = "approved"
+	RequestDenied   RequestState = "denied"
+)
+
+// Request is a customer's wish to be unblocked.
+type Request struct {
+	ID       string       `json:"id"`
+	Rev      int64        `json:"-"`
+	Block    string       `json:"block"`   // the block's id
+	Subject  string       `json:"subject"` // that is blocked
+	Account  string       `json:"account"` // who asks
+	At       time.Time    `json:"at"`
+	Happened string       `json:"happened"` // what happened
+	Done     string       `json:"done"`     // what was done about it
+	Password bool         `json:"password"` // changed, as the customer says
+	From     string       `json:"from"`     // the address that the form was sent from
+	State    RequestState `json:"state"`
+	Self     bool         `json:"self"` // approved by itself, within block.self_unblock
+	// The answer; filled once.
+	AnsweredAt time.Time `json:"answered_at"`
+	AnsweredBy string    `json:"answered_by"`
+	Answer     string    `json:"answer"` // what the customer reads
+}
+
+// AuditLine says who changed what.
+type AuditLine struct {
+	ID      string    `json:"id"` // sorts by time
+	Rev     int64     `json:"-"`
+	At      time.Time `json:"at"`
+	By      string    `json:"by"`   // "root", "alice (console)", "customer alice@client-a.example"
+	From    string    `json:"from"` // where: "cli", an IP address, "" for the daemon itself
+	What    string    `json:"what"` // "block lift"
+	Target  string    `json:"target"`
+	Subject string    `json:"subject"`
+	Reason  string    `json:"reason"`
+}
+
+// record is a pointer to one of the types above. names gives its kind and the
+// fields that PutRecord must know.
+type record[T any] interface {
+	*T
+	names() (kind string, id *string, rev *int64)
+	texts() []*string // that others may have written
+}
+
+func (e *Exemption) names() (string, *string, *int64) { return "exemption", &e.ID, &e.Rev }
+func (r *Request) names() (string, *string, *int64)   { return "request", &r.ID, &r.Rev }
+func (a *AuditLine) names() (string, *string, *int64) { return "audit", &a.ID, &a.Rev }
+
+func (e *Exemption) texts() []*string {
+	return []*string{&e.Subject, &e.Rule, &e.Domain, &e.Owner, &e.Reason, &e.By, &e.RemovedBy}
+}
+
+func (r *Request) texts() []*string {
+	return []*string{&r.Subject, &r.Account, &r.Happened, &r.Done, &r.From, &r.AnsweredBy, &r.Answer}
+}
+
+func (a *AuditLine) texts() []*string {
+	return []*string{&a.By, &a.From, &a.What, &a.Target, &a.Subject, &a.Reason}
+}
+
+// PutRecord stores v, as PutDoc does, and sets its Rev.
+func PutRecord[T any, P record[T]](ctx context.Context, s Store, v *T) error {
+	stored := *v
+	kind, id, rev := P(&stored).names()
+	text.EscapeAll(P(&stored).texts())
+	data, err := json.Marshal(stored)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", kind, *id, err)
+	}
+	doc, err := s.PutDoc(ctx, Doc{Kind: kind, ID: *id, Rev: *rev, Data: data})
+	if err != nil {
+		return err
+	}
+	_, _, rev = P(v).names()
+	*rev = doc.Rev
+	return nil
+}
+
+// DeleteRecord deletes v as it was read.
+func DeleteRecord[T any, P record[T]](ctx context.Context, s Store, v T) error {
+	kind, id, rev := P(&v).names()
+	_, err := s.PutDoc(ctx, Doc{Kind: kind, ID: *id, Rev: *rev})
+	return err
+}
+
+// Records are all of a type, in order of their ids.
+func Records[T any, P record[T]](ctx context.Context, s Store) ([]T, error) {
+	kind, _, _ := P(new(T)).names()
+	docs, err := s.Docs(ctx, kind)
+	if err != nil {
+		return nil, err
+	}
+	return decodeRecords[T, P](docs)
+}
+
+// RecordsOf are those about any of subjects, in order of their ids.
+func RecordsOf[T any, P record[T]](ctx context.Context, s Store, subjects []string) ([]T, error) {
+	kind, _, _ := P(new(T)).names()
+	docs, err := s.DocsOf(ctx, kind, subjects)
+	if err != nil {
+		return nil, err
+	}
+	return decodeRecords[T, P](docs)
+}
+
+func decodeRecords[T any, P record[T]](docs []Doc) ([]T, error) {
+	list := make([]T, len(docs))
+	for i, doc := range docs {
+		err := json.Unmarshal(doc.Data, &list[i])
+		if err == nil {
+			err = text.UnescapeAll(P(&list[i]).texts())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s %s: %w", doc.Kind, doc.ID, err)
+		}
+		_, id, rev := P(&list[i]).names()
+		*id, *rev = doc.ID, doc.Rev
+	}
+	return list, nil
+}
