@@ -338,14 +338,6 @@ func webURL(s string) (string, error) {
 	return s, nil
 }
 
-func redisURL(s string) (string, error) {
-	u, err := url.Parse(s)
-	if err != nil || (u.Scheme != "redis" && u.Scheme != "rediss") || u.Host == "" {
-		return "", fmt.Errorf("is no redis or rediss URL")
-	}
-	return s, nil
-}
-
 // word is a name from the provider's own world: customer, plan.
 func word(s string) (string, error) {
 	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {

@@ -44,8 +44,15 @@ type State struct {
 	Backend    string // badger, redis, memory
 	Path       string
 	Durability string // process, power
-	Redis      string
-	Retention  time.Duration // how long decisions are kept
+	Cache      int64  // of windows in memory, in bytes
+	MinFree    int64  // left on the disk for others, in bytes
+	MaxSize    int64  // of the decisions on disk, in bytes
+	Redis      string // URL
+	// Files that Redis wants; empty for none.
+	RedisPasswordFile string
+	RedisCAFile       string
+	Local             bool          // count alone while the store is away
+	Retention         time.Duration // how long decisions are kept
 }
 
 // Accounts is [accounts] and the [account."LOGIN"] tables, without what Rules holds.

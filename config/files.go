@@ -42,25 +42,32 @@ const minLinkKey = 32
 
 // linkKey wants a file with a key in it that other users cannot read.
 func linkKey(s, dir string) (string, error) {
-	path, err := existing(s, dir)
+	path, raw, err := secret(s, dir)
 	if err != nil {
 		return "", err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", fileProblem(err)
-	}
-	if mode := info.Mode().Perm(); mode&0o007 != 0 {
-		return "", fmt.Errorf("is open to every user (mode %04o)", mode)
-	}
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return "", fileProblem(err)
 	}
 	if n := keyLength(string(raw)); n < minLinkKey {
 		return "", fmt.Errorf("holds a key of %d bytes", n)
 	}
 	return path, nil
+}
+
+// secret reads a file that other users must not be able to read.
+func secret(s, dir string) (path string, raw []byte, err error) {
+	if path, err = existing(s, dir); err != nil {
+		return "", nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", nil, fileProblem(err)
+	}
+	if mode := info.Mode().Perm(); mode&0o007 != 0 {
+		return "", nil, fmt.Errorf("is open to every user (mode %04o)", mode)
+	}
+	if raw, err = os.ReadFile(path); err != nil {
+		return "", nil, fileProblem(err)
+	}
+	return path, raw, nil
 }
 
 // keyLength counts the bytes of a key in hex or raw, a trailing newline ignored.

@@ -25,18 +25,9 @@ type Key struct {
 	// has no effect; empty for none.
 	Later string
 
-	laterOnly string // the only value that waits for Later; empty for any
-	disk      bool   // check looks at the disk, where the default need not be
-	check     check
-	set       setter // nil when nothing reads the value yet
-}
-
-// note says what becomes of a key whose feature is not built yet.
-func (k *Key) note() string {
-	if k.Name == "state.backend" {
-		return "accepted, but the daemon does not start with it yet"
-	}
-	return "accepted, but it has no effect yet"
+	disk  bool // check looks at the disk, where the default need not be
+	check check
+	set   setter // nil when nothing reads the value yet
 }
 
 // setter stores a checked value; path is the key's path in the file.
@@ -73,25 +64,35 @@ var milterKeys = []Key{
 }
 
 var stateKeys = []Key{
-	{Name: "state.backend", Kind: "badger | redis | memory", Default: `"badger"`,
-		Later: "the Redis store", laterOnly: "redis", check: oneOf("badger", "redis", "memory"),
+	{Name: "state.backend", Kind: "badger | redis | memory", Default: `"badger"`, check: oneOf("badger", "redis", "memory"),
 		set: into(func(c *Config) *string { return &c.State.Backend })},
 	{Name: "state.path", Kind: "path", Default: `"/var/lib/o2n-milter"`, check: text("a path", absolute),
 		set: into(func(c *Config) *string { return &c.State.Path })},
 	{Name: "state.durability", Kind: "process | power", Default: `"process"`, check: oneOf("process", "power"),
 		set: into(func(c *Config) *string { return &c.State.Durability })},
-	{Name: "state.redis", Kind: "URL", Default: `"redis://127.0.0.1:6379/0"`, Later: "the Redis store",
-		check: plain("an URL such as redis://127.0.0.1:6379/0", redisURL),
-		set:   into(func(c *Config) *string { return &c.State.Redis })},
+	bytes("state.cache", "64MB", func(c *Config) *int64 { return &c.State.Cache }),
+	bytes("state.min_free", "96MB", func(c *Config) *int64 { return &c.State.MinFree }),
+	bytes("state.max_size", "2GB", func(c *Config) *int64 { return &c.State.MaxSize }),
+	{Name: "state.redis", Kind: "URL", Default: `"redis://127.0.0.1:6379/0"`, check: redisURL,
+		set: into(func(c *Config) *string { return &c.State.Redis })},
+	{Name: "state.redis_password_file", Kind: "path", Default: `""`, check: orEmpty(text(wantPassword, passwordFile)),
+		set: into(func(c *Config) *string { return &c.State.RedisPasswordFile })},
+	{Name: "state.redis_ca_file", Kind: "path", Default: `""`, check: orEmpty(text(wantCertificates, certificates)),
+		set: into(func(c *Config) *string { return &c.State.RedisCAFile })},
 	{Name: "state.on_failure", Kind: "tempfail | accept | local", Default: `"tempfail"`,
-		Later: "counting alone while the store is away", laterOnly: "local",
 		check: oneOf("tempfail", "accept", "local"), set: onFailure},
 	{Name: "state.retention", Kind: "duration", Default: `"30d"`, check: duration(time.Hour, maxKeep),
 		set: into(func(c *Config) *time.Duration { return &c.State.Retention })},
 }
 
-// onFailure takes local for tempfail until the store can count alone.
+const (
+	wantPassword     = "a file with a password that other users cannot read"
+	wantCertificates = "a file of certificates in PEM"
+)
+
+// onFailure also says what is done when counting alone does not help either.
 func onFailure(c *Config, _ []string, v any) {
+	c.State.Local = v == "local"
 	c.Rules.Actions["store.unavailable"] = rules.Tempfail
 	if v == "accept" {
 		c.Rules.Actions["store.unavailable"] = rules.Accept
@@ -173,7 +174,6 @@ var limitKeys = []Key{
 		check: oneOf("account", "customer", "script", "host", "ip", "domain", "account+domain"),
 		set:   limit(func(l *rules.Limit) *string { return &l.Subject })},
 	{Name: "limit.NAME.unit", Kind: "messages | recipients | new_recipients | bytes", Default: `"messages"`,
-		Later: "counting new recipients", laterOnly: "new_recipients",
 		check: oneOf("messages", "recipients", "new_recipients", "bytes"),
 		set: func(c *Config, path []string, v any) {
 			limitOf(c, path[1]).Unit = rules.Unit(v.(string))
@@ -273,6 +273,11 @@ func act(rule, std string) Key {
 func later(feature string, k Key) Key {
 	k.Later = feature
 	return k
+}
+
+// bytes is a size.
+func bytes(name, std string, field func(*Config) *int64) Key {
+	return Key{Name: name, Kind: "size", Default: `"` + std + `"`, check: text(wantSize, size), set: into(field)}
 }
 
 func socketMode(name string, field func(*Config) *fs.FileMode) Key {

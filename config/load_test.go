@@ -117,6 +117,7 @@ func TestDefaults(t *testing.T) {
 		Milter: Milter{Listen: []string{"tcp:127.0.0.1:8895"}, SocketMode: 0o660, MaxSessions: 1000, MaxPerClient: 500,
 			ShutdownTimeout: 30 * time.Second},
 		State: State{Backend: "badger", Path: "/var/lib/o2n-milter", Durability: "process",
+			Cache: 64e6, MinFree: 96e6, MaxSize: 2e9,
 			Redis: "redis://127.0.0.1:6379/0", Retention: 30 * 24 * time.Hour},
 		Accounts: Accounts{Table: map[string]*accounts.Account{}},
 		Rules: rules.Settings{
@@ -153,6 +154,11 @@ shutdown_timeout = "0s"
 backend = "memory"
 path = "store"
 durability = "power"
+cache = "8MiB"
+min_free = "6MB"
+max_size = "100000000000kB"
+redis_password_file = "secret"
+redis_ca_file = "ca.pem"
 on_failure = "accept"
 retention = "1d12h"
 [accounts]
@@ -190,6 +196,8 @@ max_visible = 1
 max_duplicates = 0
 `,
 		"map/a.toml": "[account.bob]\ndomains = ['b.example']\n",
+		"secret":     "s3cret\n",
+		"ca.pem":     certificate,
 	})
 	file := filepath.Join(dir, "main.toml")
 	c, faults := Load(file, true)
@@ -218,7 +226,8 @@ max_duplicates = 0
 		{c.Milter.Listen, []string{"unix:" + dir + "/run/m.sock", "tcp:[::1]:8895"}},
 		{c.Milter.SocketMode.String(), "-rw-------"},
 		{c.Milter.ShutdownTimeout, time.Duration(0)},
-		{c.State, State{Backend: "memory", Path: dir + "/store", Durability: "power", Redis: "redis://127.0.0.1:6379/0", Retention: 36 * time.Hour}},
+		{c.State, State{Backend: "memory", Path: dir + "/store", Durability: "power", Cache: 8 << 20, MinFree: 6e6, MaxSize: 100e12,
+			Redis: "redis://127.0.0.1:6379/0", RedisPasswordFile: dir + "/secret", RedisCAFile: dir + "/ca.pem", Retention: 36 * time.Hour}},
 		{c.Accounts.File, dir + "/map/a.toml"},
 		{c.Accounts.Table, map[string]*accounts.Account{"alice@client-a.example": wantAccount}},
 		{list, []*accounts.Account{wantAccount, bob}},
@@ -241,8 +250,8 @@ max_duplicates = 0
 		}
 	}
 	for key, want := range map[string]int{
-		"milter.listen": 3, "limit.a": 32, "limit.a.max": 35, "limit.a.plans.pro": 38,
-		"limit.a.subject": 33, "state": 6, "limit.b.action": 0,
+		"milter.listen": 3, "limit.a": 37, "limit.a.max": 40, "limit.a.plans.pro": 43,
+		"limit.a.subject": 38, "state": 6, "limit.b.action": 0,
 	} {
 		if _, line := c.Rules.Origin(key); line != want {
 			t.Errorf("origin of %s is line %d, want %d", key, line, want)
@@ -381,9 +390,6 @@ listen = "127.0.0.1:0"
 	const yet = "accepted, but it has no effect yet; want a version with "
 	want := []string{
 		":2: bulk.similar: " + yet + "the recognition of bulk mail",
-		":4: state.backend: accepted, but the daemon does not start with it yet; want a version with the Redis store",
-		":5: state.on_failure: " + yet + "counting alone while the store is away",
-		":9: limit.x.unit: " + yet + "counting new recipients",
 		":11: hold.mta: " + yet + "the release of held mail",
 		":14: block.strikes: " + yet + "the automatic blocks",
 		":16: account.a.ips: accepted, but 192.0.2.1/32 has no effect: it is in no accounts.networks; want a network that holds it",
@@ -391,7 +397,18 @@ listen = "127.0.0.1:0"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if got := c.Rules.Actions["store.unavailable"]; got != rules.Tempfail {
-		t.Errorf("local is %v", got)
+}
+
+func TestOnFailure(t *testing.T) {
+	for word, want := range map[string]struct {
+		action rules.Action
+		local  bool
+	}{
+		"tempfail": {rules.Tempfail, false}, "accept": {rules.Accept, false}, "local": {rules.Tempfail, true},
+	} {
+		c := good(t, "state.on_failure = '"+word+"'\n")
+		if got := c.Rules.Actions["store.unavailable"]; got != want.action || c.State.Local != want.local {
+			t.Errorf("%s: %s, local %v", word, got, c.State.Local)
+		}
 	}
 }

@@ -208,9 +208,9 @@ func (r *reader) value(e entry, k *Key) {
 	if k.set != nil {
 		k.set(r.cfg, e.path, got)
 	}
-	if k.Later != "" && (k.laterOnly == "" || k.laterOnly == e.value) {
+	if k.Later != "" {
 		r.notes = append(r.notes, Fault{File: r.src.name, Line: e.line, Key: keyString(e.path),
-			Problem: k.note(), Want: "a version with " + k.Later})
+			Problem: "accepted, but it has no effect yet", Want: "a version with " + k.Later})
 	}
 }
 
