@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"time"
 )
@@ -12,6 +13,9 @@ import (
 // slotsPerWindow is how many slots share a window's length: a place comes free
 // at most one slot, W/60, late.
 const slotsPerWindow = 60
+
+// MaxLength bounds windows, and how long members are remembered.
+const MaxLength = 10 * 365 * 24 * time.Hour
 
 // slotsVersion is the first byte of encoded Slots.
 const slotsVersion = 1
@@ -37,10 +41,31 @@ type slot struct {
 	n int64 // charged, in the limit's unit; over 0
 }
 
-func (s *Slots) width() int64 { return s.length / slotsPerWindow }
+// slotWidth is the width of the slots of this length, both in ns.
+func slotWidth(length int64) int64 { return length / slotsPerWindow }
+
+// slotLeaves is the first time at which slot k of this length no longer counts.
+func slotLeaves(k, length int64) int64 { return (k+1)*slotWidth(length) + length }
+
+// slotMoved is the slot of a new length for slot k of an old one: where its last
+// ns lies, so that it ends no earlier.
+func slotMoved(k, old, length int64) int64 {
+	if old == length {
+		return k
+	}
+	return ((k+1)*slotWidth(old) - 1) / slotWidth(length)
+}
+
+// lastSlot is the highest for which slotLeaves cannot overflow, even moved to any
+// length up to MaxLength; it lies after latestTime.
+func lastSlot(length int64) int64 {
+	return (math.MaxInt64-2*max(length, int64(MaxLength)))/slotWidth(length) - 1
+}
+
+func (s *Slots) width() int64 { return slotWidth(s.length) }
 
 // leaves is the first time at which slot k no longer counts.
-func (s *Slots) leaves(k int64) int64 { return (k+1)*s.width() + s.length }
+func (s *Slots) leaves(k int64) int64 { return slotLeaves(k, s.length) }
 
 // Advance brings s to a window of this length at this time; every other method
 // answers for that time. It drops the slots that have left. Slots from the future
@@ -56,7 +81,7 @@ func (s *Slots) Advance(length time.Duration, line int64) (folded bool) {
 	for ; gone < len(s.slots) && s.leaves(s.slots[gone].k) <= line; gone++ {
 		s.used -= s.slots[gone].n
 	}
-	s.slots = s.slots[gone:]
+	s.slots = slices.Delete(s.slots, 0, gone) // in place: a window that goes on takes no new array
 	if len(s.slots) == 0 {
 		s.slots = nil // lets go of the array
 		return false
@@ -76,8 +101,7 @@ func (s *Slots) resize(length int64) {
 	old := *s
 	*s = Slots{length: length}
 	for _, x := range old.slots {
-		// Its last ns: whatever new slot that lies in ends no earlier than the old one.
-		s.put(((x.k+1)*old.width()-1)/s.width(), x.n)
+		s.put(slotMoved(x.k, old.length, length), x.n)
 	}
 }
 
@@ -160,6 +184,9 @@ func (s *Slots) FreeAt(cost, limit, line int64) (int64, bool) {
 	return line, true
 }
 
+// Size is how many bytes the slots take beside the struct.
+func (s *Slots) Size() int { return 16 * cap(s.slots) }
+
 // Merge adds other's charges, which may have another length.
 func (s *Slots) Merge(other Slots) {
 	o := other.Clone()
@@ -212,8 +239,7 @@ func DecodeSlots(b []byte) (Slots, error) {
 	if s.width() == 0 {
 		return Slots{}, fmt.Errorf("window of %d ns is too short", length)
 	}
-	// So that leaves() cannot overflow.
-	last, k := (math.MaxInt64-length)/s.width()-1, int64(0)
+	last, k := lastSlot(length), int64(0)
 	for len(b) > 0 {
 		var delta, n int64
 		if delta, b, err = uvarint(b); err != nil {

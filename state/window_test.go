@@ -122,7 +122,7 @@ func TestSlotsEncoding(t *testing.T) {
 		busy.Advance(24*time.Hour, now+i*int64(24*time.Minute))
 		busy.Charge(i+1, now+i*int64(24*time.Minute))
 	}
-	high := Slots{length: second, used: math.MaxInt64, slots: []slot{{0, 1}, {math.MaxInt64/(second/60) - 100, math.MaxInt64 - 1}}}
+	high := Slots{length: second, used: math.MaxInt64, slots: []slot{{0, 1}, {lastSlot(second), math.MaxInt64 - 1}}}
 	for _, s := range []Slots{minute(100), minute(0, 1, 60), busy, high} {
 		b := s.Append([]byte("before"))[len("before"):]
 		got, err := DecodeSlots(b)

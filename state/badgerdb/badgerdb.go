@@ -100,7 +100,7 @@ func Open(o Options) (*Store, error) {
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	s.DocCalls = ledger.DocCalls{All: s.docs, Ready: s.ready, Put: s.PutDoc}
-	s.windows = ledger.NewWindows(s.loadWindow)
+	s.windows = ledger.NewWindows(ledger.Options{Key: state.NewMemberKey(), Source: source{s}})
 	if err := errors.Join(s.checkFormat(o.Path), s.loadDocs()); err != nil {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", o.Path, err), db.Close())
 	}

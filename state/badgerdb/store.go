@@ -67,7 +67,7 @@ func (s *Store) Reset(ctx context.Context, subject string) (int, error) {
 	}
 	defer s.leave()
 	var done chan error
-	n, err := s.windows.Reset(subject, func() ([]string, error) { return s.limitsOf(subject) }, func(c *ledger.Change) {
+	n, err := s.windows.Reset(subject, func(c *ledger.Change) {
 		done = make(chan error, 1)
 		s.writer.put(op{windows: c, done: done})
 	})
@@ -107,8 +107,18 @@ func (s *Store) limitsOf(subject string) ([]string, error) {
 	return limits, err
 }
 
-// loadWindow reads a window that is not in memory.
-func (s *Store) loadWindow(limit, subject string) (state.Slots, error) {
+// source is where the ledger reads what is not in memory. Sets are not kept yet.
+type source struct{ *Store }
+
+func (source) Set(string, string) (state.Members, error) { return state.Members{}, nil }
+
+func (s source) Names(subject string) (limits, sets []string, err error) {
+	limits, err = s.limitsOf(subject)
+	return limits, nil, err
+}
+
+// Window reads a window that is not in memory.
+func (s source) Window(limit, subject string) (state.Slots, error) {
 	key := limitKey(limit, subject)
 	value, found, err := s.get(key)
 	if err != nil || !found {

@@ -189,7 +189,7 @@ func windowRecords(batch []op) []record {
 }
 
 func windowRecord(e *ledger.Entry) record {
-	key := limitKey(e.Limit, e.Subject)
+	key := limitKey(e.Name, e.Subject)
 	if e.Slots.Used() == 0 {
 		return record{key: key, gone: true}
 	}

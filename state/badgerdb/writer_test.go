@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"o2n-milter/state"
 )
 
@@ -73,7 +75,7 @@ func TestCommitFails(t *testing.T) {
 			t.Errorf("%s: used %d; want %d", subject, n, want)
 		}
 	}
-	if active, err := s.ActiveBlocks(t.Context(), start, []string{"account:a"}); err != nil || len(active) != 1 || active[0] != b {
+	if active, err := s.ActiveBlocks(t.Context(), start, []string{"account:a"}); err != nil || len(active) != 1 || !cmp.Equal(active[0], b) {
 		t.Errorf("blocks: %v, %v; want only B1, not lifted", active, err)
 	}
 

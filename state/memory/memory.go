@@ -38,7 +38,7 @@ var _ state.Store = (*Store)(nil)
 // New returns an empty store.
 func New() *Store {
 	s := &Store{
-		windows:   ledger.NewWindows(nil),
+		windows:   ledger.NewWindows(ledger.Options{Key: state.NewMemberKey()}),
 		docs:      ledger.NewDocs(),
 		decisions: make(map[string]state.Decision),
 	}
@@ -78,7 +78,7 @@ func (s *Store) Reset(ctx context.Context, subject string) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	return s.windows.Reset(subject, nil, nil)
+	return s.windows.Reset(subject, nil)
 }
 
 // Record implements state.Store.
@@ -156,9 +156,12 @@ func (s *Store) Status(ctx context.Context, _ time.Time) (state.Status, error) {
 	if err := ctx.Err(); err != nil {
 		return state.Status{}, err
 	}
+	windows, bytes := s.windows.Held()
 	return state.Status{
 		Backend:    "memory",
 		LastCommit: s.windows.Latest().UTC(),
+		Windows:    windows,
+		Memory:     bytes,
 	}, nil
 }
 

@@ -1,27 +1,95 @@
 package ledger
 
-import "o2n-milter/state"
+import (
+	"slices"
 
-// Change is what one call did to windows that a store must still keep.
+	"o2n-milter/state"
+)
+
+// Change is what one call did that a store must still keep. A store writes each
+// entry and member of it as it is when it is written, not as it was: then no key
+// goes back to an older value, whatever order the changes are written in.
+//
+// What left by itself, because its time was over, is in no change: a driver
+// cleans it up by the times in its records.
 type Change struct{ posts []post }
 
 type post struct {
-	entry  *Entry
-	mark   state.Mark  // where a charge was put
-	before state.Slots // what a reset cleared; empty for a charge
+	entry *Entry
+	mark  state.Mark        // where a charge was put in a window
+	known state.MemberMarks // what was put into a set
+	stale bool              // the copy in the store read as more, before this is kept
+	whole *whole            // nil: a charge
+}
+
+// whole is of an entry that was cleared, or is to be written whole.
+type whole struct {
+	slots   state.Slots   // what a reset took
+	members state.Members // the same, of a set
+	hashes  []uint64      // members to write beside known
+	unread  bool          // what a reset took could not be read
+	again   bool          // nothing was taken: it is Attach that wants it written
 }
 
 // Each calls f with every window changed; Freeze must be held.
 func (c *Change) Each(f func(*Entry)) {
 	for _, p := range c.posts {
-		f(p.entry)
+		if p.entry.Members == nil {
+			f(p.entry)
+		}
 	}
 }
 
-// pin keeps the windows from being swept while the store's copy is older.
-func (c *Change) pin() {
+// EachMember calls f with every member that was added to its set, renewed, or
+// forgotten; Freeze must be held. One may come twice. What it is now its set says:
+// Members.Append.
+func (c *Change) EachMember(f func(set *Entry, hash uint64)) {
 	for _, p := range c.posts {
-		p.entry.pinned++
+		p.known.Each(func(hash uint64) { f(p.entry, hash) })
+		if p.whole != nil {
+			for _, hash := range p.whole.hashes {
+				f(p.entry, hash)
+			}
+		}
+	}
+}
+
+// put puts members into a set. The change also names a set that another change is
+// under way for, though nothing changed: this call took a member for known that
+// the store does not hold yet, and must wait until it does.
+func (c *Change) put(e *Entry, hashes []uint64, line int64) {
+	p := post{entry: e, known: e.Members.Put(hashes, line)}
+	if e.stale {
+		p.whole = &whole{hashes: e.Members.Hashes()}
+	}
+	if p.known.Len() > 0 || e.stale || e.pinned > 0 {
+		c.posts = append(c.posts, p)
+	}
+}
+
+// handOver gives the change to the store. What belongs to a shard whose store is
+// away waits in memory for Attach.
+func (c *Change) handOver(changed func(*Change)) {
+	for _, p := range c.posts {
+		p.entry.account()
+	}
+	if changed == nil {
+		return
+	}
+	kept := c.posts[:0]
+	for _, p := range c.posts {
+		e := p.entry
+		p.stale = p.stale || e.stale
+		if e.shard.away {
+			e.dirty, e.stale = true, p.stale
+			continue
+		}
+		e.stale = false // pinned as long as it may be
+		e.pinned++
+		kept = append(kept, p)
+	}
+	if c.posts = kept; len(kept) > 0 {
+		changed(c)
 	}
 }
 
@@ -29,91 +97,46 @@ func (c *Change) pin() {
 func (c *Change) Settle() {
 	for _, p := range c.posts {
 		p.entry.pinned--
-		p.entry.folded = false
 	}
 }
 
-// Undo takes the change back: it could not be kept. Freeze must be held. Of
-// several changes the newest is undone first.
+// Undo takes the change back: it could not be kept. Freeze must be held. Changes
+// handed over since must be undone too, the newest first: they stand on this one,
+// and may have taken a member for known, or a window for reset, for nothing.
 func (c *Change) Undo() {
+	for _, p := range slices.Backward(c.posts) {
+		e := p.entry
+		e.pinned--
+		e.stale = e.stale || p.stale
+		if e.Members != nil {
+			e.Members.Undo(p.known)
+		} else {
+			e.Slots.Undo(p.mark)
+		}
+		if p.whole != nil {
+			p.whole.giveBack(e)
+		}
+		e.account()
+	}
+}
+
+func (w *whole) giveBack(e *Entry) {
+	e.partial = e.partial || w.unread
+	e.dirty = e.dirty || w.again
+	if e.Members != nil {
+		e.Members.Merge(w.members)
+	} else {
+		e.Slots.Merge(w.slots)
+	}
+}
+
+// Park leaves the change standing in memory alone, for Attach to hand over again:
+// the store went away before it was kept. Freeze must be held, and Detach called.
+func (c *Change) Park() {
 	for _, p := range c.posts {
-		if p.before.Used() > 0 {
-			p.entry.Slots.Merge(p.before)
-		} else {
-			p.entry.Slots.Undo(p.mark)
-		}
-		p.entry.pinned--
+		e := p.entry
+		e.pinned--
+		e.stale = e.stale || p.stale
+		e.dirty = true
 	}
-}
-
-// sweep looks at a few windows and forgets the dead ones.
-func (sh *shard) sweep(line int64) {
-	for range swept {
-		if len(sh.all) == 0 {
-			return
-		}
-		if sh.hand >= len(sh.all) {
-			sh.hand = 0
-		}
-		e := sh.all[sh.hand]
-		e.folded = e.Slots.Expire(line) || e.folded
-		if e.pinned == 0 && !e.folded && e.Slots.Used() == 0 {
-			sh.drop(e)
-		} else {
-			sh.hand++
-		}
-	}
-}
-
-func (sh *shard) add(limit, subject string, slots state.Slots) *Entry {
-	e := &Entry{Limit: limit, Subject: subject, Slots: slots, pos: len(sh.all)}
-	sh.byName[name{limit, subject}] = e
-	sh.all = append(sh.all, e)
-	return e
-}
-
-func (sh *shard) drop(e *Entry) {
-	last := len(sh.all) - 1
-	moved := sh.all[last]
-	sh.all[e.pos], moved.pos = moved, e.pos
-	sh.all[last] = nil
-	sh.all = sh.all[:last]
-	delete(sh.byName, name{e.Limit, e.Subject})
-}
-
-// Reset clears the windows of a subject: those in memory and, of the limits that
-// stored names, those that are not. It returns how many held anything.
-func (w *Windows) Reset(subject string, stored func() ([]string, error), changed func(*Change)) (int, error) {
-	i := w.shardOf(subject)
-	w.lock(1 << i)
-	defer w.unlock(1 << i)
-	c := &Change{}
-	if stored != nil {
-		limits, err := stored()
-		if err != nil {
-			return 0, err
-		}
-		for _, limit := range limits {
-			if _, err := w.entry(limit, subject); err != nil {
-				// What cannot be read is cleared all the same: it is the way to get rid of it.
-				c.posts = append(c.posts, post{entry: w.shards[i].add(limit, subject, state.Slots{})})
-			}
-		}
-	}
-	line := w.clock.Line()
-	for _, e := range w.shards[i].all {
-		if e.Subject != subject {
-			continue
-		}
-		e.folded = e.Slots.Expire(line) || e.folded
-		if e.Slots.Used() > 0 {
-			c.posts = append(c.posts, post{entry: e, before: e.Slots})
-			e.Slots = state.Slots{}
-		}
-	}
-	if changed != nil && len(c.posts) > 0 {
-		c.pin()
-		changed(c)
-	}
-	return len(c.posts), nil
 }

@@ -17,11 +17,18 @@ func one(subject string) []state.Charge {
 	}}
 }
 
+// windowSource is a store that holds nothing but windows, by their subjects.
+type windowSource func(subject string) (state.Slots, error)
+
+func (s windowSource) Window(_, subject string) (state.Slots, error) { return s(subject) }
+func (windowSource) Set(string, string) (state.Members, error)       { return state.Members{}, nil }
+func (windowSource) Names(string) (limits, sets []string, err error) { return nil, nil, nil }
+
 func (w *Windows) size() (n int) {
 	w.Freeze(func() {
 		for i := range w.shards {
 			n += len(w.shards[i].all)
-			if len(w.shards[i].all) != len(w.shards[i].byName) {
+			if len(w.shards[i].all) != len(w.shards[i].windows)+len(w.shards[i].sets) {
 				n += 1_000_000
 			}
 		}
@@ -32,7 +39,7 @@ func (w *Windows) size() (n int) {
 // Subjects that come once each take memory for those of the last
 // minute or so, not for all.
 func TestMemoryFollowsTraffic(t *testing.T) {
-	w := NewWindows(nil)
+	w := NewWindows(Options{})
 	const perMinute = 6000
 	most := 0
 	for i := range 8 * perMinute {
@@ -60,14 +67,14 @@ func sweepAll(t *testing.T, w *Windows, now time.Time) {
 }
 
 func (w *Windows) has(subject string) (ok bool) {
-	w.Freeze(func() { _, ok = w.shards[w.shardOf(subject)].byName[name{"minute", subject}] })
+	w.Freeze(func() { _, ok = w.shards[w.shardOf(subject)].windows[name{"minute", subject}] })
 	return ok
 }
 
 // While a change is not kept, its window stays: read again, it would be the old one.
 func TestPinned(t *testing.T) {
 	for _, undo := range []bool{false, true} {
-		w := NewWindows(nil)
+		w := NewWindows(Options{})
 		var change *Change
 		if _, err := w.Take(start, state.Ask{Charges: one("account:a")}, func(c *Change) { change = c }); err != nil {
 			t.Fatal(err)
@@ -99,13 +106,13 @@ func TestFoldedStays(t *testing.T) {
 	stored.Advance(time.Minute, ahead)
 	stored.Charge(10, ahead)
 	loads := 0
-	w := NewWindows(func(_, subject string) (state.Slots, error) {
+	w := NewWindows(Options{Source: windowSource(func(subject string) (state.Slots, error) {
 		if subject != "account:a" {
 			return state.Slots{}, nil
 		}
 		loads++
 		return stored.Clone(), nil
-	})
+	})})
 	take := func(now time.Time) int {
 		answer, err := w.Take(now, state.Ask{Charges: one("account:a")}, nil)
 		if err != nil {
@@ -124,12 +131,12 @@ func TestFoldedStays(t *testing.T) {
 
 func TestLoadFails(t *testing.T) {
 	fault := errors.New("unreadable")
-	w := NewWindows(func(_, subject string) (state.Slots, error) {
+	w := NewWindows(Options{Source: windowSource(func(subject string) (state.Slots, error) {
 		if subject == "account:b" {
 			return state.Slots{}, fault
 		}
 		return state.Slots{}, nil
-	})
+	})})
 	if _, err := w.Take(start, state.Ask{Charges: append(one("account:a"), one("account:b")...)}, nil); !errors.Is(err, fault) {
 		t.Errorf("take: %v; want %v", err, fault)
 	}

@@ -1,14 +1,13 @@
-// Package ledger is what every driver holds in memory: the windows that decide,
-// and the blocks. A driver adds where they come from and where they are kept.
+// Package ledger is what every driver holds in memory: the windows and sets that
+// decide, and the docs. A driver adds where they come from and where they are kept.
 //
-// Invariant: a window's slots change only while its shard is locked, and a call
-// locks all the shards of all its windows before it looks, in ascending order.
+// Invariant: what an entry holds changes only while its shard is locked, and a
+// call locks the shards of all its subjects before it looks, in ascending order.
 // So a call is atomic, and Freeze, which locks every shard, sees each message in
-// all its windows or in none.
+// all its windows and sets or in none.
 package ledger
 
 import (
-	"fmt"
 	"hash/maphash"
 	"math/bits"
 	"sync"
@@ -17,54 +16,81 @@ import (
 	"o2n-milter/state"
 )
 
-const (
-	// shards bound how many calls wait for one another; one bit each in a mask.
-	shards = 32
-	// swept is how many windows each charge looks at for dead ones. More than one,
-	// so that sweeping is faster than the coming of new windows.
-	swept = 2
-	// maxName bounds limit and subject, in bytes: three times that (escaped) must
-	// fit every store's keys.
-	maxName = 4096
-)
+// shards bound how many calls wait for one another; one bit each in a mask.
+const shards = 32
 
-// Entry is one window in memory.
+// Entry is one window, or one set, in memory.
 type Entry struct {
-	Limit   string
+	Name    string // of the limit, or of the set
 	Subject string
-	Slots   state.Slots
+	Slots   state.Slots    // of a window
+	Members *state.Members // of a set; nil: this is a window
 
-	asked  int64 // what the call at work wants of it; 0 between calls
-	pinned int   // changes not yet durable: the copy in the store is older than this one
-	pos    int   // in its shard's all
-	// folded: the copy in the store has slots from the future, which this one
-	// counts for no longer than W. Read again, they would count anew.
-	folded bool
+	shard  *shard
+	asked  int64 // what the call at work wants of a window; 0 between calls
+	size   int   // bytes, as counted in the shard's
+	pos    int   // in the shard's all
+	pinned int   // changes under way: the copy in the store is older than this one
+	recent bool  // used since the hand came by
+
+	// What differs from the copy in the store while nothing is under way:
+	stale   bool // the copy reads as more than this one, which must not be dropped for it
+	dirty   bool // changed while the store was away
+	partial bool // made while the store was away: the copy was not read
 }
 
-type name struct{ limit, subject string }
+// Source is the store behind: where entries are read that are not in memory. It
+// is called while their shard is locked.
+type Source interface {
+	// Window reads a window; the zero Slots when there is none.
+	Window(limit, subject string) (state.Slots, error)
+	// Set reads a set; the zero Members when there is none. A member that cannot
+	// be read is left out, as if forgotten.
+	Set(set, subject string) (state.Members, error)
+	// Names are the limits and sets under which anything of subject is stored.
+	Names(subject string) (limits, sets []string, err error)
+}
+
+type name struct{ name, subject string }
 
 type shard struct {
-	mu     sync.Mutex
-	byName map[name]*Entry
-	all    []*Entry // for sweeping
-	hand   int      // where the sweep goes on
+	mu      sync.Mutex
+	windows map[name]*Entry
+	sets    map[name]*Entry
+	all     []*Entry        // of both, for the hand
+	hand    int             // where sweeping goes on
+	bytes   int64           // an estimate of what all take
+	away    bool            // the store cannot be read or written
+	cleared map[string]bool // subjects reset while it is
 }
 
-// Windows are all windows that live in memory, in shards by subject.
+// Options of Windows.
+type Options struct {
+	Key    state.MemberKey // of the store that the sets are kept in
+	Source Source          // nil: no store behind
+	Bytes  int64           // memory to keep to; 0: not bounded. Without a Source nothing alive is let go
+}
+
+// Windows are all windows and sets that live in memory, in shards by subject.
 type Windows struct {
 	clock  state.Clock
 	seed   maphash.Seed
-	load   func(limit, subject string) (state.Slots, error) // nil when there is no store behind
+	key    state.MemberKey
+	source Source
+	share  int64 // of the bytes, for each shard; 0: not bounded
 	shards [shards]shard
 }
 
-// NewWindows returns an empty set. Load, where there is a store behind, reads a
-// window that is not in memory; the zero Slots when there is none.
-func NewWindows(load func(limit, subject string) (state.Slots, error)) *Windows {
-	w := &Windows{seed: maphash.MakeSeed(), load: load}
+// NewWindows returns an empty set.
+func NewWindows(o Options) *Windows {
+	w := &Windows{seed: maphash.MakeSeed(), key: o.Key, source: o.Source}
+	if o.Bytes > 0 && o.Source != nil {
+		w.share = max(1, o.Bytes/shards)
+	}
 	for i := range w.shards {
-		w.shards[i].byName = make(map[name]*Entry)
+		w.shards[i].windows = make(map[name]*Entry)
+		w.shards[i].sets = make(map[name]*Entry)
+		w.shards[i].cleared = make(map[string]bool)
 	}
 	return w
 }
@@ -72,145 +98,39 @@ func NewWindows(load func(limit, subject string) (state.Slots, error)) *Windows 
 // Latest is the time of the newest call.
 func (w *Windows) Latest() time.Time { return w.clock.Latest() }
 
-// Take is state.Store's Take, without the blocks and without the waiting. When
-// something was charged and changed is not nil, changed is called with it while the
-// windows are still locked, and whoever has the change must Settle or Undo it.
-func (w *Windows) Take(now time.Time, ask state.Ask, changed func(*Change)) (state.Answer, error) {
-	charges := ask.Charges
-	if err := checkCharges(now, charges); err != nil {
-		return state.Answer{}, err
+// Usage is state.Store's. It takes nothing into memory.
+func (w *Windows) Usage(now time.Time, windows []state.Window) ([]state.Usage, error) {
+	if err := CheckWindows(now, windows); err != nil {
+		return nil, err
 	}
-	var mask uint32
-	for _, c := range charges {
-		mask |= 1 << w.shardOf(c.Subject)
-	}
-	w.lock(mask)
-	defer w.unlock(mask)
-	// Read under the locks: what another call has put in these windows is never
-	// ahead of this line.
-	line := w.clock.At(now)
-	entries, err := w.find(charges, line)
-	if err != nil {
-		return state.Answer{}, err
-	}
-	full, fits := decide(now, line, charges, entries)
-	c := apply(entries, line, fits && !ask.Dry)
-	if changed != nil && len(c.posts) > 0 {
-		c.pin()
-		changed(c)
-	}
-	return state.Answer{Full: full}, nil
-}
-
-func checkCharges(now time.Time, charges []state.Charge) error {
-	if err := state.CheckTime(now); err != nil {
-		return err
-	}
-	for _, c := range charges {
-		if err := checkWindow(c.Window); err != nil {
-			return err
-		}
-		if c.Cost < 0 {
-			return fmt.Errorf("limit %s: cost %d is negative", c.Limit, c.Cost)
-		}
-	}
-	return nil
-}
-
-func checkWindow(w state.Window) error {
-	switch {
-	case w.Limit == "" || w.Subject == "":
-		return fmt.Errorf("window %q of %q: a name is empty", w.Limit, w.Subject)
-	case len(w.Limit)+len(w.Subject) > maxName:
-		return fmt.Errorf("limit %.100q: names of %d bytes; want at most %d", w.Limit, len(w.Limit)+len(w.Subject), maxName)
-	case w.Length < time.Second:
-		return fmt.Errorf("limit %s: window of %s; want at least a second", w.Limit, w.Length)
-	case w.Max < 0:
-		return fmt.Errorf("limit %s: max %d is negative", w.Limit, w.Max)
-	}
-	return nil
-}
-
-// find returns the entry of each charge at this line. Dead windows are swept
-// first, so that none found here is swept away again.
-func (w *Windows) find(charges []state.Charge, line int64) ([]*Entry, error) {
-	for _, c := range charges {
-		w.shards[w.shardOf(c.Subject)].sweep(line)
-	}
-	entries := make([]*Entry, len(charges))
-	for i, c := range charges {
-		e, err := w.entry(c.Limit, c.Subject)
+	out := make([]state.Usage, len(windows))
+	for i, win := range windows {
+		e, err := w.copied(win.Limit, win.Subject)
 		if err != nil {
 			return nil, err
 		}
-		e.folded = e.Slots.Advance(c.Length, line) || e.folded
-		entries[i] = e
+		line := w.clock.Peek(now)
+		e.Slots.Advance(win.Length, line)
+		out[i] = usage(e, win, now, line)
 	}
-	return entries, nil
+	return out, nil
 }
 
-// entry finds a window or loads it; its shard is locked.
-func (w *Windows) entry(limit, subject string) (*Entry, error) {
-	sh := &w.shards[w.shardOf(subject)]
-	if e := sh.byName[name{limit, subject}]; e != nil {
-		return e, nil
-	}
-	slots, err := w.loaded(limit, subject)
-	if err != nil {
-		return nil, err
-	}
-	return sh.add(limit, subject, slots), nil
+// copied locks, copies and unlocks one window.
+func (w *Windows) copied(limit, subject string) (*Entry, error) {
+	mask := uint32(1) << w.shardOf(subject)
+	w.lock(mask)
+	defer w.unlock(mask)
+	return w.windowCopy(limit, subject)
 }
 
-func (w *Windows) loaded(limit, subject string) (state.Slots, error) {
-	if w.load == nil {
-		return state.Slots{}, nil
+// usage is the state of a window advanced to line.
+func usage(e *Entry, win state.Window, now time.Time, line int64) state.Usage {
+	u := state.Usage{Window: win, Used: e.Slots.Used()}
+	if at, ok := e.Slots.FreeAt(1, win.Max, line); ok {
+		u.NextFree = wall(now, line, at)
 	}
-	return w.load(limit, subject)
-}
-
-// decide answers for all charges at once: fits is false when any that is not
-// CountOnly has no room. What each window is to be charged is left in its asked.
-func decide(now time.Time, line int64, charges []state.Charge, entries []*Entry) (full []state.Full, fits bool) {
-	report := func(i int, cost int64) {
-		e := entries[i]
-		f := state.Full{Index: i, Used: e.Slots.Used()}
-		if at, ok := e.Slots.FreeAt(cost, charges[i].Max, line); ok {
-			f.Free = wall(now, line, at)
-		}
-		full = append(full, f)
-	}
-	for i, c := range charges {
-		// What costs nothing needs no room, even where Max has shrunk below Used.
-		if e := entries[i]; !c.CountOnly && c.Cost > 0 {
-			e.asked = sum(e.asked, c.Cost)
-			if !e.Slots.Room(e.asked, c.Max) {
-				report(i, e.asked)
-			}
-		}
-	}
-	if len(full) > 0 {
-		return full, false
-	}
-	for i, c := range charges {
-		if e := entries[i]; c.CountOnly && c.Cost > 0 {
-			total := sum(e.asked, c.Cost)
-			if e.Slots.Room(total, c.Max) {
-				e.asked = total
-			} else {
-				report(i, total)
-			}
-		}
-	}
-	return full, true
-}
-
-// sum of two costs, at most the highest int64.
-func sum(a, b int64) int64 {
-	if s := a + b; s >= a {
-		return s
-	}
-	return 1<<63 - 1
+	return u
 }
 
 // wall turns a time on the line into the callers' time.
@@ -218,52 +138,99 @@ func wall(now time.Time, line, at int64) time.Time {
 	return now.UTC().Add(time.Duration(at - line))
 }
 
-// apply charges what decide left in asked, if it fits, and clears asked.
-func apply(entries []*Entry, line int64, fits bool) *Change {
-	c := &Change{}
-	for _, e := range entries {
-		if e.asked > 0 && fits {
-			c.posts = append(c.posts, post{entry: e, mark: e.Slots.Charge(e.asked, line)})
-		}
-		e.asked = 0
+// window finds a window or loads it; its shard is locked.
+func (w *Windows) window(limit, subject string) (*Entry, error) {
+	sh := &w.shards[w.shardOf(subject)]
+	e := sh.windows[name{limit, subject}]
+	if e != nil && (!e.partial || sh.away) {
+		return e, nil
 	}
-	return c
+	slots, err := w.loadWindow(sh, limit, subject)
+	switch {
+	case err != nil:
+		return nil, err
+	case e != nil:
+		e.Slots.Merge(slots)
+		e.partial = false
+	default:
+		e = sh.add(&Entry{Name: limit, Subject: subject, Slots: slots})
+		e.partial = w.unread(sh, subject)
+	}
+	return e, nil
 }
 
-// Usage is state.Store's.
-func (w *Windows) Usage(now time.Time, windows []state.Window) ([]state.Usage, error) {
-	if err := state.CheckTime(now); err != nil {
-		return nil, err
+// set finds a set or loads it; its shard is locked.
+func (w *Windows) set(set, subject string) (*Entry, error) {
+	sh := &w.shards[w.shardOf(subject)]
+	e := sh.sets[name{set, subject}]
+	if e != nil && (!e.partial || sh.away) {
+		return e, nil
 	}
-	out := make([]state.Usage, 0, len(windows))
-	for _, win := range windows {
-		if err := checkWindow(win); err != nil {
-			return nil, err
-		}
-		slots, err := w.peek(win.Limit, win.Subject)
+	members, err := w.loadSet(sh, set, subject)
+	switch {
+	case err != nil:
+		return nil, err
+	case e != nil:
+		e.Members.Merge(members)
+		e.partial = false
+	default:
+		e = sh.add(&Entry{Name: set, Subject: subject, Members: &members})
+		e.partial = w.unread(sh, subject)
+	}
+	return e, nil
+}
+
+// unread says that the store may hold more of subject than can be read now.
+func (w *Windows) unread(sh *shard, subject string) bool { return sh.away && !sh.cleared[subject] }
+
+func (w *Windows) loadWindow(sh *shard, limit, subject string) (state.Slots, error) {
+	if w.source == nil || sh.away {
+		return state.Slots{}, nil
+	}
+	return w.source.Window(limit, subject)
+}
+
+func (w *Windows) loadSet(sh *shard, set, subject string) (state.Members, error) {
+	if w.source == nil || sh.away {
+		return state.Members{}, nil
+	}
+	return w.source.Set(set, subject)
+}
+
+// windowCopy is a window as it is, to be changed at will: nothing comes into memory.
+func (w *Windows) windowCopy(limit, subject string) (*Entry, error) {
+	sh := &w.shards[w.shardOf(subject)]
+	c := &Entry{Name: limit, Subject: subject}
+	e := sh.windows[name{limit, subject}]
+	if e != nil {
+		c.Slots = e.Slots.Clone()
+	}
+	if e == nil || (e.partial && !sh.away) {
+		slots, err := w.loadWindow(sh, limit, subject)
 		if err != nil {
 			return nil, err
 		}
-		line := w.clock.Peek(now)
-		slots.Advance(win.Length, line)
-		u := state.Usage{Window: win, Used: slots.Used()}
-		if at, ok := slots.FreeAt(1, win.Max, line); ok {
-			u.NextFree = wall(now, line, at)
-		}
-		out = append(out, u)
+		c.Slots.Merge(slots)
 	}
-	return out, nil
+	return c, nil
 }
 
-// peek copies a window without taking it into memory.
-func (w *Windows) peek(limit, subject string) (state.Slots, error) {
+// setCopy is a set as it is, to be changed at will.
+func (w *Windows) setCopy(set, subject string) (*Entry, error) {
 	sh := &w.shards[w.shardOf(subject)]
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if e := sh.byName[name{limit, subject}]; e != nil {
-		return e.Slots.Clone(), nil
+	c := &Entry{Name: set, Subject: subject, Members: &state.Members{}}
+	e := sh.sets[name{set, subject}]
+	if e != nil {
+		*c.Members = e.Members.Clone()
 	}
-	return w.loaded(limit, subject)
+	if e == nil || (e.partial && !sh.away) {
+		members, err := w.loadSet(sh, set, subject)
+		if err != nil {
+			return nil, err
+		}
+		c.Members.Merge(members)
+	}
+	return c, nil
 }
 
 func (w *Windows) shardOf(subject string) int {
@@ -282,7 +249,7 @@ func (w *Windows) unlock(mask uint32) {
 	}
 }
 
-// Freeze calls f while no window changes.
+// Freeze calls f while no window and no set changes.
 func (w *Windows) Freeze(f func()) {
 	w.lock(1<<shards - 1)
 	defer w.unlock(1<<shards - 1)

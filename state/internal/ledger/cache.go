@@ -1,0 +1,116 @@
+package ledger
+
+import "unsafe"
+
+const (
+	// swept is how many entries each charge looks at for dead ones. More than one,
+	// so that sweeping is faster than the coming of new ones.
+	swept = 2
+	// pressed is how many while over the bound, so that the hand has been all round
+	// before a shard has grown by some 3 percent.
+	pressed = 64
+	// overhead is what an entry takes beside itself, in bytes: its place in a map
+	// (of 48 for key and value and 1 more, 7/16 to 7/8 in use) and in a slice.
+	overhead = 75 + 10
+)
+
+// sweep lets the hand look at a few entries. It forgets the dead ones and, over
+// the bound, those that have not been used since it last came by: they are in the
+// store as they are here. What is under way, or not in the store, stays.
+func (w *Windows) sweep(sh *shard, line int64) {
+	for i := 0; i < swept || (i < pressed && w.over(sh)); i++ {
+		if len(sh.all) == 0 {
+			return
+		}
+		if sh.hand >= len(sh.all) {
+			sh.hand = 0
+		}
+		e := sh.all[sh.hand]
+		e.expire(line)
+		if e.dead() || (w.over(sh) && !e.recent && e.stored()) {
+			sh.drop(e)
+			continue
+		}
+		e.recent = false
+		sh.hand++
+	}
+}
+
+func (w *Windows) over(sh *shard) bool { return w.share > 0 && sh.bytes > w.share }
+
+func (e *Entry) expire(line int64) {
+	var folded bool
+	if e.Members != nil {
+		folded = e.Members.Expire(line)
+	} else {
+		folded = e.Slots.Expire(line)
+	}
+	e.stale = e.stale || folded
+	e.account()
+}
+
+func (e *Entry) empty() bool {
+	if e.Members != nil {
+		return e.Members.Len() == 0
+	}
+	return e.Slots.Used() == 0
+}
+
+// dead says that the entry makes no difference: a copy in the store has left too.
+func (e *Entry) dead() bool { return e.empty() && !e.stale && e.pinned == 0 }
+
+// stored says that the store's copy is the same.
+func (e *Entry) stored() bool { return e.pinned == 0 && !e.stale && !e.dirty }
+
+// account brings the entry's size, and its shard's, up to date.
+func (e *Entry) account() {
+	size := int(unsafe.Sizeof(*e)) + overhead + rounded(len(e.Subject))
+	if e.Members != nil {
+		size += int(unsafe.Sizeof(*e.Members)) + e.Members.Size()
+	} else {
+		size += e.Slots.Size()
+	}
+	e.shard.bytes += int64(size - e.size)
+	e.size = size
+}
+
+// rounded is what n bytes take: small ones come in steps of 16.
+func rounded(n int) int { return (n + 15) &^ 15 }
+
+func (sh *shard) add(e *Entry) *Entry {
+	e.shard, e.pos = sh, len(sh.all)
+	sh.table(e)[name{e.Name, e.Subject}] = e
+	sh.all = append(sh.all, e)
+	e.account()
+	return e
+}
+
+func (sh *shard) drop(e *Entry) {
+	last := len(sh.all) - 1
+	moved := sh.all[last]
+	sh.all[e.pos], moved.pos = moved, e.pos
+	sh.all[last] = nil
+	sh.all = sh.all[:last]
+	delete(sh.table(e), name{e.Name, e.Subject})
+	sh.bytes -= int64(e.size)
+}
+
+func (sh *shard) table(e *Entry) map[name]*Entry {
+	if e.Members != nil {
+		return sh.sets
+	}
+	return sh.windows
+}
+
+// Held says how many windows are in memory, and how many bytes they and the sets
+// take there: an estimate, within some 30 percent.
+func (w *Windows) Held() (windows int, bytes int64) {
+	for i := range w.shards {
+		sh := &w.shards[i]
+		sh.mu.Lock()
+		windows += len(sh.windows)
+		bytes += sh.bytes
+		sh.mu.Unlock()
+	}
+	return windows, bytes
+}
