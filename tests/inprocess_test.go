@@ -3,7 +3,6 @@ package tests
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"net"
@@ -87,9 +86,9 @@ func newInprocess(t testing.TB, toml string) *inprocess {
 	go func() { done <- srv.Serve(ln) }()
 	t.Cleanup(func() {
 		if d.w != nil {
-			d.w.conn.Close()
+			d.w.Close()
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), wireTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		if err := srv.Shutdown(ctx); err != nil {
 			t.Errorf("shutdown: %v", err)
@@ -126,17 +125,14 @@ func (d *inprocess) connect(t testing.TB, name, client string, port uint16) {
 	t.Helper()
 	d.quit()
 	d.w = dialWire(t, "unix", d.addr)
-	d.w.macros('C', "j", mta.Host, "{daemon_name}", "smtpd", "{daemon_addr}", "127.0.0.1", "v", "Postfix 3.7.11",
-		"_", name+" ["+client+"]", "{client_addr}", client, "{client_name}", name)
-	data := binary.BigEndian.AppendUint16(append(cstrings(name), '4'), port)
-	d.w.event('C', append(data, cstrings(client)...), milter.OptNoConnect, milter.OptNoConnReply)
+	d.w.connect(name, client, port)
 }
 
 // quit ends the session, if there is one.
 func (d *inprocess) quit() {
 	if d.w != nil {
 		d.w.send('Q', nil)
-		d.w.conn.Close()
+		d.w.Close()
 		d.w = nil
 	}
 }
@@ -145,7 +141,7 @@ func (d *inprocess) quit() {
 func (d *inprocess) Helo(t testing.TB) {
 	t.Helper()
 	d.w.macros('H')
-	d.w.event('H', cstrings("client.example"), milter.OptNoHelo, milter.OptNoHeloReply)
+	d.w.event('H', mta.CStrings("client.example"), milter.OptNoHelo, milter.OptNoHeloReply)
 	d.w.send('A', nil)
 	d.w.send('A', nil)
 }
@@ -174,7 +170,7 @@ func (d *inprocess) submit(t testing.TB, m *Message) mta.Reply {
 	t.Helper()
 	d.login = ""
 	d.connect(t, "localhost", "127.0.0.1", 0)
-	d.w.event('H', cstrings("localhost"), milter.OptNoHelo, milter.OptNoHeloReply)
+	d.w.event('H', mta.CStrings("localhost"), milter.OptNoHelo, milter.OptNoHeloReply)
 	if r := d.envelope(t, m, m.Sender); r.Code != 250 {
 		t.Errorf("local submission refused before its end, which Postfix tries again for ever: %v", r)
 		return r
@@ -191,7 +187,7 @@ func (d *inprocess) envelope(t testing.TB, m *Message, sender string) mta.Reply 
 	}
 	d.queued++
 	d.w.macros('M', macros...)
-	if r := d.w.event('M', cstrings(sender), milter.OptNoMailFrom, milter.OptNoMailReply); r.Code != 250 {
+	if r := d.w.event('M', mta.CStrings(sender), milter.OptNoMailFrom, milter.OptNoMailReply); r.Code != 250 {
 		return r
 	}
 	for i, addr := range m.Accepted() {
@@ -204,7 +200,7 @@ func (d *inprocess) envelope(t testing.TB, m *Message, sender string) mta.Reply 
 			arg = addr
 		}
 		d.w.macros('R', macros...)
-		if r := d.w.event('R', cstrings(arg), milter.OptNoRcptTo, milter.OptNoRcptReply); r.Code != 250 {
+		if r := d.w.event('R', mta.CStrings(arg), milter.OptNoRcptTo, milter.OptNoRcptReply); r.Code != 250 {
 			return r
 		}
 	}
@@ -232,7 +228,7 @@ func (d *inprocess) content(t testing.TB, m *Message) mta.Reply {
 			continue
 		}
 		d.w.macros('L', "i", d.queueID())
-		d.w.event('L', cstrings(f.Name, f.Value), milter.OptNoHeaders, milter.OptNoHeaderReply)
+		d.w.event('L', mta.CStrings(f.Name, f.Value), milter.OptNoHeaders, milter.OptNoHeaderReply)
 	}
 	d.w.event('N', nil, milter.OptNoEOH, milter.OptNoEOHReply)
 	for chunk := range slices.Chunk(raw.Body, milter.MaxBodyChunk) {
@@ -240,13 +236,12 @@ func (d *inprocess) content(t testing.TB, m *Message) mta.Reply {
 	}
 	d.w.macros('E', "i", d.queueID())
 	d.w.send('E', nil)
-	var out outcome
-	d.w.answer(&out)
+	out := d.w.answer()
 	d.deliver(m, raw, &out)
-	if out.quarantine != "" {
-		return mta.Reply{Code: out.reply.Code, Text: out.quarantine}
+	if out.Quarantine != "" {
+		return mta.Reply{Code: out.Reply.Code, Text: out.Quarantine}
 	}
-	return out.reply
+	return out.Reply
 }
 
 // isDropped: Postfix' message_drop_headers.
@@ -255,21 +250,21 @@ func isDropped(name string) bool {
 }
 
 // deliver does what the MTA would do with the message now.
-func (d *inprocess) deliver(m *Message, raw message.Raw, out *outcome) {
+func (d *inprocess) deliver(m *Message, raw message.Raw, out *mta.Outcome) {
 	switch {
-	case out.reply.Code != 250:
+	case out.Reply.Code != 250:
 		return
-	case out.quarantine != "":
+	case out.Quarantine != "":
 		d.held++
 		return
 	}
 	var b bytes.Buffer
 	for _, f := range raw.Fields {
-		if !slices.ContainsFunc(out.removed, func(n string) bool { return strings.EqualFold(n, f.Name) }) {
+		if !slices.ContainsFunc(out.Removed, func(n string) bool { return strings.EqualFold(n, f.Name) }) {
 			fmt.Fprintf(&b, "%s: %s\r\n", f.Name, f.Value)
 		}
 	}
-	for _, f := range out.fields {
+	for _, f := range out.Fields {
 		b.WriteString(f + "\r\n")
 	}
 	b.WriteString("\r\n")
