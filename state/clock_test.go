@@ -74,3 +74,18 @@ func TestCheckTime(t *testing.T) {
 		}
 	}
 }
+
+// A store that goes on after a restart: its line neither waits for the host's clock
+// nor follows a step that was made meanwhile.
+func TestNewClock(t *testing.T) {
+	begun := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, ahead := range []time.Duration{-time.Hour, 0, time.Hour} {
+		c := NewClock(begun, begun.Add(ahead).UnixNano())
+		if got, want := c.Peek(begun.Add(time.Second)), begun.Add(ahead+time.Second).UnixNano(); got != want {
+			t.Errorf("line %s ahead: a second later at %d; want %d", ahead, got, want)
+		}
+		if got, want := c.At(begun.Add(-time.Hour)), begun.Add(ahead).UnixNano(); got != want {
+			t.Errorf("line %s ahead: at %d after a step back; want %d", ahead, got, want)
+		}
+	}
+}

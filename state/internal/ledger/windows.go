@@ -69,11 +69,12 @@ type Options struct {
 	Key    state.MemberKey // of the store that the sets are kept in
 	Source Source          // nil: no store behind
 	Bytes  int64           // memory to keep to; 0: not bounded. Without a Source nothing alive is let go
+	Clock  *state.Clock    // nil: one that begins with the first call
 }
 
 // Windows are all windows and sets that live in memory, in shards by subject.
 type Windows struct {
-	clock  state.Clock
+	clock  *state.Clock
 	seed   maphash.Seed
 	key    state.MemberKey
 	source Source
@@ -83,7 +84,10 @@ type Windows struct {
 
 // NewWindows returns an empty set.
 func NewWindows(o Options) *Windows {
-	w := &Windows{seed: maphash.MakeSeed(), key: o.Key, source: o.Source}
+	w := &Windows{clock: o.Clock, seed: maphash.MakeSeed(), key: o.Key, source: o.Source}
+	if w.clock == nil {
+		w.clock = &state.Clock{}
+	}
 	if o.Bytes > 0 && o.Source != nil {
 		w.share = max(1, o.Bytes/shards)
 	}
