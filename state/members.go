@@ -34,11 +34,13 @@ func (k *MemberKey) Hashes(members []string) []uint64 {
 	}
 	mac := hmac.New(sha256.New, k[:])
 	hashes := make([]uint64, len(members))
-	var sum [sha256.Size]byte
+	var text, sum []byte // the hash takes no strings, and copies what it gets
 	for i, m := range members {
 		mac.Reset()
-		mac.Write([]byte(m)) // a hash never returns an error
-		hashes[i] = binary.BigEndian.Uint64(mac.Sum(sum[:0]))
+		text = append(text[:0], m...)
+		mac.Write(text) // never returns an error
+		sum = mac.Sum(sum[:0])
+		hashes[i] = binary.BigEndian.Uint64(sum)
 	}
 	slices.Sort(hashes)
 	return slices.Compact(hashes)

@@ -89,7 +89,9 @@ func (w *Windows) reread(e *Entry) (hashes []uint64, err error) {
 			return nil, nil
 		}
 		slots, err := w.source.Window(e.Name, e.Subject)
-		e.Slots.Merge(slots)
+		if err == nil {
+			e.Slots.Merge(slots)
+		}
 		return nil, err
 	}
 	members, err := w.source.Set(e.Name, e.Subject)

@@ -23,7 +23,9 @@ func (w *Windows) Reset(subject string, changed func(*Change)) (int, error) {
 		if e.Subject != subject {
 			continue
 		}
-		e.expire(line)
+		if line > 0 { // else no call has come yet, and nothing is known of the time
+			e.expire(line)
+		}
 		e.partial = false
 		if e.empty() {
 			continue
