@@ -26,6 +26,11 @@ type Settings struct {
 	Language string // reply.language: "en", "fr", "en+fr"
 	HelpURL  string
 
+	// SelfUnblock is how often in 30 days an account may end automatic blocks of its
+	// own itself (block.self_unblock); 0: never. Nothing here asks for it: the
+	// customer page does.
+	SelfUnblock int
+
 	// Origin tells where a key was set, for explain: file and line, or "" and 0
 	// for a default. The argument is the dotted key, "identity.header_from".
 	Origin func(key string) (file string, line int)

@@ -27,6 +27,8 @@ var mayImport = map[string][]string{
 	"config":          {"accounts", "message", "rules"},
 	"milter":          {"message", "rules"},
 	"web":             {"rules", "state"},
+	"web/desk":        {"accounts", "rules", "state", "web/stats"},
+	"web/stats":       {"rules", "state"},
 	"rules":           {"accounts", "message", "state"},
 	"state":           {"state/internal/text"},
 	"state/badgerdb":  {"state", "state/internal/journal", "state/internal/ledger", "state/internal/text"},

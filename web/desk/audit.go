@@ -1,0 +1,90 @@
+package desk
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"o2n-milter/rules"
+	"o2n-milter/state"
+)
+
+// mostAudit lines are kept; older ones are in the log.
+const mostAudit = 2000
+
+// shownByDefault bounds a list when nobody says how much of it he wants; mostShown
+// when somebody says it.
+const (
+	shownByDefault = 100
+	mostShown      = 10_000
+)
+
+// change is what an audit line says beside who and when.
+type change struct {
+	what    string // "block lift"
+	target  string // id of what was changed; empty for windows
+	subject string
+	reason  string
+}
+
+// audit writes who changed what, when and why. The change stands by then: where
+// the line cannot be kept, the log has it, and says so.
+func (d *Desk) audit(ctx context.Context, who Actor, c change) {
+	d.Log.Info("audit", "what", c.what, "id", c.target, "subject", c.subject, "reason", c.reason, "by", who.Name, "from", who.From)
+	now := d.Now().UTC()
+	line := state.AuditLine{
+		ID: now.Format("20060102T150405.000000") + "-" + rules.NewID(), At: now,
+		By: who.Name, From: who.From, What: c.what, Target: c.target, Subject: c.subject, Reason: c.reason,
+	}
+	err := state.PutRecord(ctx, d.Store, &line)
+	if err == nil {
+		err = d.pruneAudit(ctx)
+	}
+	if err != nil {
+		d.Log.Error("audit line not kept", "what", c.what, "id", c.target, "error", err)
+	}
+}
+
+func (d *Desk) pruneAudit(ctx context.Context) error {
+	lines, err := state.Records[state.AuditLine](ctx, d.Store)
+	if err != nil {
+		return err
+	}
+	return dropOldest(ctx, d.Store, lines, mostAudit)
+}
+
+// dropOldest deletes what is before the last n; another host may do the same.
+func dropOldest(ctx context.Context, store state.Store, lines []state.AuditLine, n int) error {
+	for _, line := range lines[:max(0, len(lines)-n)] {
+		if err := state.DeleteRecord(ctx, store, line); err != nil && !isGone(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Audit returns the record of changes.
+func (d *Desk) Audit(ctx context.Context, q AuditQuery) (AuditList, error) {
+	if q.Subject != "" {
+		var err error
+		if q.Subject, err = parseSubject(q.Subject); err != nil {
+			return AuditList{}, err
+		}
+	}
+	lines, err := state.Records[state.AuditLine](ctx, d.Store)
+	if err != nil {
+		return AuditList{}, err
+	}
+	list := AuditList{Audit: []state.AuditLine{}}
+	for _, line := range slices.Backward(lines) {
+		if len(list.Audit) == limitOf(q.Limit) {
+			break
+		}
+		if (q.Subject == "" || line.Subject == q.Subject) && (q.Target == "" || line.Target == q.Target) {
+			list.Audit = append(list.Audit, line)
+		}
+	}
+	return list, nil
+}
+
+func limitOf(n int) int { return min(cmp.Or(max(n, 0), shownByDefault), mostShown) }

@@ -1,0 +1,314 @@
+package desk
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"o2n-milter/rules"
+	"o2n-milter/state"
+)
+
+// CustomerView is all that the customer page shows of an account.
+type CustomerView struct {
+	Account string          `json:"account"`
+	Blocks  []CustomerBlock `json:"blocks"`  // in force, oldest first
+	Earlier []BlockView     `json:"earlier"` // newest first
+	Volume  Volume          `json:"volume"`
+	Seen    []SeenMail      `json:"seen"`   // refused mail, newest first
+	Limits  []UsageWindow   `json:"limits"` // of the account, then of its customer
+}
+
+// CustomerBlock is a block in force as its customer may see it.
+type CustomerBlock struct {
+	BlockView
+	Evidence  []rules.Evidence `json:"evidence"`
+	Decisions []SeenMail       `json:"decisions"`
+	Request   *RequestView     `json:"request"`   // the account's newest about it; nil: none
+	CanSelf   bool             `json:"can_self"`  // "unblock me now" is allowed, with a link of ScopeFull
+	SelfLeft  int              `json:"self_left"` // how often the account may still, these 30 days
+}
+
+// Volume is how many messages an account sent.
+type Volume struct {
+	Hours [48]Sent `json:"hours"` // oldest first, up to the one that runs
+	Days  [30]Sent `json:"days"`
+	// Since is where counting began: where an account sent too much to count it
+	// all here, later than the first day.
+	Since time.Time `json:"since"`
+}
+
+// Sent is what was sent in an hour or a day.
+type Sent struct {
+	At       time.Time `json:"at"` // its begin
+	Accepted int64     `json:"accepted"`
+	Refused  int64     `json:"refused"` // deferred and held too
+}
+
+// SeenMail is a refused message as its sender may see it.
+type SeenMail struct {
+	ID       string           `json:"id"`
+	At       time.Time        `json:"at"`
+	Rcpts    int              `json:"rcpts"`
+	Subject  string           `json:"subject"` // of the mail
+	Rule     string           `json:"rule"`
+	Action   string           `json:"action"`
+	Evidence []rules.Evidence `json:"evidence"`
+}
+
+const (
+	// mostSeen refused messages are shown.
+	mostSeen = 20
+	// mostCounted bounds the decisions that are read for the charts; at some 1 KB
+	// each that is 20 MB of reading for the busiest account.
+	mostCounted = 20_000
+	// counted at a time.
+	page = 1000
+)
+
+// refused says that mail with this action did not go its way at once.
+func refused(action string) bool {
+	return action == "reject" || action == "tempfail" || action == "quarantine"
+}
+
+// holder is an account as the desk lets it see things.
+type holder struct {
+	login    string
+	customer string // empty: none
+	scripts  []string
+}
+
+// holderOf is the account that a link names. One that no source knows is itself
+// alone.
+func (d *Desk) holderOf(ctx context.Context, account string) (holder, error) {
+	subject, err := rules.ParseSubject("account:" + account)
+	if err != nil || rules.IsPair(subject) {
+		return holder{}, notFound("no account %.400q", account)
+	}
+	h := holder{login: strings.TrimPrefix(subject, "account:")}
+	acc, err := d.Judge.Account(ctx, h.login)
+	if acc == nil || err != nil {
+		return h, err
+	}
+	return holder{login: acc.Login, customer: acc.Customer, scripts: acc.Scripts}, nil
+}
+
+func (h *holder) subject() string { return "account:" + h.login }
+
+// owns says that a subject is the account's own: itself or one of its scripts.
+func (h *holder) owns(subject string) bool {
+	if subject == h.subject() {
+		return true
+	}
+	script, ok := strings.CutPrefix(subject, "script:")
+	return ok && slices.ContainsFunc(h.scripts, func(s string) bool {
+		s = strings.ToLower(s)
+		return script == s || strings.HasPrefix(script, s+"/")
+	})
+}
+
+// sees says that a subject's blocks are shown to the account: its own, and its
+// customer's, which stop it too.
+func (h *holder) sees(subject string) bool {
+	return h.owns(subject) || h.customer != "" && subject == "customer:"+h.customer
+}
+
+// sent says that the account sent what a decision is about.
+func (h *holder) sent(dec state.Decision) bool {
+	if dec.Account != "" {
+		return dec.Account == h.login
+	}
+	return slices.ContainsFunc(dec.Subjects, h.owns)
+}
+
+// Customer tells an account what it may know about itself.
+func (d *Desk) Customer(ctx context.Context, account string) (CustomerView, error) {
+	h, err := d.holderOf(ctx, account)
+	if err != nil {
+		return CustomerView{}, err
+	}
+	v := CustomerView{Account: h.login, Blocks: []CustomerBlock{}, Earlier: []BlockView{}}
+	blocks, err := d.blocksOf(ctx, h)
+	if err != nil {
+		return v, err
+	}
+	now := d.Now()
+	for _, b := range blocks {
+		if b.State(now) != state.BlockActive {
+			v.Earlier = append(v.Earlier, customerView(b, now))
+			continue
+		}
+		cb, err := d.customerBlock(ctx, h, b, blocks)
+		if err != nil {
+			return v, err
+		}
+		v.Blocks = append(v.Blocks, cb)
+	}
+	slices.Reverse(v.Blocks)
+	if err = d.sentBy(ctx, h, blocks, &v); err != nil {
+		return v, err
+	}
+	v.Limits, err = d.limitsOf(ctx, h)
+	return v, err
+}
+
+// blocksOf are the blocks that the account sees, newest first.
+func (d *Desk) blocksOf(ctx context.Context, h holder) ([]state.Block, error) {
+	all, err := d.Store.Blocks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(b state.Block) bool { return !h.sees(b.Subject) }), nil
+}
+
+// customerView leaves out which operator did what, and why he lifted it: notes are
+// for the record.
+func customerView(b state.Block, now time.Time) BlockView {
+	v := viewOf(b, now)
+	v.By, v.LiftedBy, v.Note = "", "", ""
+	return v
+}
+
+func (d *Desk) customerBlock(ctx context.Context, h holder, b state.Block, visible []state.Block) (CustomerBlock, error) {
+	v := CustomerBlock{BlockView: customerView(b, d.Now()), Evidence: []rules.Evidence{}, Decisions: []SeenMail{}}
+	if h.owns(b.Subject) || b.Account == h.login {
+		v.Evidence = own(evidenceOf(b), visible)
+	}
+	for _, id := range b.Decisions {
+		dec, err := d.Store.Decision(ctx, id)
+		if isGone(err) {
+			continue
+		}
+		if err != nil {
+			return v, err
+		}
+		if h.sent(dec) {
+			v.Decisions = append(v.Decisions, seenMail(dec, visible))
+		}
+	}
+	requests, err := d.requestsAbout(ctx, b.Subject)
+	if err != nil {
+		return v, err
+	}
+	for _, r := range requests {
+		if r.Block == b.ID && r.Account == h.login {
+			rv := requestView(r)
+			rv.AnsweredBy = ""
+			v.Request = &rv
+		}
+	}
+	v.SelfLeft, err = d.selfLeft(ctx, h)
+	v.CanSelf = v.SelfLeft > 0 && selfAllowed(h, b)
+	return v, err
+}
+
+// own is evidence without what it says of others' blocks: those of a shared script
+// or a domain's owner may stop the account's mail too.
+func own(list []rules.Evidence, visible []state.Block) []rules.Evidence {
+	list = slices.Clone(list)
+	for i, ev := range list {
+		id, isBlock := strings.CutPrefix(ev.Fact, "block ")
+		if isBlock && !slices.ContainsFunc(visible, func(b state.Block) bool { return b.ID == id }) {
+			list[i].Fact, list[i].Got = "block", "another subject of the message is blocked"
+		}
+	}
+	return list
+}
+
+func seenMail(dec state.Decision, visible []state.Block) SeenMail {
+	var detail rules.Detail
+	if json.Unmarshal(dec.Detail, &detail) != nil {
+		// Written by another version: the line without its particulars.
+		detail = rules.Detail{}
+	}
+	evidence := own(detail.Evidence, visible)
+	if evidence == nil {
+		evidence = []rules.Evidence{}
+	}
+	return SeenMail{
+		ID: dec.ID, At: dec.At.UTC(), Rcpts: dec.Rcpts, Subject: detail.Subject,
+		Rule: dec.Rule, Action: dec.Action, Evidence: evidence,
+	}
+}
+
+// sentBy fills Volume and Seen from the account's decisions, newest first.
+func (d *Desk) sentBy(ctx context.Context, h holder, visible []state.Block, v *CustomerView) error {
+	now := d.Now().UTC()
+	v.Volume, v.Seen = emptyVolume(now), []SeenMail{}
+	q := state.Query{Subject: h.subject(), Since: v.Volume.Since, Limit: page}
+	for read := 0; read < mostCounted; {
+		found, err := d.Store.Decisions(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, dec := range found {
+			if !h.sent(dec) {
+				continue
+			}
+			v.Volume.count(now, dec)
+			if refused(dec.Action) && len(v.Seen) < mostSeen {
+				v.Seen = append(v.Seen, seenMail(dec, visible))
+			}
+		}
+		if len(found) < page {
+			return nil
+		}
+		// What else was decided in the same millisecond is passed over: nothing
+		// else keeps the pages apart.
+		q.Before = found[len(found)-1].At
+		read += len(found)
+	}
+	v.Volume.Since = q.Before.UTC()
+	return nil
+}
+
+const day = 24 * time.Hour
+
+func emptyVolume(now time.Time) Volume {
+	var v Volume
+	for i := range v.Hours {
+		v.Hours[i].At = now.Truncate(time.Hour).Add(time.Duration(i-len(v.Hours)+1) * time.Hour)
+	}
+	for i := range v.Days {
+		v.Days[i].At = now.Truncate(day).Add(time.Duration(i-len(v.Days)+1) * day)
+	}
+	v.Since = v.Days[0].At
+	return v
+}
+
+func (v *Volume) count(now time.Time, dec state.Decision) {
+	add := func(list []Sent, width time.Duration) {
+		i := len(list) - 1 - int(now.Truncate(width).Sub(dec.At.UTC().Truncate(width))/width)
+		switch {
+		case i < 0 || i >= len(list):
+		case refused(dec.Action):
+			list[i].Refused++
+		default:
+			list[i].Accepted++
+		}
+	}
+	add(v.Hours[:], time.Hour)
+	add(v.Days[:], day)
+}
+
+// limitsOf are the windows of the account and of its customer, which it shares.
+func (d *Desk) limitsOf(ctx context.Context, h holder) ([]UsageWindow, error) {
+	subjects := []string{h.subject()}
+	if h.customer != "" {
+		subjects = append(subjects, "customer:"+h.customer)
+	}
+	list := []UsageWindow{}
+	for _, s := range subjects {
+		windows, err := d.Judge.WindowsOf(ctx, d.Now(), s)
+		if err != nil {
+			return nil, err
+		}
+		for _, w := range windows {
+			w.Subject = s
+			list = append(list, w)
+		}
+	}
+	return list, nil
+}

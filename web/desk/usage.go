@@ -1,0 +1,99 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"o2n-milter/state"
+)
+
+// Status tells the daemon's health.
+func (d *Desk) Status(ctx context.Context) (Status, error) {
+	st, err := d.Store.Status(ctx, d.Now())
+	if err != nil {
+		return Status{}, err
+	}
+	active, err := d.Blocks(ctx, false)
+	if err != nil {
+		return Status{}, err
+	}
+	return Status{
+		Version: d.Version, Backend: st.Backend, Degraded: st.Degraded != "", Reason: st.Degraded,
+		Sessions: d.Sessions(), LastCommit: optional(st.LastCommit), Blocks: len(active.Blocks),
+		Size: st.Size, Windows: st.Windows, Memory: st.Memory,
+	}, nil
+}
+
+// Usage lists the windows of exactly this subject; none for one that nobody knows.
+func (d *Desk) Usage(ctx context.Context, subject string) (Usage, error) {
+	subject, err := parseSubject(subject)
+	if err != nil {
+		return Usage{}, err
+	}
+	windows, err := d.Judge.WindowsOf(ctx, d.Now(), subject)
+	if err != nil {
+		return Usage{}, err
+	}
+	if windows == nil {
+		windows = []UsageWindow{}
+	}
+	return Usage{Subject: subject, Windows: windows}, nil
+}
+
+// History lists a subject's decisions.
+func (d *Desk) History(ctx context.Context, q HistoryQuery) (History, error) {
+	subject, err := parseSubject(q.Subject)
+	if err != nil {
+		return History{}, err
+	}
+	found, err := d.Store.Decisions(ctx, state.Query{Subject: subject, Before: q.Before, Limit: limitOf(q.Limit)})
+	if err != nil {
+		return History{}, err
+	}
+	h := History{Subject: subject, Decisions: make([]DecisionLine, len(found))}
+	for i, dec := range found {
+		h.Decisions[i] = lineOf(dec)
+	}
+	return h, nil
+}
+
+// Decision tells all that was kept of one.
+func (d *Desk) Decision(ctx context.Context, id string) (DecisionView, error) {
+	dec, err := d.Store.Decision(ctx, id)
+	if errors.Is(err, state.ErrNotFound) {
+		return DecisionView{}, notFound("no decision %.100q", id)
+	}
+	if err != nil {
+		return DecisionView{}, err
+	}
+	v, err := decisionView(dec)
+	if err != nil {
+		return v, fmt.Errorf("decision %.100q: %w", id, err)
+	}
+	return v, nil
+}
+
+// Reset clears a subject's windows.
+func (d *Desk) Reset(ctx context.Context, who Actor, in Reset) (Resetted, error) {
+	usage, err := d.Usage(ctx, in.Subject)
+	if err != nil {
+		return Resetted{}, err
+	}
+	out := Resetted{Subject: usage.Subject}
+	if in.DryRun {
+		for _, w := range usage.Windows {
+			if w.Used > 0 {
+				out.Windows++
+			}
+		}
+		return out, nil
+	}
+	ctx, cancel := carryOn(ctx)
+	defer cancel()
+	if out.Windows, err = d.Store.Reset(ctx, usage.Subject); err != nil {
+		return Resetted{}, err
+	}
+	d.audit(ctx, who, change{what: "reset", subject: usage.Subject})
+	return out, nil
+}
