@@ -34,6 +34,9 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrConflict is returned for a Doc that somebody else has changed meanwhile.
 	ErrConflict = errors.New("changed by somebody else meanwhile")
+	// ErrUnavailable is in every error that is due to a store which cannot be reached
+	// or cannot serve now, and in none that is due to what was asked.
+	ErrUnavailable = errors.New("the store is away")
 )
 
 // Window names one sliding window of one subject.
