@@ -23,7 +23,7 @@ const root = "../.."
 // mayImport says which of our packages each of them may import. What is not
 // listed imports none of ours.
 var mayImport = map[string][]string{
-	"cmd/o2n-milter":  {"accounts", "config", "message", "milter", "rules", "state", "state/badgerdb", "state/memory", "state/redisdb", "web"},
+	"cmd/o2n-milter":  {"accounts", "config", "message", "milter", "rules", "state", "state/badgerdb", "state/local", "state/memory", "state/redisdb", "web"},
 	"config":          {"accounts", "message", "rules"},
 	"milter":          {"message", "rules"},
 	"web":             {"rules", "state"},
@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"state":           {"state/internal/text"},
 	"state/badgerdb":  {"state", "state/internal/journal", "state/internal/ledger", "state/internal/text"},
 	"state/redisdb":   {"state", "state/internal/journal", "state/internal/ledger", "state/internal/text"},
+	"state/local":     {"state", "state/memory"},
 	"state/memory":    {"state", "state/internal/ledger"},
 	"state/statetest": {"state"},
 
