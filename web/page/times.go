@@ -51,9 +51,14 @@ func Span(l Lang, d time.Duration) string {
 	return ""
 }
 
+// shortDay is the date without the year.
+func shortDay(l Lang, t time.Time) string {
+	return fmt.Sprintf("%d %s", t.Day(), months[l][t.Month()-1])
+}
+
 // day is the date alone.
 func day(l Lang, t time.Time) string {
-	return fmt.Sprintf("%d %s %d", t.Day(), months[l][t.Month()-1], t.Year())
+	return fmt.Sprintf("%s %d", shortDay(l, t), t.Year())
 }
 
 func date(l Lang, t time.Time) string {

@@ -136,6 +136,14 @@ func (v *View) Day(t time.Time) template.HTML { return v.timeTag(t, day(v.Lang, 
 // Hour is the time of day alone, without the zone.
 func (v *View) Hour(t time.Time) string { return t.In(v.kit.zone).Format("15:04") }
 
+// DayHour is t for a chart of hours: "23 Nov 12:00".
+func (v *View) DayHour(t time.Time) string {
+	return shortDay(v.Lang, t.In(v.kit.zone)) + " " + v.Hour(t)
+}
+
+// UTCDay is t for a chart of days, which begin at midnight UTC: "23 Nov".
+func (v *View) UTCDay(t time.Time) string { return shortDay(v.Lang, t.UTC()) }
+
 // Away is how far t is from now: "in 3 hours", "2 days ago".
 func (v *View) Away(t time.Time) string {
 	switch d := t.Sub(v.now); {
