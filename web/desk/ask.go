@@ -73,6 +73,9 @@ func (d *Desk) Ask(ctx context.Context, who Actor, in AskUnblock) (RequestView, 
 	r.Block, r.Subject = b.ID, b.Subject
 	ctx, cancel := carryOn(ctx)
 	defer cancel()
+	if err = d.pruneRequests(ctx); err != nil {
+		return RequestView{}, err
+	}
 	if in.Self {
 		return d.unblockSelf(ctx, who, h, b, r, in.Scope)
 	}
@@ -168,4 +171,17 @@ func (d *Desk) unblockSelf(ctx context.Context, who Actor, h holder, b state.Blo
 	}
 	d.tell(Event{What: "approve", Block: b, Request: r})
 	return requestView(r), d.closeRequests(ctx, who, b)
+}
+
+// pruneRequests deletes what was answered long ago.
+func (d *Desk) pruneRequests(ctx context.Context) error {
+	all, err := state.Records[state.Request](ctx, d.Store)
+	if err != nil {
+		return err
+	}
+	last := d.Now().Add(-endedKept)
+	old := slices.DeleteFunc(all, func(r state.Request) bool {
+		return r.State == state.RequestOpen || !r.AnsweredAt.Before(last)
+	})
+	return deleteAll(old, func(r state.Request) error { return state.DeleteRecord(ctx, d.Store, r) })
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"o2n-milter/rules"
 	"o2n-milter/state"
@@ -50,13 +51,19 @@ func (d *Desk) pruneAudit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return dropOldest(ctx, d.Store, lines, mostAudit)
+	return deleteAll(lines[:max(0, len(lines)-mostAudit)], func(line state.AuditLine) error {
+		return state.DeleteRecord(ctx, d.Store, line)
+	})
 }
 
-// dropOldest deletes what is before the last n; another host may do the same.
-func dropOldest(ctx context.Context, store state.Store, lines []state.AuditLine, n int) error {
-	for _, line := range lines[:max(0, len(lines)-n)] {
-		if err := state.DeleteRecord(ctx, store, line); err != nil && !isGone(err) {
+// endedKept is how long requests and exemptions stay after their end: a year and a
+// month, to be compared with last year's.
+const endedKept = 400 * 24 * time.Hour
+
+// deleteAll deletes records; of several hosts that do so at once one comes late.
+func deleteAll[T any](list []T, del func(T) error) error {
+	for _, v := range list {
+		if err := del(v); err != nil && !isGone(err) {
 			return err
 		}
 	}

@@ -237,31 +237,50 @@ func seenMail(dec state.Decision, visible []state.Block) SeenMail {
 func (d *Desk) sentBy(ctx context.Context, h holder, visible []state.Block, v *CustomerView) error {
 	now := d.Now().UTC()
 	v.Volume, v.Seen = emptyVolume(now), []SeenMail{}
-	q := state.Query{Subject: h.subject(), Since: v.Volume.Since, Limit: page}
-	for read := 0; read < mostCounted; {
+	since, err := d.eachDecision(ctx, h.subject(), v.Volume.Since, func(dec state.Decision) {
+		if !h.sent(dec) {
+			return
+		}
+		v.Volume.count(now, dec)
+		if refused(dec.Action) && len(v.Seen) < mostSeen {
+			v.Seen = append(v.Seen, seenMail(dec, visible))
+		}
+	})
+	v.Volume.Since = since
+	return err
+}
+
+// eachDecision walks a subject's decisions since then, newest first, and says how
+// far back it came.
+func (d *Desk) eachDecision(ctx context.Context, subject string, since time.Time, each func(state.Decision)) (time.Time, error) {
+	q := state.Query{Subject: subject, Since: since, Limit: page}
+	var edge []string // ids of the oldest millisecond so far: the next page has it too
+	for read := 0; read < mostCounted; read += page {
 		found, err := d.Store.Decisions(ctx, q)
 		if err != nil {
-			return err
+			return since, err
 		}
 		for _, dec := range found {
-			if !h.sent(dec) {
-				continue
-			}
-			v.Volume.count(now, dec)
-			if refused(dec.Action) && len(v.Seen) < mostSeen {
-				v.Seen = append(v.Seen, seenMail(dec, visible))
+			if !slices.Contains(edge, dec.ID) {
+				each(dec)
 			}
 		}
 		if len(found) < page {
-			return nil
+			return since, nil
 		}
-		// What else was decided in the same millisecond is passed over: nothing
-		// else keeps the pages apart.
-		q.Before = found[len(found)-1].At
-		read += len(found)
+		oldest := found[page-1].At
+		edge = edge[:0]
+		for _, dec := range found {
+			if dec.At.Equal(oldest) {
+				edge = append(edge, dec.ID)
+			}
+		}
+		q.Before = oldest.Add(time.Millisecond)
+		if len(edge) == page {
+			q.Before = oldest // so many at once: the rest of them is passed over
+		}
 	}
-	v.Volume.Since = q.Before.UTC()
-	return nil
+	return q.Before.UTC(), nil
 }
 
 const day = 24 * time.Hour

@@ -70,6 +70,9 @@ func (d *Desk) AddExemption(ctx context.Context, who Actor, in AddExemption) (Ex
 	}
 	ctx, cancel := carryOn(ctx)
 	defer cancel()
+	if err = d.pruneExemptions(ctx); err != nil {
+		return ExemptionView{}, err
+	}
 	for {
 		e.ID = "E" + rules.NewID()
 		if err = state.PutRecord(ctx, d.Store, &e); !errors.Is(err, state.ErrConflict) || ctx.Err() != nil {
@@ -174,4 +177,15 @@ func (d *Desk) exemptionNamed(ctx context.Context, id string) (state.Exemption, 
 		return state.Exemption{}, notFound("no exemption %.100q", id)
 	}
 	return records[i], nil
+}
+
+// pruneExemptions deletes what ended long ago.
+func (d *Desk) pruneExemptions(ctx context.Context) error {
+	all, err := state.Records[state.Exemption](ctx, d.Store)
+	if err != nil {
+		return err
+	}
+	last := d.Now().Add(-endedKept)
+	old := slices.DeleteFunc(all, func(e state.Exemption) bool { return !e.Until.Before(last) })
+	return deleteAll(old, func(e state.Exemption) error { return state.DeleteRecord(ctx, d.Store, e) })
 }
