@@ -118,6 +118,13 @@ func TestMembersAreBounded(t *testing.T) {
 	if m.check(t); m.Unknown([]uint64{1}) != 1 || m.Unknown([]uint64{1000}) != 0 || m.Len() != MaxMembers {
 		t.Error("undone: want the oldest back, and the new one gone")
 	}
+	longer := m.Clone()
+	c = put(&longer, 102, 1)
+	longer.Advance(2*time.Hour, 102*int64(time.Minute))
+	longer.Undo(c) // whose slots are of another length
+	if longer.check(t); longer.Unknown([]uint64{1000}) != 1 || longer.Len() != MaxMembers {
+		t.Error("undone after another length: want nothing to come back")
+	}
 	put(&m, 102, count(1, 15)...)
 	if m.Unknown(count(1000, 10)) != 10 || m.Unknown(count(2000, 5)) != 5 || m.Unknown(count(2005, 100)) != 0 {
 		t.Error("15 more: want the 10 of the oldest slot forgotten, and the lowest 5 of the next")

@@ -172,9 +172,10 @@ func TestResetWhileAway(t *testing.T) {
 	b.take(start, day("account:a"))
 	b.commit()
 	b.Detach()
+	b.take(start, to("account:a", "r1")) // made without what the store holds
 	handOver := func(*Change) { t.Error("handed over") }
-	if n, err := b.Reset("account:a", handOver); n != 1 || err != nil {
-		t.Errorf("reset: %d, %v; want the window in memory", n, err)
+	if n, err := b.Reset("account:a", handOver); n != 2 || err != nil {
+		t.Errorf("reset: %d, %v; want the windows in memory", n, err)
 	}
 	b.take(start, to("account:a", "r2", "r3"))
 	b.take(start, day("account:c")) // sweeps
@@ -187,6 +188,28 @@ func TestResetWhileAway(t *testing.T) {
 		now.cost(start, 1, to("account:a", "r1", "r2", "r3"))
 		now.used(start, 1, to("account:b"))
 	}
+}
+
+// The same, where the first commit after it fails.
+func TestResetWhileAwayUndone(t *testing.T) {
+	b := newBench(t, 1)
+	b.take(start, to("account:a", "r1", "r2"))
+	b.commit()
+	b = b.again()
+	b.Detach()
+	if _, err := b.Reset("account:a", nil); err != nil {
+		t.Fatal(err)
+	}
+	b.attach()
+	b.undo()
+	sweepAll(t, b.Windows, start)
+	b.used(start, 0, to("account:a"))
+	b.cost(start, 2, to("account:a", "r1", "r2"))
+	b.Detach()
+	b.attach()
+	b.commit()
+	b.again().used(start, 0, to("account:a"))
+	b.again().cost(start, 2, to("account:a", "r1", "r2"))
 }
 
 // A reset that was under way when the store went away.

@@ -17,9 +17,12 @@ import (
 type fakeStore struct {
 	windows map[name]state.Slots
 	members map[name]map[uint64][]byte
-	fault   error // of every read
+	fault   error         // of every read
+	damaged map[name]bool // windows that cannot be read
 	reads   atomic.Int64
 }
+
+var errDamaged = errors.New("damaged")
 
 func newFakeStore() *fakeStore {
 	return &fakeStore{windows: make(map[name]state.Slots), members: make(map[name]map[uint64][]byte)}
@@ -27,6 +30,9 @@ func newFakeStore() *fakeStore {
 
 func (s *fakeStore) Window(limit, subject string) (state.Slots, error) {
 	s.reads.Add(1)
+	if s.damaged[name{limit, subject}] {
+		return state.Slots{}, errDamaged
+	}
 	slots := s.windows[name{limit, subject}]
 	return slots.Clone(), s.fault
 }
@@ -58,7 +64,11 @@ func (s *fakeStore) Names(subject string) (limits, sets []string, err error) {
 
 // write is what a driver's commit does; it counts the members written and deleted.
 func (s *fakeStore) write(c *Change) (members int) {
-	c.Each(func(e *Entry) { s.windows[name{e.Name, e.Subject}] = e.Slots.Clone() })
+	c.Each(func(e *Entry) {
+		n := name{e.Name, e.Subject}
+		s.windows[n] = e.Slots.Clone()
+		delete(s.damaged, n)
+	})
 	c.EachMember(func(e *Entry, hash uint64) {
 		n := name{e.Name, e.Subject}
 		if s.members[n] == nil {
@@ -239,6 +249,32 @@ func TestResetSets(t *testing.T) {
 	fresh = b.again()
 	fresh.cost(start, 2, to("account:a", "r1", "r2"))
 	fresh.cost(start, 0, to("account:b", "r1", "r2"))
+}
+
+// A window that cannot be read is an error until a reset of it is kept.
+func TestResetUnreadable(t *testing.T) {
+	b := newBench(t, 0)
+	b.take(start, to("account:a", "r1"))
+	b.commit()
+	b.store.damaged = map[name]bool{{"new", "account:a"}: true}
+	b = b.again()
+	refused := func() {
+		t.Helper()
+		if _, err := b.Take(start, state.Ask{Charges: to("account:a", "r1")}, nil); !errors.Is(err, errDamaged) {
+			t.Errorf("take: %v; want %v", err, errDamaged)
+		}
+	}
+	for range 2 {
+		b.undo()
+		refused()
+		if n, err := b.Reset("account:a", func(c *Change) { b.queue = append(b.queue, c) }); n != 1 || err != nil {
+			t.Fatalf("reset: %d, %v; want 1", n, err)
+		}
+		b.used(start, 0, to("account:a"))
+	}
+	b.commit()
+	b.take(start, to("account:a", "r1"))
+	b.used(start, 1, to("account:a"))
 }
 
 // Members of the future are written as they are taken: read again, they would be
