@@ -66,7 +66,8 @@ type facts struct {
 	who   submitter
 	set   *Settings
 
-	domains []subjectCount // destinations; nil until asked for
+	domains  []subjectCount // destinations; nil until asked for
+	everyone []string       // members' of all recipients; nil until asked for
 }
 
 func (f *facts) owns(a message.Address) bool { return f.who.owns(a, f.set.Strict) }
@@ -86,13 +87,16 @@ func (f *facts) destinations(yield func(message.List) bool) {
 type ruling struct {
 	facts
 	subjects []string
-	evidence []Evidence
-	decider  string // the rule that decides so far; empty for none
-	action   Action // its action
-	charges  []Charge
-	params   params
-	unjudged bool
-	err      error
+	// blockable are the subjects whose blocks hold for it: the submitter's kin too.
+	blockable []string
+	evidence  []Evidence
+	decider   string // the rule that decides so far; empty for none
+	action    Action // its action
+	charges   []Charge
+	windows   []Window // of the charges, in order, where the store was asked
+	params    params
+	unjudged  bool
+	err       error
 }
 
 // find keeps evidence, as much as can be read, and says whether its rule decides
@@ -130,7 +134,7 @@ func (r *ruling) strongest() (Action, string) {
 }
 
 // Decide judges one message at its end: blocks, rules, and, when they let it
-// pass, one Take for all its limits. It never fails: what it cannot know is a
+// pass, one Take for all its limits, which asks for blocks once more. It never fails: what it cannot know is a
 // verdict of its own. The decision is recorded before it returns.
 func (e *Engine) Decide(ctx context.Context, m *Mail) Verdict {
 	now, id := e.now(), NewID()
@@ -188,14 +192,13 @@ func (e *Engine) judge(ctx context.Context, now time.Time, r *ruling) {
 		return
 	}
 	r.subjects = r.subjectsOf()
-	blocks, err := e.store.ActiveBlocks(ctx, now, slices.Concat(r.subjects, r.who.kin))
+	r.blockable = slices.Concat(r.subjects, r.who.kin)
+	blocks, err := e.store.ActiveBlocks(ctx, now, r.blockable)
 	if err != nil {
 		// The rules that need no store hold all the same.
 		e.unavailable(r, "store.unavailable", fmt.Errorf("store: %w", err))
 	}
-	if action := e.action("block.active"); action != Off {
-		r.find("block.active", action, blockActive(blocks))
-	}
+	e.blocked(r, blocks)
 	for _, rule := range ruleOrder {
 		if action := e.action(rule.id); action != Off {
 			r.find(rule.id, action, rule.check(&r.facts))
@@ -206,6 +209,13 @@ func (e *Engine) judge(ctx context.Context, now time.Time, r *ruling) {
 	}
 	if err == nil {
 		e.charge(ctx, now, r)
+	}
+}
+
+// blocked is block.active.
+func (e *Engine) blocked(r *ruling, blocks []state.Block) {
+	if action := e.action("block.active"); action != Off {
+		r.find("block.active", action, blockActive(blocks))
 	}
 }
 
@@ -231,7 +241,8 @@ func (e *Engine) action(id string) Action {
 
 // verdict closes the ruling: the strongest action and its reply.
 func (e *Engine) verdict(r *ruling, now time.Time, id string) Verdict {
-	v := Verdict{ID: id, At: now, Judged: !r.unjudged, Subjects: r.subjects, Evidence: r.evidence, Charges: r.charges, Err: r.err}
+	v := Verdict{ID: id, At: now, Judged: !r.unjudged, Subjects: r.subjects, Evidence: r.evidence,
+		Charges: r.charges, Windows: r.windows, Err: r.err}
 	v.Action, v.Rule = r.strongest()
 	if v.Rule == "none" && r.err != nil {
 		// state.on_failure = "accept": it passes, and says so.

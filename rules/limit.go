@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"o2n-milter/accounts"
 	"o2n-milter/state"
 )
 
@@ -14,7 +15,9 @@ type Charge struct {
 	Limit   string `json:"limit"`
 	Subject string `json:"subject"`
 	Unit    Unit   `json:"unit"`
-	Cost    int64  `json:"cost"`
+	// Cost in new_recipients is that of nobody known as long as the store has not
+	// been asked.
+	Cost int64 `json:"cost"`
 }
 
 // limitCharge is a charge with the limit that makes it.
@@ -24,7 +27,9 @@ type limitCharge struct {
 }
 
 // charge is limit.NAME: it works out what the message costs, and, unless a rule
-// already stopped it, takes all of it or nothing.
+// already stopped it, takes all of it or nothing. The same call asks for blocks:
+// one that another host made, or that was made since judging began, is in force
+// here, also for mail that no limit counts.
 func (e *Engine) charge(ctx context.Context, now time.Time, r *ruling) {
 	refused := r.action >= Quarantine
 	most := math.MaxInt
@@ -32,44 +37,54 @@ func (e *Engine) charge(ctx context.Context, now time.Time, r *ruling) {
 		most = mostRecorded // to be told, not to be taken
 	}
 	costs := e.costs(&r.facts, most)
-	charges := make([]state.Charge, len(costs))
+	ask := state.Ask{Charges: make([]state.Charge, len(costs))}
 	r.charges = make([]Charge, len(costs))
 	for i, c := range costs {
 		r.charges[i] = Charge{c.limit.Name, c.Subject, c.limit.Unit, c.Cost}
-		charges[i] = c.Charge
+		ask.Charges[i] = c.Charge
 	}
-	if refused || len(charges) == 0 {
+	if e.action("block.active") >= Quarantine {
+		ask.Subjects = r.blockable
+	}
+	if refused || len(ask.Charges)+len(ask.Subjects) == 0 {
 		return
 	}
-	if e.tooBig(r, costs) {
-		return
-	}
-	answer, err := e.store.Take(ctx, now, state.Ask{Charges: charges})
+	answer, err := e.store.Take(ctx, now, ask)
 	if err != nil {
 		e.unavailable(r, "store.unavailable", fmt.Errorf("store: %w", err))
 		return
 	}
-	for _, f := range answer.Full {
-		c := costs[f.Index]
-		r.overLimit(c, fmt.Sprintf("%d used, %d more", f.Used, c.Cost), c.limit.Action, waitSeconds(now, f.Free))
-	}
+	e.blocked(r, answer.Blocks)
+	r.taken(now, costs, answer)
 }
 
-// tooBig refuses for good what no window of an enforced limit can ever hold:
-// waiting does not help.
-func (e *Engine) tooBig(r *ruling, costs []limitCharge) bool {
-	for _, c := range costs {
-		if c.Cost > c.Max && !c.CountOnly {
-			r.params.alone = true
+// taken notes what the store says of each charge, and what has no room.
+func (r *ruling) taken(now time.Time, costs []limitCharge, answer state.Answer) {
+	for i, cost := range answer.Costs {
+		costs[i].Cost, r.charges[i].Cost = cost, cost
+	}
+	r.windows = make([]Window, len(answer.Windows))
+	for i, u := range answer.Windows {
+		costs[i].Max = u.Max // a store that counts alone has its own
+		r.windows[i] = windowOf(costs[i].limit.Unit, u)
+	}
+	// What no window can ever hold is refused for good, waiting does not help:
+	// that comes first, since the reply is the first one's of the strongest.
+	for _, f := range answer.Full {
+		if c := costs[f.Index]; f.Free.IsZero() && !c.CountOnly {
 			r.overLimit(c, fmt.Sprintf("%d in one message", c.Cost), Reject, 0)
 		}
 	}
-	return r.params.alone
+	for _, f := range answer.Full {
+		if c := costs[f.Index]; !f.Free.IsZero() || c.CountOnly {
+			r.overLimit(c, fmt.Sprintf("%d used, %d more", f.Used, c.Cost), c.limit.Action, waitSeconds(now, f.Free))
+		}
+	}
 }
 
-// overLimit notes a full window. The reply speaks of the limit that decides,
-// the first of the strongest, and of the longest wait of all enforced ones, as
-// the message passes no earlier.
+// overLimit notes a full window; no seconds: it will never have room. The reply
+// speaks of the limit that decides, the first of the strongest, and of the
+// longest wait of all enforced ones, as the message passes no earlier.
 func (r *ruling) overLimit(c limitCharge, got string, action Action, seconds int64) {
 	decides := r.find("limit."+c.limit.Name, action, []Evidence{{
 		Fact: fmt.Sprintf("%s of %s", c.limit.Unit, printable(c.Subject, 200)),
@@ -78,6 +93,7 @@ func (r *ruling) overLimit(c limitCharge, got string, action Action, seconds int
 	}})
 	if decides {
 		r.params.unit, r.params.max, r.params.window = c.limit.Unit, c.Max, c.Length
+		r.params.alone = seconds == 0
 	}
 	if action >= Quarantine {
 		r.params.seconds = max(r.params.seconds, seconds)
@@ -95,37 +111,50 @@ func (e *Engine) costs(f *facts, most int) []limitCharge {
 	var costs []limitCharge
 	for i := range e.set.Limits {
 		l := &e.set.Limits[i]
-		if l.Action == Off || l.Unit == NewRecipients {
+		if l.Action == Off {
 			continue
 		}
 		for _, s := range f.limitSubjects(l.Subject) {
 			if len(costs) >= most {
 				return costs
 			}
-			costs = append(costs, limitCharge{l, state.Charge{
-				Window:    state.Window{Limit: l.Name, Subject: s.subject, Length: l.Window, Max: l.maxFor(f)},
-				Cost:      costIn(l.Unit, f, s.recipients),
+			c := limitCharge{l, state.Charge{
+				Window:    state.Window{Limit: l.Name, Subject: s.subject, Length: l.Window, Max: l.maxFor(f.who.account)},
 				CountOnly: l.Action < Quarantine,
-			}})
+			}}
+			c.cost(f, s)
+			costs = append(costs, c)
 		}
 	}
 	return costs
 }
 
-func costIn(unit Unit, f *facts, recipients int) int64 {
-	switch unit {
+// knownFor is how long a recipient is known to a subject that has written to him:
+// a newsletter each quarter knows its readers.
+const knownFor = 90 * day
+
+func (c *limitCharge) cost(f *facts, s subjectCount) {
+	switch c.limit.Unit {
 	case Recipients:
-		return int64(recipients)
+		c.Cost = int64(s.recipients)
 	case Bytes:
-		return f.mail.Size
+		c.Cost = f.mail.Size
+	case NewRecipients:
+		members := f.members(s)
+		c.Cost = int64(len(members))
+		// More than a set can hold are all new, which they nearly all are.
+		if len(members) <= state.MaxMembers {
+			c.Set, c.Members, c.Remember = "recipients", members, knownFor
+		}
+	default:
+		c.Cost = 1
 	}
-	return 1
 }
 
-// maxFor is the limit's max for this submitter's plan.
-func (l *Limit) maxFor(f *facts) int64 {
-	if f.who.account != nil {
-		if m, ok := l.Plans[f.who.account.Plan]; ok {
+// maxFor is the limit's max for the plan of this account, which may be nil.
+func (l *Limit) maxFor(acc *accounts.Account) int64 {
+	if acc != nil {
+		if m, ok := l.Plans[acc.Plan]; ok {
 			return m
 		}
 	}

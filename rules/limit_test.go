@@ -271,27 +271,35 @@ func TestLongScriptName(t *testing.T) {
 type broken struct {
 	state.Store
 	take, blocks, record bool
+	err                  error // nil: errAway
+}
+
+func (b broken) fault() error {
+	if b.err != nil {
+		return b.err
+	}
+	return errAway
 }
 
 var errAway = errors.New("no space left on device")
 
 func (b broken) Take(ctx context.Context, now time.Time, ask state.Ask) (state.Answer, error) {
 	if b.take {
-		return state.Answer{}, errAway
+		return state.Answer{}, b.fault()
 	}
 	return b.Store.Take(ctx, now, ask)
 }
 
 func (b broken) ActiveBlocks(ctx context.Context, now time.Time, s []string) ([]state.Block, error) {
 	if b.blocks {
-		return nil, errAway
+		return nil, b.fault()
 	}
 	return b.Store.ActiveBlocks(ctx, now, s)
 }
 
 func (b broken) Record(ctx context.Context, d state.Decision) error {
 	if b.record {
-		return errAway
+		return b.fault()
 	}
 	return b.Store.Record(ctx, d)
 }

@@ -18,9 +18,11 @@ type Detail struct {
 	Size      int64      `json:"size"` // octets
 	Evidence  []Evidence `json:"evidence"`
 	Charges   []Charge   `json:"charges"` // the first 100
+	// Windows are those of the charges, as the message left them.
+	Windows []Window `json:"windows,omitempty"`
 }
 
-// A record keeps this much evidence and this many subjects and charges of a
+// A record keeps this much evidence and this many subjects, charges and windows of a
 // message: thousands of destinations must not make it too long to be kept or read.
 const mostRecorded = 100
 
@@ -30,6 +32,7 @@ func decisionOf(f *facts, v *Verdict) state.Decision {
 	detail, err := json.Marshal(Detail{
 		Reply: v.Reply(), QueueID: m.QueueID, ClientName: printable(m.ClientName, 255), MessageID: f.msg.MessageID, Subject: f.msg.Subject, Size: m.Size,
 		Evidence: v.Evidence, Charges: v.Charges[:min(len(v.Charges), mostRecorded)],
+		Windows: v.Windows[:min(len(v.Windows), mostRecorded)],
 	})
 	if err != nil {
 		// Plain structs of strings and numbers always marshal.

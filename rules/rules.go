@@ -99,6 +99,9 @@ type Verdict struct {
 	Subjects []string
 	Evidence []Evidence
 	Charges  []Charge // what passing mail was charged, what refused mail would have been
+	// Windows of the charges as they were left, in order; empty when the store was
+	// not asked, since a rule or a block had stopped the mail.
+	Windows []Window
 	// Err is what went wrong inside, for the log; it never reaches the sender.
 	Err error
 }

@@ -9,8 +9,9 @@ import (
 	"o2n-milter/message"
 )
 
-// ParseSubject reads a subject that an operator wrote, "account:Alice@client-a.example"
-// or "ip:2001:db8::1", and gives it the form in which messages are counted.
+// ParseSubject reads a subject that an operator wrote, "account:Alice@client-a.example",
+// "ip:2001:db8::1" or "account:alice@client-a.example+domain:remote.example", and
+// gives it the form in which messages are counted.
 func ParseSubject(s string) (string, error) {
 	const want = "want account:, customer:, script:, host:, ip: or domain: and a name"
 	kind, name, ok := strings.Cut(s, ":")
@@ -23,8 +24,10 @@ func ParseSubject(s string) (string, error) {
 	switch kind {
 	case "script":
 		return scriptSubject(name), nil
-	case "account", "host":
-		return kind + ":" + strings.ToLower(name), nil
+	case "account":
+		return accountSubject(s, name)
+	case "host":
+		return "host:" + strings.ToLower(name), nil
 	case "customer":
 		return s, nil
 	case "ip":
@@ -37,11 +40,37 @@ func ParseSubject(s string) (string, error) {
 		}
 		return clientSubject(ip.Unmap()), nil
 	case "domain":
-		d := message.Destination("x@" + name)
-		if d == "" || strings.ContainsFunc(d, unicode.IsSpace) {
-			return "", fmt.Errorf("subject %q: no domain name", s)
-		}
-		return "domain:" + d, nil
+		return domainSubject(s, name)
 	}
 	return "", fmt.Errorf("subject %q: unknown kind %q; %s", s, kind, want)
+}
+
+// IsPair says that a subject is an account at a destination. Such a subject has
+// windows; messages are neither found nor blocked by it.
+func IsPair(subject string) bool {
+	_, _, isPair := cutPair(subject)
+	return isPair && strings.HasPrefix(subject, "account:")
+}
+
+func accountSubject(s, name string) (string, error) {
+	login, destination, isPair := cutPair(strings.ToLower(name))
+	if !isPair {
+		return "account:" + login, nil
+	}
+	if login == "" {
+		return "", fmt.Errorf("subject %q: no login before the +; want account:LOGIN+domain:NAME", s)
+	}
+	domain, err := domainSubject(s, destination)
+	if err != nil {
+		return "", err
+	}
+	return pairSubject(login, domain), nil
+}
+
+func domainSubject(s, name string) (string, error) {
+	d := message.Destination("x@" + name)
+	if d == "" || strings.ContainsFunc(d, unicode.IsSpace) {
+		return "", fmt.Errorf("subject %q: no domain name", s)
+	}
+	return "domain:" + d, nil
 }

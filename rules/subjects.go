@@ -34,13 +34,14 @@ func (f *facts) subjectsOf() []string {
 type subjectCount struct {
 	subject    string
 	recipients int
+	which      []int // of the recipients; nil: all
 }
 
 // limitSubjects are the subjects that a limit of this kind counts; none when the
 // message has no such subject.
 func (f *facts) limitSubjects(kind string) []subjectCount {
 	all := func(subject string) []subjectCount {
-		return []subjectCount{{subject, len(f.rcpts)}}
+		return []subjectCount{{subject: subject, recipients: len(f.rcpts)}}
 	}
 	acc := f.who.account
 	switch {
@@ -94,6 +95,7 @@ func (f *facts) byDomain() []subjectCount {
 			list = append(list, subjectCount{subject: "domain:" + d})
 		}
 		list[n].recipients++
+		list[n].which = append(list[n].which, i)
 	}
 	f.domains = list
 	return list
@@ -103,9 +105,42 @@ func (f *facts) byDomain() []subjectCount {
 func (f *facts) byPair(account string) []subjectCount {
 	list := slices.Clone(f.byDomain())
 	for i := range list {
-		list[i].subject = "account:" + account + "+" + list[i].subject
+		list[i].subject = pairSubject(account, list[i].subject)
 	}
 	return list
+}
+
+// members are the distinct mailboxes of the recipients that a subject stands for,
+// in the spelling that recipients.duplicate compares.
+func (f *facts) members(s subjectCount) []string {
+	if s.which != nil {
+		return f.mailboxes(s.which)
+	}
+	if f.everyone == nil {
+		all := make([]int, len(f.rcpts))
+		for i := range all {
+			all[i] = i
+		}
+		f.everyone = f.mailboxes(all)
+	}
+	return f.everyone
+}
+
+func (f *facts) mailboxes(which []int) []string {
+	list := make([]string, 0, len(which))
+	seen := make(map[string]bool, len(which))
+	for _, i := range which {
+		if m := f.rcpts[i].Mailbox(); !seen[m] {
+			seen[m] = true
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// pairSubject is an account at a destination, which is "domain:" and its name.
+func pairSubject(account, destination string) string {
+	return "account:" + account + "+" + destination
 }
 
 // scriptSubject folds the envelope sender and the script's name alike.

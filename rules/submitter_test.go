@@ -207,27 +207,3 @@ func TestAccountsUnavailable(t *testing.T) {
 	// Where Postfix would try for ever it is held.
 	check(t, b.Decide(context.Background(), local("x@web1.example", "From: x@web1.example")), Quarantine, "accounts.unavailable")
 }
-
-func TestParseSubject(t *testing.T) {
-	for in, want := range map[string]string{
-		"account:Alice@Client-A.example": "account:alice@client-a.example",
-		"customer:C-1001":                "customer:C-1001",
-		"ip:2001:db8::1":                 "ip:2001:db8::/64",
-		"ip:2001:db8::/64":               "ip:2001:db8::/64",
-		"ip:::ffff:192.0.2.7":            "ip:192.0.2.7",
-		"domain:Bücher.example.":         "domain:xn--bcher-kva.example",
-		"domain:[192.0.2.1]":             "domain:[192.0.2.1]",
-		"domain:exa_mple.com":            "domain:exa_mple.com",
-		"script:www-data@web1.example/m": "script:www-data@web1.example/m",
-	} {
-		got, err := ParseSubject(in)
-		if err != nil || got != want {
-			t.Errorf("%s: got %q, %v", in, got, err)
-		}
-	}
-	for _, in := range []string{"", "alice", "account:", "foo:bar", "ip:1.2.3", "ip:10.0.0.0/8", "account:a\nb", "domain:a b"} {
-		if got, err := ParseSubject(in); err == nil {
-			t.Errorf("%q: got %q, want an error", in, got)
-		}
-	}
-}
