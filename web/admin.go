@@ -24,6 +24,10 @@ type Admin struct {
 	Version  string
 	Sessions func() int
 	Now      func() time.Time
+	// Windows is rules.Engine's WindowsOf under the rules now in force.
+	Windows func(ctx context.Context, now time.Time, subject string) ([]rules.Window, error)
+	// Clock says what is wrong with the host's clock; empty when nothing is.
+	Clock func() string
 }
 
 // mostBody bounds a request of the admin API.
@@ -33,6 +37,9 @@ const mostBody = 64 << 10
 func (a *Admin) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", answer(a.status))
+	mux.HandleFunc("GET /v1/usage", answer(a.usage))
+	mux.HandleFunc("GET /v1/history", answer(a.history))
+	mux.HandleFunc("POST /v1/reset", answer(a.reset))
 	mux.HandleFunc("GET /v1/blocks", answer(a.blocks))
 	mux.HandleFunc("POST /v1/blocks", answer(a.addBlock))
 	mux.HandleFunc("POST /v1/blocks/lift", answer(a.liftBlock))
@@ -96,6 +103,7 @@ func (a *Admin) status(r *http.Request) (any, error) {
 	s := Status{
 		Version: a.Version, Backend: st.Backend, Degraded: st.Degraded != "", Reason: st.Degraded,
 		Sessions: a.Sessions(), Blocks: len(active),
+		Size: st.Size, Windows: st.Windows, Memory: st.Memory, Clock: a.Clock(),
 	}
 	if !st.LastCommit.IsZero() {
 		t := st.LastCommit.UTC()
@@ -138,9 +146,9 @@ func (a *Admin) addBlock(r *http.Request) (any, error) {
 	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
-	subject, err := rules.ParseSubject(in.Subject)
+	subject, err := subjectOfMail(in.Subject)
 	if err != nil {
-		return nil, badRequest("%v", err)
+		return nil, err
 	}
 	now := a.Now().UTC().Truncate(time.Second)
 	b := state.Block{
@@ -203,8 +211,8 @@ func (a *Admin) blocksNamed(ctx context.Context, now time.Time, name string) ([]
 	subject := ""
 	if strings.Contains(name, ":") {
 		var err error
-		if subject, err = rules.ParseSubject(name); err != nil {
-			return nil, badRequest("%v", err)
+		if subject, err = subjectOfMail(name); err != nil {
+			return nil, err
 		}
 	}
 	all, err := a.Store.Blocks(ctx)

@@ -3,6 +3,7 @@ package web
 import (
 	"time"
 
+	"o2n-milter/rules"
 	"o2n-milter/state"
 )
 
@@ -71,6 +72,48 @@ type Status struct {
 	LastCommit *time.Time `json:"last_commit"` // null before the first one
 	Blocks     int        `json:"blocks"`      // in force
 	Held       int        `json:"held"`
+	Size       int64      `json:"size"`    // of the store, in bytes on disk or in the server; 0: not known
+	Windows    int        `json:"windows"` // in the daemon's memory
+	Memory     int64      `json:"memory"`  // bytes they take there, an estimate
+	Clock      string     `json:"clock"`   // what is wrong with the host's clock; empty: nothing
+}
+
+// Usage answers GET /v1/usage?subject=SUBJECT.
+type Usage struct {
+	Subject string         `json:"subject"`
+	Windows []rules.Window `json:"windows"`
+}
+
+// History answers GET /v1/history?subject=SUBJECT&limit=N&before=TIME, newest first.
+type History struct {
+	Subject   string         `json:"subject"`
+	Decisions []DecisionView `json:"decisions"`
+}
+
+// DecisionView is a decision as lists show it.
+type DecisionView struct {
+	ID      string    `json:"id"`
+	At      time.Time `json:"at"`
+	Action  string    `json:"action"`
+	Rule    string    `json:"rule"`
+	Account string    `json:"account"` // empty without account
+	Client  string    `json:"client"`  // IP address; empty for none
+	From    string    `json:"from"`    // envelope sender; empty for the null sender
+	Rcpts   int       `json:"rcpts"`
+}
+
+// Reset is the body of POST /v1/reset.
+type Reset struct {
+	Subject string `json:"subject"`
+	Reason  string `json:"reason"`
+	DryRun  bool   `json:"dry_run"`
+}
+
+// ResetDone answers POST /v1/reset.
+type ResetDone struct {
+	Subject string         `json:"subject"`
+	Windows []rules.Window `json:"windows"` // of configured limits, that held something
+	Cleared int            `json:"cleared"` // windows, empty ones and those of former limits too; 0 in a dry run
 }
 
 // Fault is the body of every answer above 399.

@@ -22,6 +22,24 @@ func RegisterState(reg prometheus.Registerer, store state.Store, now func() time
 	}, func() float64 { return 0 }))
 }
 
+// RegisterClock registers by how much the host's wall clock is ahead of the
+// daemon's, which has not followed it.
+func RegisterClock(reg prometheus.Registerer, offset func() time.Duration) {
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "o2n_milter_clock_offset_seconds",
+		Help: "By how much the wall clock is ahead of the daemon's clock, which goes on without it; 0 as a rule.",
+	}, func() float64 { return offset().Seconds() }))
+}
+
+// RegisterLocal registers how many messages were counted alone, while the store
+// was away.
+func RegisterLocal(reg prometheus.Registerer, takes func() uint64) {
+	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "o2n_milter_store_local_takes_total",
+		Help: "Messages that were counted by this host alone, at half the limits, since the store was away.",
+	}, func() float64 { return float64(takes()) }))
+}
+
 // blockGauge counts the blocks in force when it is collected, as a block ends
 // without anybody's doing.
 type blockGauge struct {

@@ -41,3 +41,20 @@ func showTime(t *time.Time, none string) string {
 	}
 	return t.Format(time.RFC3339)
 }
+
+// showSize is a number of bytes in the units of TOML.
+func showSize(n int64) string {
+	if n == 0 {
+		return "not known"
+	}
+	units := []string{"B", "kB", "MB", "GB", "TB"}
+	f := float64(n)
+	for f >= 999.95 && len(units) > 1 { // rounded it would be 1000.0
+		f /= 1000
+		units = units[1:]
+	}
+	if units[0] == "B" {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", f, units[0])
+}

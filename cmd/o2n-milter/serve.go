@@ -24,9 +24,6 @@ import (
 	"o2n-milter/config"
 	"o2n-milter/milter"
 	"o2n-milter/rules"
-	"o2n-milter/state"
-	"o2n-milter/state/badgerdb"
-	"o2n-milter/state/memory"
 	"o2n-milter/web"
 )
 
@@ -67,13 +64,14 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	reloads.WithLabelValues("ok")
 	reloads.WithLabelValues("refused")
 
-	backing, err := openStore(cfg, log)
+	clock := newHostClock(log)
+	web.RegisterClock(reg, clock.Offset)
+	store, err := openStore(cfg.State, log, reg)
 	if err != nil {
 		return err
 	}
-	defer closeStore(backing, log)
-	store := web.Measure(reg, backing)
-	web.RegisterState(reg, store, time.Now)
+	defer closeStore(store, log)
+	web.RegisterState(reg, store, clock.Now)
 
 	directory, err := openAccounts(cfg, log, reloads)
 	if err != nil {
@@ -82,7 +80,7 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	defer func() { directory.Close() }()
 
 	var engine atomic.Pointer[rules.Engine]
-	engine.Store(rules.New(cfg.Rules, directory, store, time.Now))
+	engine.Store(rules.New(cfg.Rules, directory, store, clock.Now))
 
 	recorder := milter.NewLog(log, reg)
 	server := &milter.Server{
@@ -101,14 +99,19 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 		log.Info("listening", "for", "milter", "on", ln.Addr().String())
 		go func() { failed <- server.Serve(ln) }()
 	}
-	admin := &web.Admin{Store: store, Log: log, Version: version, Sessions: recorder.Open, Now: time.Now}
+	admin := &web.Admin{
+		Store: store, Log: log, Version: version, Sessions: recorder.Open, Now: clock.Now, Clock: clock.Trouble,
+		Windows: func(ctx context.Context, now time.Time, subject string) ([]rules.Window, error) {
+			return engine.Load().WindowsOf(ctx, now, subject)
+		},
+	}
 	for _, h := range []struct {
 		what    string
 		ln      net.Listener
 		handler http.Handler
 	}{
 		{"admin", sockets.admin, admin.Handler()},
-		{"web", sockets.web, web.Public(store, reg, time.Now)},
+		{"web", sockets.web, web.Public(store, reg, clock.Now)},
 	} {
 		if h.ln == nil {
 			continue
@@ -129,17 +132,18 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 		case sig := <-signals:
 			if sig == syscall.SIGHUP {
 				next, accs, err := a.reload(cmd, log, reloads)
-				countReload(reloads, err)
 				if err != nil {
+					countReload(reloads, err)
 					log.Error("reload refused, the old configuration stays in force", "error", err)
 					continue
 				}
-				engine.Store(rules.New(next.Rules, accs, store, time.Now))
+				engine.Store(rules.New(next.Rules, accs, store, clock.Now))
 				directory.Close()
 				warnRestart(log, started, next)
 				cfg, directory = next, accs
 				logNotes(log, cfg)
 				log.Info("configuration read", "config", cfg.File)
+				countReload(reloads, nil) // last: who waits for it finds all of it done
 				continue
 			}
 			log.Info("stopping", "signal", sig.String())
@@ -155,23 +159,6 @@ func stop(server *milter.Server, cfg *config.Config, log *slog.Logger) {
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
 		log.Warn("stopping", "error", err)
-	}
-}
-
-// storePatience bounds the end of the store: what it has answered for is on disk
-// already, and one whose folder is gone tries for ever.
-const storePatience = 20 * time.Second
-
-func closeStore(store state.Store, log *slog.Logger) {
-	done := make(chan error, 1)
-	go func() { done <- store.Close() }()
-	select {
-	case err := <-done:
-		if err != nil {
-			log.Error("store", "error", err)
-		}
-	case <-time.After(storePatience):
-		log.Error("store does not close, giving up on it")
 	}
 }
 
@@ -194,18 +181,6 @@ func warnRestart(log *slog.Logger, started, now *config.Config) {
 			log.Warn("configuration", "note", "["+table+"] has changed; that takes effect at the next start")
 		}
 	}
-}
-
-func openStore(cfg *config.Config, log *slog.Logger) (state.Store, error) {
-	switch cfg.State.Backend {
-	case "memory":
-		return memory.New(), nil
-	case "badger":
-		return badgerdb.Open(badgerdb.Options{
-			Path: cfg.State.Path, Sync: cfg.State.Durability == "power", Retention: cfg.State.Retention, Log: log,
-		})
-	}
-	return nil, exit(exitConfig, "state.backend = %q is not built into this version; want badger or memory", cfg.State.Backend)
 }
 
 // openAccounts reads the accounts of the configuration and of the map file, and

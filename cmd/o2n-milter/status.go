@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -25,19 +26,26 @@ func (a *app) statusCommand() *cobra.Command {
 			if a.json {
 				return a.printJSON(s)
 			}
-			degraded := "no"
-			if s.Degraded {
-				degraded = "yes: " + clean(s.Reason)
-			}
-			return table(a.out, [][]string{
-				{"version", s.Version},
-				{"store", s.Backend},
-				{"degraded", degraded},
-				{"last commit", showTime(s.LastCommit, "none yet")},
-				{"sessions", fmt.Sprint(s.Sessions)},
-				{"blocks", fmt.Sprint(s.Blocks)},
-				{"held", fmt.Sprint(s.Held)},
-			})
+			return a.printStatus(s)
 		},
 	}
+}
+
+func (a *app) printStatus(s web.Status) error {
+	degraded := "no"
+	if s.Degraded {
+		degraded = "yes: " + clean(s.Reason)
+	}
+	return table(a.out, [][]string{
+		{"version", s.Version},
+		{"store", s.Backend},
+		{"degraded", degraded},
+		{"size", showSize(s.Size)},
+		{"last commit", showTime(s.LastCommit, "none yet")},
+		{"windows", fmt.Sprintf("%d in memory, %s", s.Windows, showSize(s.Memory))},
+		{"sessions", fmt.Sprint(s.Sessions)},
+		{"blocks", fmt.Sprint(s.Blocks)},
+		{"held", fmt.Sprint(s.Held)},
+		{"clock", cmp.Or(clean(s.Clock), "ok")},
+	})
 }

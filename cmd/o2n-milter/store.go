@@ -1,0 +1,61 @@
+package main
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"o2n-milter/config"
+	"o2n-milter/state"
+	"o2n-milter/state/badgerdb"
+	"o2n-milter/state/local"
+	"o2n-milter/state/memory"
+	"o2n-milter/web"
+)
+
+// openStore opens the store that [state] names, with its calls measured and, where
+// it says so, one that can go on alone before it.
+func openStore(cfg config.State, log *slog.Logger, reg prometheus.Registerer) (state.Store, error) {
+	backing, err := openBackend(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	store := web.Measure(reg, backing)
+	if !cfg.Local {
+		web.RegisterLocal(reg, func() uint64 { return 0 })
+		return store, nil
+	}
+	alone := local.New(store, log)
+	web.RegisterLocal(reg, alone.Takes)
+	return alone, nil
+}
+
+func openBackend(cfg config.State, log *slog.Logger) (state.Store, error) {
+	switch cfg.Backend {
+	case "memory":
+		return memory.New(), nil
+	case "redis":
+		return nil, exit(exitConfig, "state.backend = %q is not built into this version; want badger or memory", cfg.Backend)
+	}
+	return badgerdb.Open(badgerdb.Options{
+		Path: cfg.Path, Sync: cfg.Durability == "power", Retention: cfg.Retention, Log: log,
+	})
+}
+
+// storePatience bounds the end of the store: what it has answered for is on disk
+// already, and one whose folder is gone tries for ever.
+const storePatience = 20 * time.Second
+
+func closeStore(store state.Store, log *slog.Logger) {
+	done := make(chan error, 1)
+	go func() { done <- store.Close() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			log.Error("store", "error", err)
+		}
+	case <-time.After(storePatience):
+		log.Error("store does not close, giving up on it")
+	}
+}
