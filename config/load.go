@@ -165,9 +165,7 @@ func (r *reader) across() {
 			"a loopback address, or allow_remote = true")
 	}
 	r.twoListeners()
-	if st := r.cfg.State; st.RedisPasswordFile != "" && hasPassword(st.Redis) {
-		r.faultAt(r.at("state", "redis"), "state.redis", "holds a password beside state.redis_password_file", "it in one place")
-	}
+	r.redisFiles()
 }
 
 func loopback(hostPort string) bool {

@@ -154,6 +154,7 @@ shutdown_timeout = "0s"
 backend = "memory"
 path = "store"
 durability = "power"
+redis = "rediss://127.0.0.1:6379/0"
 cache = "8MiB"
 min_free = "6MB"
 max_size = "100000000000kB"
@@ -227,7 +228,7 @@ max_duplicates = 0
 		{c.Milter.SocketMode.String(), "-rw-------"},
 		{c.Milter.ShutdownTimeout, time.Duration(0)},
 		{c.State, State{Backend: "memory", Path: dir + "/store", Durability: "power", Cache: 8 << 20, MinFree: 6e6, MaxSize: 100e12,
-			Redis: "redis://127.0.0.1:6379/0", RedisPasswordFile: dir + "/secret", RedisCAFile: dir + "/ca.pem", Retention: 36 * time.Hour}},
+			Redis: "rediss://127.0.0.1:6379/0", RedisPasswordFile: dir + "/secret", RedisCAFile: dir + "/ca.pem", Retention: 36 * time.Hour}},
 		{c.Accounts.File, dir + "/map/a.toml"},
 		{c.Accounts.Table, map[string]*accounts.Account{"alice@client-a.example": wantAccount}},
 		{list, []*accounts.Account{wantAccount, bob}},
@@ -250,8 +251,8 @@ max_duplicates = 0
 		}
 	}
 	for key, want := range map[string]int{
-		"milter.listen": 3, "limit.a": 37, "limit.a.max": 40, "limit.a.plans.pro": 43,
-		"limit.a.subject": 38, "state": 6, "limit.b.action": 0,
+		"milter.listen": 3, "limit.a": 38, "limit.a.max": 41, "limit.a.plans.pro": 44,
+		"limit.a.subject": 39, "state": 6, "limit.b.action": 0,
 	} {
 		if _, line := c.Rules.Origin(key); line != want {
 			t.Errorf("origin of %s is line %d, want %d", key, line, want)

@@ -26,26 +26,37 @@ func redisURL(v any, _ string) (any, []flaw) {
 	return s, nil
 }
 
-// withoutUser takes user and password out of what should be an URL.
+// withoutUser takes user and password out of what should be an URL: before the
+// host, and among the parameters of one for Sentinel.
 func withoutUser(s string) string {
+	if base, _, has := strings.Cut(s, "?"); has {
+		s = base + "?..."
+	}
 	at := strings.LastIndexByte(s, '@')
 	if at < 0 {
 		return s
 	}
-	scheme, _, _ := strings.Cut(s[:at], "//")
-	if len(scheme) == at {
+	scheme, _, has := strings.Cut(s[:at], "//")
+	if !has {
 		scheme = ""
 	}
 	return scheme + "//..." + s[at:]
 }
 
-func hasPassword(redis string) bool {
-	u, err := url.Parse(redis)
-	if err != nil || u.User == nil {
-		return false
+// redisFiles checks the files that go with the URL.
+func (r *reader) redisFiles() {
+	st := r.cfg.State
+	u, err := url.Parse(st.Redis)
+	if err != nil {
+		return // said already
 	}
 	_, has := u.User.Password()
-	return has
+	if has = has || u.Query().Has("password"); has && st.RedisPasswordFile != "" {
+		r.faultAt(r.at("state", "redis"), "state.redis", "holds a password beside state.redis_password_file", "it in one place")
+	}
+	if st.RedisCAFile != "" && u.Scheme != "rediss" {
+		r.faultAt(r.at("state", "redis_ca_file"), "state.redis_ca_file", "is set, but state.redis is not by TLS", "a rediss URL with it")
+	}
 }
 
 // passwordFile wants a file with a line in it that other users cannot read.

@@ -39,12 +39,16 @@ func TestRedisFiles(t *testing.T) {
 		{"readable by the group", "state.redis_password_file = 'file'", "x", 0o640, ""},
 		{"a password in both places", "state.redis_password_file = 'file'\nstate.redis = 'redis://u:p@h'", "x", 0o600,
 			`2: state.redis: holds a password beside state.redis_password_file; want it in one place`},
+		{"a password among the parameters", "state.redis_password_file = 'file'\nstate.redis = 'redis://h/0?master_name=m&password=p'", "x", 0o600,
+			`2: state.redis: holds a password beside state.redis_password_file; want it in one place`},
+		{"certificates without TLS", "state.redis_ca_file = 'file'", certificate, 0o644,
+			`1: state.redis_ca_file: is set, but state.redis is not by TLS; want a rediss URL with it`},
 		{"a user in the URL", "state.redis_password_file = 'file'\nstate.redis = 'redis://u@h'", "x", 0o600, ""},
 		{"none is named", "state.redis_password_file = ''\nstate.redis_ca_file = ''", "", 0o600, ""},
 		{"no certificates", "state.redis_ca_file = 'no'", "", 0o644, `1: state.redis_ca_file: "no" does not exist; want ` + wantCertificates},
 		{"no PEM", "state.redis_ca_file = 'file'", "x", 0o644, `1: state.redis_ca_file: "file" holds no certificate; want ` + wantCertificates},
 		{"a folder", "state.redis_ca_file = '.'", "", 0o644, `1: state.redis_ca_file: "." cannot be read (is a directory); want ` + wantCertificates},
-		{"a certificate", "state.redis_ca_file = 'file'", certificate, 0o644, ""},
+		{"a certificate", "state.redis_ca_file = 'file'\nstate.redis = 'rediss://h'", certificate, 0o644, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := write(t, map[string]string{"main.toml": c.main, "file": c.file})
@@ -66,7 +70,7 @@ func TestRedisFiles(t *testing.T) {
 func TestRedisURLs(t *testing.T) {
 	for _, good := range []string{
 		"redis://127.0.0.1:6379/0", "rediss://user:secret@[2001:db8::1]:6380/3", "unix:///run/redis/redis.sock?db=2",
-		"redis://:secret@redis.example",
+		"redis://:secret@redis.example", "redis://s1.example:26379/0?master_name=mail&addr=s2.example:26379&password=secret",
 	} {
 		if _, flaws := redisURL(good, "/"); len(flaws) > 0 {
 			t.Errorf("%s: %v", good, flaws)
@@ -76,6 +80,7 @@ func TestRedisURLs(t *testing.T) {
 		"localhost:6379": `"localhost:6379"`, "": `""`, "redis:": `"redis:"`, "unix:": `"unix:"`,
 		"http://user:secret@h": `"http://...@h"`, "redis://user:se%cret@h": `"redis://...@h"`,
 		"user:sec@ret@h": `"//...@h"`, "redis://user:secret@h:port": `"redis://...@h:port"`,
+		"http://h/?password=se@cret": `"http://h/?..."`, "redis://h:port?password=secret": `"redis://h:port?..."`,
 	} {
 		_, flaws := redisURL(bad, "/")
 		if len(flaws) != 1 || flaws[0].problem != shown+" is no redis, rediss or unix URL" {
