@@ -59,7 +59,8 @@ type Actor struct {
 type Judge interface {
 	// WindowsOf is the Engine's.
 	WindowsOf(ctx context.Context, now time.Time, subject string) ([]rules.Window, error)
-	// Account finds the account that a login stands for; nil when no source knows it.
+	// Account finds the account that a login, in lower case, stands for; nil when no
+	// source knows it.
 	Account(ctx context.Context, login string) (*accounts.Account, error)
 	Settings() *rules.Settings
 }

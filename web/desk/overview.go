@@ -111,7 +111,7 @@ func (d *Desk) exactly(ctx context.Context, text string) ([]string, error) {
 	if subject, err := rules.ParseSubject(text); err == nil {
 		return []string{subject}, nil
 	}
-	acc, err := d.Judge.Account(ctx, text)
+	acc, err := d.Judge.Account(ctx, strings.ToLower(text))
 	if acc == nil || err != nil {
 		return []string{}, err
 	}

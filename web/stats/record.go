@@ -88,7 +88,7 @@ func (r *record) add(b *bucket) {
 	list := make([]SenderCount, len(b.senders.list))
 	for i, s := range b.senders.list {
 		list[i] = s.SenderCount
-		list[i].Subject = s.Subject[:min(len(s.Subject), mostName)]
+		list[i].Subject = strings.ToValidUTF8(s.Subject[:min(len(s.Subject), mostName)], "?")
 	}
 	r.Senders = top(mostKept, r.Senders, list)
 }
