@@ -43,29 +43,32 @@ var (
 type Window struct {
 	Limit   string        // NAME of [limit.NAME]
 	Subject string        // "account:alice@client-a.example"
-	Length  time.Duration // W, at least one second
+	Length  time.Duration // W, one second to MaxLength
 	Max     int64         // in the limit's unit
 }
 
 // Charge is what one message costs against one window.
 type Charge struct {
 	Window
-	Cost int64 // in the limit's unit; at least 0; not looked at where there are Members
+	Cost int64 // in the limit's unit; at least 0; not looked at where there is a Set
 	// CountOnly charges a window that refuses nothing (actions shadow and tag):
 	// it is charged when it has room, reported when it is full, and never keeps
 	// the message's other charges from being taken.
 	CountOnly bool
 	// Members, where Set names a set, make the cost: one for each that is not in
-	// this set of the subject. When the message is charged they are put there, and
-	// stay for Remember. Charges of one call that name the same set all cost what
-	// they cost before it. Only keyed hashes of members are kept, and of one set
-	// the latest MaxMembers: who is forgotten early costs again.
-	Set      string        // "recipients"; empty: Cost says it
+	// this set of the subject; one named twice costs once. When the message is
+	// charged, though this window only counts and is full, they are put there, and
+	// stay for Remember from then on, or for up to 1/60 longer. Charges of one call
+	// that name the same set all cost what they cost before it. Only keyed hashes
+	// of members are kept, and of one set the latest MaxMembers: who is forgotten
+	// early costs again.
+	Set      string        // "recipients"; empty: Cost says it, and there are no Members
 	Members  []string      // at most MaxMembers
-	Remember time.Duration // at least a second, up to 1/60 longer
+	Remember time.Duration // one second to MaxLength; one call says one time for one set
 }
 
-// MaxMembers bounds a set; some 40 bytes each on disk.
+// MaxMembers bounds a set, and the members of one charge; some 70 bytes each on
+// disk with their key, 16 in memory.
 const MaxMembers = 10_000
 
 // Ask is what one message wants of the store.
@@ -75,7 +78,8 @@ type Ask struct {
 	// nothing and comes back in Answer.Blocks. This is where a block of another
 	// host, or of a moment ago, is in force at once.
 	Subjects []string
-	// Dry only asks: nothing is charged, the answer is the one that it would be.
+	// Dry only asks: the answer is the one that it would be, but nothing is charged
+	// and the store's time does not move, whatever now is.
 	Dry bool
 }
 
@@ -85,7 +89,8 @@ type Answer struct {
 	Blocks []Block // in force of Ask.Subjects, oldest first
 	Full   []Full  // windows without room, in the order of the charges
 	// Windows and Costs have one for each charge, in order: what the window holds
-	// after the call, and what the charge costs. Both are empty when there are Blocks.
+	// after the call, which is what it held before when the call was Dry or nothing
+	// was charged, and what the charge costs. Both are empty when there are Blocks.
 	Windows []Usage
 	Costs   []int64
 }
@@ -169,7 +174,7 @@ type Query struct {
 	Subject string    // empty: of any
 	Since   time.Time // only at or after; zero: from the first
 	Before  time.Time // only before; zero: up to the last
-	Limit   int       // at most so many; 0: none
+	Limit   int       // at most so many; 0 or less: no decisions at all
 }
 
 // Wants says whether d is asked for; it knows nothing of Limit.
@@ -206,8 +211,10 @@ type Store interface {
 	// neither) and every such window is reported. Otherwise full CountOnly
 	// windows are reported and all others are charged. Two charges of one call
 	// may name the same window; their costs add up. A cost of 0 always fits. A
-	// window under a second, a negative number, a name that is empty or over
-	// 4,096 bytes, or a time before 1970 or after 2199 is an error.
+	// window or Remember under a second or over MaxLength, too many Members or some
+	// without a Set, two times to remember one set for, a negative number, a name
+	// that is empty or over 4,096 bytes, or a time before 1970 or after 2199 is an
+	// error.
 	//
 	// When ctx ends while the store is at work, Take returns an error and the
 	// charge may stand all the same.
@@ -215,7 +222,7 @@ type Store interface {
 	// Usage reports the windows asked for, in order, without charging.
 	Usage(ctx context.Context, now time.Time, windows []Window) ([]Usage, error)
 	// Reset clears every window and set of exactly this subject and says how many
-	// windows there were.
+	// windows held anything.
 	Reset(ctx context.Context, subject string) (int, error)
 
 	// ActiveBlocks returns the blocks in force at now of any of subjects, oldest first.
@@ -245,7 +252,9 @@ type Store interface {
 	Record(ctx context.Context, d Decision) error
 	// Decision finds one by id, or ErrNotFound.
 	Decision(ctx context.Context, id string) (Decision, error)
-	// Decisions returns what q asks for, newest first.
+	// Decisions returns what q asks for, newest first; of one nanosecond, in order
+	// of their ids. The next page is what comes Before just after (a nanosecond)
+	// the last one's time, without those of that time that were on this page.
 	Decisions(ctx context.Context, q Query) ([]Decision, error)
 
 	Status(ctx context.Context, now time.Time) (Status, error)

@@ -15,3 +15,7 @@ func TestStore(t *testing.T) {
 func BenchmarkTake(b *testing.B) {
 	statetest.Bench(b, func(*testing.B) state.Store { return memory.New() })
 }
+
+func BenchmarkSubjects(b *testing.B) {
+	statetest.BenchSubjects(b, func(*testing.B) state.Store { return memory.New() })
+}

@@ -3,6 +3,7 @@ package statetest
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -28,6 +29,15 @@ func Bench(b *testing.B, open func(b *testing.B) state.Store) {
 	}
 }
 
+// threeWindows are what the packaged example limits, with room for all.
+func threeWindows(subject string) []state.Charge {
+	return []state.Charge{
+		charge(window("minute", subject, time.Minute, 1<<40), 1),
+		charge(window("hour", subject, time.Hour, 1<<40), 1),
+		charge(window("daily", subject, 24*time.Hour, 1<<40), 1),
+	}
+}
+
 func benchTake(b *testing.B, s state.Store, sessions, spread int) {
 	subjects := make([]string, spread)
 	for i := range subjects {
@@ -43,17 +53,56 @@ func benchTake(b *testing.B, s state.Store, sessions, spread int) {
 				return
 			}
 			subject := subjects[n*7919%spread] // 7919 is prime: no neighbours
-			charges := []state.Charge{
-				charge(window("minute", subject, time.Minute, 1<<40), 1),
-				charge(window("hour", subject, time.Hour, 1<<40), 1),
-				charge(window("daily", subject, 24*time.Hour, 1<<40), 1),
-			}
 			now := start.Add(time.Duration(n) * 100 * time.Microsecond)
-			if _, err := s.Take(context.Background(), now, state.Ask{Charges: charges}); err != nil {
+			if _, err := s.Take(context.Background(), now, asks(threeWindows(subject)...)); err != nil {
 				b.Error(err)
 				return
 			}
 		}
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "takes/s")
+}
+
+// BenchSubjects measures what one more subject takes: with its three windows, and
+// with ten recipients that it knows. The heap holds all that the process has; est is
+// what the store says of it; disk, where it tells, follows some way behind.
+func BenchSubjects(b *testing.B, open func(b *testing.B) state.Store) {
+	ten := numbered(0, 10)
+	kinds := map[string]func(subject string) []state.Charge{
+		"windows":    threeWindows,
+		"recipients": func(subject string) []state.Charge { return []state.Charge{to(recipients(subject, 1<<40), ten...)} },
+	}
+	for name, charges := range kinds {
+		b.Run(name, func(b *testing.B) {
+			s := open(b)
+			defer s.Close()
+			before := heap()
+			b.ResetTimer()
+			together(16, func(session int) {
+				for n := session; n < b.N; n += 16 {
+					ask := asks(charges(fmt.Sprintf("account:user%d@client-a.example", n))...)
+					if _, err := s.Take(context.Background(), start, ask); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+			b.StopTimer()
+			st, err := s.Status(context.Background(), start)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(heap()-before)/float64(b.N), "heapB/subject")
+			b.ReportMetric(float64(st.Memory)/float64(b.N), "estB/subject")
+			b.ReportMetric(float64(st.Size)/float64(b.N), "diskB/subject")
+		})
+	}
+}
+
+// heap is what the process holds, in bytes.
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

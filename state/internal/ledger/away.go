@@ -37,7 +37,7 @@ func (w *Windows) attach(i int, changed func(*Change)) error {
 	sh := &w.shards[i]
 	sh.away = false
 	faults := w.clearStored(sh)
-	c := &Change{}
+	c := newChange()
 	for _, e := range sh.all {
 		if !e.dirty {
 			continue

@@ -12,7 +12,16 @@ import (
 //
 // What left by itself, because its time was over, is in no change: a driver
 // cleans it up by the times in its records.
-type Change struct{ posts []post }
+type Change struct {
+	posts []post
+	few   [3]post // where the posts of most changes are: one piece of memory for all
+}
+
+func newChange() *Change {
+	c := &Change{}
+	c.posts = c.few[:0]
+	return c
+}
 
 type post struct {
 	entry *Entry

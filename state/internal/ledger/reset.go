@@ -10,7 +10,7 @@ func (w *Windows) Reset(subject string, changed func(*Change)) (int, error) {
 	w.lock(mask)
 	defer w.unlock(mask)
 	sh := &w.shards[w.shardOf(subject)]
-	c := &Change{}
+	c := newChange()
 	if err := w.bring(sh, subject, c); err != nil {
 		return 0, err
 	}

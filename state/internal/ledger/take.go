@@ -175,7 +175,7 @@ func sum(a, b int64) int64 {
 
 // charge charges what decide left in asked, and puts members where they belong.
 func (w *Windows) charge(wishes []wish, line int64, changed func(*Change)) {
-	c := &Change{posts: make([]post, 0, len(wishes))}
+	c := newChange()
 	for i := range wishes {
 		x := &wishes[i]
 		if x.window.asked > 0 {
