@@ -70,9 +70,9 @@ func secret(s, dir string) (path string, raw []byte, err error) {
 	return path, raw, nil
 }
 
-// keyLength counts the bytes of a key in hex or raw, a trailing newline ignored.
+// keyLength counts the bytes of a key in hex or raw, newlines at its end ignored.
 func keyLength(raw string) int {
-	raw = strings.TrimSuffix(strings.TrimSuffix(raw, "\n"), "\r")
+	raw = strings.TrimRight(raw, "\r\n")
 	if key, err := hex.DecodeString(raw); err == nil {
 		return len(key)
 	}

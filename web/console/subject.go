@@ -107,7 +107,7 @@ func (v *visit) addBlock() (to, done string, err error) {
 
 func (v *visit) reset() (to, done string, err error) {
 	r, err := v.Desk.Reset(v.r.Context(), v.actor(), desk.Reset{Subject: v.r.PostFormValue("subject")})
-	return subjectURL(r.Subject), fmt.Sprintf("Cleared the windows of %s: %d.", r.Subject, r.Windows), err
+	return subjectURL(r.Subject), fmt.Sprintf("Cleared the windows of %s: %d.", r.Subject, r.Cleared), err
 }
 
 func (v *visit) exemptSubject() (to, done string, err error) {

@@ -100,11 +100,8 @@ func (d *Desk) AddBlock(ctx context.Context, who Actor, in AddBlock) (BlockView,
 	now := d.now()
 	b := state.Block{Rule: "manual", Since: now, By: who.Name}
 	var err error
-	if b.Subject, err = parseSubject(in.Subject); err != nil {
+	if b.Subject, err = mailSubject(in.Subject); err != nil {
 		return BlockView{}, err
-	}
-	if rules.IsPair(b.Subject) {
-		return BlockView{}, bad("subject %q: an account at a destination has windows and cannot be blocked", in.Subject)
 	}
 	if b.Reason, err = text("reason", in.Reason); err != nil {
 		return BlockView{}, err

@@ -49,7 +49,7 @@ func TestAddBlockRefuses(t *testing.T) {
 		part string
 	}{
 		"no kind":       {AddBlock{Subject: "alice", For: "1h"}, "want account:"},
-		"pair":          {AddBlock{Subject: "account:a+domain:b.example", For: "1h"}, "cannot be blocked"},
+		"pair":          {AddBlock{Subject: "account:a+domain:b.example", For: "1h"}, "has windows only"},
 		"no length":     {AddBlock{Subject: "account:a"}, "want 30m, 4h, 7d or manual"},
 		"nothing":       {AddBlock{Subject: "account:a", For: "0s"}, "want 30m"},
 		"under none":    {AddBlock{Subject: "account:a", For: "-1h"}, "want 30m"},

@@ -83,6 +83,7 @@ type Desk struct {
 	Links    *Links         // nil: no key is configured, links cannot be made
 	Stats    *stats.Counter // nil: Overview counts nothing
 	Sessions func() int     // open milter sessions
+	Clock    func() string  // what is wrong with the host's clock; nil: nobody looks
 	Version  string
 	// PublicURL is where customers reach /c/, without a slash at the end; empty
 	// when none is configured.

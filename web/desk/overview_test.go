@@ -17,8 +17,9 @@ import (
 func TestStatus(t *testing.T) {
 	f := newDesk(t)
 	f.block(t, "account:x")
+	f.Clock = func() string { return "late" }
 	got, err := f.Status(t.Context())
-	if err != nil || got.Version != "v1" || got.Backend != "memory" || got.Degraded || got.Sessions != 3 || got.Blocks != 1 || got.LastCommit != nil {
+	if err != nil || got.Version != "v1" || got.Backend != "memory" || got.Degraded || got.Sessions != 3 || got.Clock != "late" || got.Blocks != 1 || got.LastCommit != nil {
 		t.Errorf("%+v, %v", got, err)
 	}
 	raw, err := json.Marshal(got)
@@ -115,16 +116,16 @@ func TestUsageAndReset(t *testing.T) {
 	if _, err := f.Store.Take(t.Context(), start, state.Ask{Charges: []state.Charge{{Window: window, Cost: 3}}}); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := f.Reset(t.Context(), root, Reset{Subject: "account:x", DryRun: true}); err != nil || r.Windows != 1 || f.everything(t) != "" {
+	if r, err := f.Reset(t.Context(), root, Reset{Subject: "account:x", DryRun: true}); err != nil || len(r.Windows) != 1 || r.Windows[0].Used != 10 || r.Cleared != 0 || f.everything(t) != "" {
 		t.Errorf("dry run: %+v, %v", r, err)
 	}
-	if r, err := f.Reset(t.Context(), root, Reset{Subject: "account:X"}); err != nil || r != (Resetted{"account:x", 1}) {
+	if r, err := f.Reset(t.Context(), root, Reset{Subject: "account:X", Reason: "ticket 2"}); err != nil || r.Subject != "account:x" || len(r.Windows) != 1 || r.Cleared != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if usage, err := f.Store.Usage(t.Context(), start, []state.Window{window}); err != nil || usage[0].Used != 0 {
 		t.Errorf("%+v, %v", usage, err)
 	}
-	if audit, err := f.Audit(t.Context(), AuditQuery{Subject: "account:x"}); err != nil || len(audit.Audit) != 1 || audit.Audit[0].What != "reset" {
+	if audit, err := f.Audit(t.Context(), AuditQuery{Subject: "account:x"}); err != nil || len(audit.Audit) != 1 || audit.Audit[0].What != "reset" || audit.Audit[0].Reason != "ticket 2" {
 		t.Errorf("%+v, %v", audit, err)
 	}
 	_, err = f.Usage(t.Context(), "x")
@@ -155,6 +156,8 @@ func TestHistory(t *testing.T) {
 	}
 	_, err = f.History(t.Context(), HistoryQuery{Subject: ""})
 	wants(t, err, ErrBad, "want account:")
+	_, err = f.History(t.Context(), HistoryQuery{Subject: "account:a+domain:b.example"})
+	wants(t, err, ErrBad, "has windows only")
 }
 
 func TestDecision(t *testing.T) {

@@ -66,6 +66,15 @@ func parseSubject(s string) (string, error) {
 	return subject, nil
 }
 
+// mailSubject is parseSubject for what finds or blocks messages.
+func mailSubject(s string) (string, error) {
+	subject, err := parseSubject(s)
+	if err == nil && rules.IsPair(subject) {
+		err = bad("subject %q: has windows only; want its account: or its domain:", s)
+	}
+	return subject, err
+}
+
 // endOf reads how long something is to last from now on; the zero time for
 // "manual", where that is allowed.
 func endOf(now time.Time, length string, manual bool) (time.Time, error) {

@@ -18,10 +18,14 @@ func (d *Desk) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	clock := ""
+	if d.Clock != nil {
+		clock = d.Clock()
+	}
 	return Status{
 		Version: d.Version, Backend: st.Backend, Degraded: st.Degraded != "", Reason: st.Degraded,
 		Sessions: d.Sessions(), LastCommit: optional(st.LastCommit), Blocks: len(active.Blocks),
-		Size: st.Size, Windows: st.Windows, Memory: st.Memory,
+		Size: st.Size, Windows: st.Windows, Memory: st.Memory, Clock: clock,
 	}, nil
 }
 
@@ -43,7 +47,7 @@ func (d *Desk) Usage(ctx context.Context, subject string) (Usage, error) {
 
 // History lists a subject's decisions.
 func (d *Desk) History(ctx context.Context, q HistoryQuery) (History, error) {
-	subject, err := parseSubject(q.Subject)
+	subject, err := mailSubject(q.Subject)
 	if err != nil {
 		return History{}, err
 	}
@@ -74,26 +78,30 @@ func (d *Desk) Decision(ctx context.Context, id string) (DecisionView, error) {
 	return v, nil
 }
 
-// Reset clears a subject's windows.
+// Reset clears a subject's windows, and forgets whom it has written to.
 func (d *Desk) Reset(ctx context.Context, who Actor, in Reset) (Resetted, error) {
+	reason, err := text("reason", in.Reason)
+	if err != nil {
+		return Resetted{}, err
+	}
 	usage, err := d.Usage(ctx, in.Subject)
 	if err != nil {
 		return Resetted{}, err
 	}
-	out := Resetted{Subject: usage.Subject}
-	if in.DryRun {
-		for _, w := range usage.Windows {
-			if w.Used > 0 {
-				out.Windows++
-			}
+	done := Resetted{Subject: usage.Subject, Windows: []UsageWindow{}}
+	for _, w := range usage.Windows {
+		if w.Used > 0 {
+			done.Windows = append(done.Windows, w)
 		}
-		return out, nil
+	}
+	if in.DryRun {
+		return done, nil
 	}
 	ctx, cancel := carryOn(ctx)
 	defer cancel()
-	if out.Windows, err = d.Store.Reset(ctx, usage.Subject); err != nil {
+	if done.Cleared, err = d.Store.Reset(ctx, usage.Subject); err != nil {
 		return Resetted{}, err
 	}
-	d.audit(ctx, who, change{what: "reset", subject: usage.Subject})
-	return out, nil
+	d.audit(ctx, who, change{what: "reset", subject: usage.Subject, reason: reason})
+	return done, nil
 }

@@ -20,7 +20,8 @@ type Status struct {
 	Held       int        `json:"held"`
 	Size       int64      `json:"size"`    // bytes of the store; 0: not known
 	Windows    int        `json:"windows"` // in memory
-	Memory     int64      `json:"memory"`  // bytes they take there
+	Memory     int64      `json:"memory"`  // bytes they take there, an estimate
+	Clock      string     `json:"clock"`   // what is wrong with the host's clock; empty: nothing
 }
 
 // BlockView is a block as people see it; its state is computed.
@@ -261,13 +262,15 @@ func decisionView(dec state.Decision) (DecisionView, error) {
 // Reset asks to clear a subject's windows.
 type Reset struct {
 	Subject string `json:"subject"`
+	Reason  string `json:"reason"`
 	DryRun  bool   `json:"dry_run"`
 }
 
-// Resetted says how many windows were, or would be, cleared.
+// Resetted says what was, or would be, cleared.
 type Resetted struct {
-	Subject string `json:"subject"`
-	Windows int    `json:"windows"`
+	Subject string        `json:"subject"`
+	Windows []UsageWindow `json:"windows"` // of configured limits, that held something
+	Cleared int           `json:"cleared"` // windows, empty ones and those of former limits too; 0 in a dry run
 }
 
 // AuditQuery asks for the record of changes.
