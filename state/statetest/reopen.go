@@ -2,7 +2,6 @@ package statetest
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
@@ -27,7 +26,12 @@ func Reopen(t *testing.T, open func(t *testing.T) state.Store, reopen func(t *te
 	third.afterReset()
 }
 
+// The stores here are opened again a while after the last call to the one before
+// them, whose clock was ahead. A store may begin a new time line then, or go on
+// with the old one: both must pass.
 var (
+	again   = start.Add(20 * time.Minute)
+	reopens = start.Add(25 * time.Minute)
 	kept    = window("day", "account:kept", 24*time.Hour, 10)
 	cleared = window("day", "account:cleared", 24*time.Hour, 10)
 	ahead   = window("minute", "account:ahead", time.Minute, 1)
@@ -35,17 +39,14 @@ var (
 
 func (s *suite) remember() {
 	s.Helper()
-	for i, n := range oddNames() {
-		s.take(start, []state.Charge{charge(window("minute", n, time.Minute, 1000), int64(i+1))})
-		s.take(start, []state.Charge{charge(window(n, "account:a", time.Minute, 1000), int64(i+1))})
-		s.add(block(fmt.Sprint("B", i), n, 0))
-		s.record(decision("D"+n, i, n))
-	}
+	s.useOddNames()
 	s.take(start, []state.Charge{charge(kept, 9)})
-	s.take(start.Add(24*time.Minute), []state.Charge{charge(kept, 1)})
 	s.take(start, []state.Charge{charge(cleared, 1)})
 	s.reset(cleared.Subject, 1)
-	s.take(start.Add(time.Hour), []state.Charge{charge(ahead, 1)})
+	s.rememberSets()
+	s.rememberDocs()
+	s.take(again, []state.Charge{charge(kept, 1)})
+	s.take(start.Add(30*time.Minute), []state.Charge{charge(ahead, 1)})
 	s.add(block("lifted", "account:kept", time.Hour))
 	if _, err := s.LiftBlock(s.ctx, "lifted", start.Add(time.Second), "op", "why"); err != nil {
 		s.Fatal(err)
@@ -54,36 +55,101 @@ func (s *suite) remember() {
 
 func (s *suite) stillThere() {
 	s.Helper()
-	s.oddNamesThere()
-	now := start.Add(25 * time.Minute)
-	s.take(now, []state.Charge{charge(kept, 1)}, state.Full{
-		Used: 10, Free: start.Truncate(24 * time.Minute).Add(24*time.Minute + 24*time.Hour),
-	})
-	s.used(now, []state.Window{kept, cleared}, 10, 0)
-	// Charged by a process whose clock was ahead: counts, but no longer than W.
-	if answer, err := s.Take(s.ctx, now, state.Ask{Charges: []state.Charge{charge(ahead, 1)}}); err != nil || len(answer.Full) != 1 {
-		s.Errorf("window from the future: full %v, error %v; want it full", answer.Full, err)
+	full := func(now time.Time, w state.Window, used int64) {
+		s.Helper()
+		a, err := s.Take(s.ctx, now, asks(charge(w, 1)))
+		if err != nil || len(a.Full) != 1 || a.Full[0].Used != used {
+			s.Errorf("window %v: full %v, error %v; want it full at %d", w, a.Full, err, used)
+		}
 	}
-	s.take(now.Add(62*time.Second), []state.Charge{charge(ahead, 1)})
+	full(reopens, kept, 10)
+	s.used(reopens, []state.Window{kept, cleared}, 10, 0)
+	// Charged by a process whose clock was ahead: counts, but no longer than W.
+	full(reopens, ahead, 1)
+	s.take(reopens.Add(62*time.Second), []state.Charge{charge(ahead, 1)})
+	s.oddNamesThere()
+	s.setsThere()
+	s.docsThere()
 
 	lifted := block("lifted", "account:kept", time.Hour)
 	lifted.LiftedAt, lifted.LiftedBy, lifted.Note = start.Add(time.Second), "op", "why"
-	s.active(now, []string{"account:kept"})
-	s.lift("lifted", now, "another", "", lifted)
+	s.active(reopens, []string{"account:kept"})
+	s.lift("lifted", reopens, "another", "", lifted)
 	if all, err := s.Blocks(s.ctx); err != nil || len(all) != len(oddNames())+1 {
 		s.Errorf("%d blocks, error %v; want %d", len(all), err, len(oddNames())+1)
 	}
-	s.reset(kept.Subject, 1) // in memory by now
+	s.reset(kept.Subject, 2) // in memory by now, and its set
 }
 
 func (s *suite) afterReset() {
 	s.Helper()
-	now := start.Add(26 * time.Minute)
+	now := reopens.Add(2 * time.Minute)
 	s.used(now, []state.Window{kept}, 0)
+	s.known(now, kept.Subject, false, "r1", "r2", "r3")
 	s.reset(kept.Subject, 0)
-	// Never touched by this process: read from the store, and cleared there. The
-	// clock of the store stands still until a charge comes, so nothing has left.
+	// Never touched by this process: read from the store, and cleared there.
 	n := oddNames()[0]
-	s.reset(n, 1+len(oddNames()))
-	s.used(start, []state.Window{window("minute", n, time.Minute, 1000)}, 0)
+	s.known(now, n, true, "r2", "r3")
+	s.reset(n, 2+len(oddNames()))
+	s.used(now, oddWindows(n), 0, 0)
+	s.known(now, n, false, "r1", "r2", "r3")
+	s.docsThere()
+}
+
+// dayRecipients are the new recipients of a day, and stay as long as the test.
+func dayRecipients(subject string) state.Window {
+	return window("recipients", subject, 24*time.Hour, 1<<40)
+}
+
+// rememberSets puts members into sets: some again, some cleared, some forgotten
+// for want of room.
+func (s *suite) rememberSets() {
+	s.Helper()
+	for _, n := range append(oddNames(), kept.Subject, cleared.Subject) {
+		s.costs(start, asks(to(dayRecipients(n), "r1", "r2")), []int64{2})
+	}
+	s.reset(cleared.Subject, 1)
+	bounded := dayRecipients("account:bounded")
+	s.costs(start, asks(to(bounded, numbered(0, 100)...)), []int64{100})
+	for _, n := range append(oddNames(), kept.Subject) {
+		s.costs(again, asks(to(dayRecipients(n), "r2", "r3")), []int64{1})
+	}
+	s.costs(again, asks(to(dayRecipients(cleared.Subject), "r3")), []int64{1})
+	s.costs(again, asks(to(bounded, numbered(100, state.MaxMembers)...)), []int64{state.MaxMembers})
+}
+
+func (s *suite) setsThere() {
+	s.Helper()
+	for _, n := range append(oddNames(), kept.Subject) {
+		s.known(reopens, n, true, "r1", "r2", "r3")
+		s.known(reopens, n, false, "r4", "r5")
+		s.known(unknown.Add(time.Minute), n, false, "r1")
+		s.known(unknown.Add(time.Minute), n, true, "r2", "r3")
+	}
+	s.known(reopens, cleared.Subject, false, "r1", "r2")
+	s.known(reopens, cleared.Subject, true, "r3")
+	s.known(reopens, "account:bounded", false, numbered(0, 100)...)
+	s.known(reopens, "account:bounded", true, numbered(100, state.MaxMembers)...)
+}
+
+func (s *suite) rememberDocs() {
+	s.Helper()
+	s.put(doc("note", "a", 0, `{"subject":"account:a"}`))
+	s.put(doc("note", "b", 0, `1`))
+	s.put(doc("note", "b", 1, `2`))
+	s.put(doc("note", "c", 0, `3`))
+	s.put(doc("note", "c", 1, ""))
+	s.put(doc("notes", "c", 0, `4`))
+}
+
+func (s *suite) docsThere() {
+	s.Helper()
+	a := doc("note", "a", 1, `{"subject":"account:a"}`)
+	s.docs("note", a, doc("note", "b", 2, `2`))
+	s.docs("notes", doc("notes", "c", 1, `4`))
+	if got, err := s.DocsOf(s.ctx, "note", []string{"account:a"}); err != nil || len(got) != 1 || got[0].ID != "a" {
+		s.Errorf("docs of account:a: %v, %v; want the one", got, err)
+	}
+	s.conflicts(doc("note", "b", 1, `5`))
+	s.conflicts(doc("note", "c", 2, `5`))
 }

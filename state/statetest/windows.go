@@ -257,12 +257,7 @@ func oddNames() []string {
 }
 
 func testOddNames(_ *testing.T, s *suite) {
-	for i, n := range oddNames() {
-		s.take(start, []state.Charge{charge(window("minute", n, time.Minute, 1000), int64(i+1))})
-		s.take(start, []state.Charge{charge(window(n, "account:a", time.Minute, 1000), int64(i+1))})
-		s.add(block(fmt.Sprint("B", i), n, 0))
-		s.record(decision("D"+n, i, n))
-	}
+	s.useOddNames()
 	s.oddNamesThere()
 	for _, n := range oddNames() {
 		want := 1
@@ -273,11 +268,26 @@ func testOddNames(_ *testing.T, s *suite) {
 	}
 }
 
+// oddWindows are a subject's and a limit's of this name.
+func oddWindows(n string) []state.Window {
+	return []state.Window{window("odd", n, 24*time.Hour, 1000), window(n, "account:a", 24*time.Hour, 1000)}
+}
+
+func (s *suite) useOddNames() {
+	s.Helper()
+	for i, n := range oddNames() {
+		for _, w := range oddWindows(n) {
+			s.take(start, []state.Charge{charge(w, int64(i+1))})
+		}
+		s.add(block(fmt.Sprint("B", i), n, 0))
+		s.record(decision("D"+n, i, n))
+	}
+}
+
 func (s *suite) oddNamesThere() {
 	s.Helper()
 	for i, n := range oddNames() {
-		s.used(start, []state.Window{window("minute", n, time.Minute, 1000), window(n, "account:a", time.Minute, 1000)},
-			int64(i+1), int64(i+1))
+		s.used(start, oddWindows(n), int64(i+1), int64(i+1))
 		s.active(start, []string{n}, block(fmt.Sprint("B", i), n, 0))
 		s.history(n, 10, decision("D"+n, i, n))
 	}
