@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"o2n-milter/accounts"
@@ -21,6 +20,7 @@ type Engine struct {
 	accounts accounts.Source
 	store    state.Store
 	now      func() time.Time
+	active   *activity
 }
 
 // New builds an Engine. now is its clock, time.Now but in tests, check and replay.
@@ -32,7 +32,14 @@ func New(set Settings, source accounts.Source, store state.Store, now func() tim
 			panic("rules: no action for " + id)
 		}
 	}
-	return &Engine{set: set, accounts: source, store: store, now: now}
+	return &Engine{set: set, accounts: source, store: store, now: now, active: newActivity()}
+}
+
+// Next builds the Engine that takes over from e at a reload.
+func (e *Engine) Next(set Settings, source accounts.Source) *Engine {
+	next := New(set, source, e.store, e.now)
+	next.active = e.active
+	return next
 }
 
 // rule is one check: facts in, evidence out. It fills neither Rule nor Shadow.
@@ -87,16 +94,18 @@ func (f *facts) destinations(yield func(message.List) bool) {
 type ruling struct {
 	facts
 	subjects []string
-	// blockable are the subjects whose blocks hold for it: the submitter's kin too.
-	blockable []string
-	evidence  []Evidence
-	decider   string // the rule that decides so far; empty for none
-	action    Action // its action
-	charges   []Charge
-	windows   []Window // of the charges, in order, where the store was asked
-	params    params
-	unjudged  bool
-	err       error
+	// blockable are the subjects whose blocks hold for it.
+	blockable  []string
+	exemptions []state.Exemption
+	reaching   []state.Block // that do not hold, as everybody it goes to is always reachable
+	evidence   []Evidence
+	decider    string // the rule that decides so far; empty for none
+	action     Action // its action
+	charges    []Charge
+	windows    []Window // of the charges, in order, where the store was asked
+	params     params
+	unjudged   bool
+	err        error
 }
 
 // find keeps evidence, as much as can be read, and says whether its rule decides
@@ -141,6 +150,9 @@ func (e *Engine) Decide(ctx context.Context, m *Mail) Verdict {
 	r := e.judgeSafely(ctx, now, m)
 	v := e.verdict(&r, now, id)
 	if v.Judged {
+		if err := e.strikeSafely(ctx, now, &r, &v); err != nil {
+			v.Err = errors.Join(v.Err, fmt.Errorf("strike %s: %w", id, err))
+		}
 		if err := e.store.Record(ctx, decisionOf(&r.facts, &v)); err != nil {
 			v.Err = errors.Join(v.Err, fmt.Errorf("record %s: %w", id, err))
 		}
@@ -192,15 +204,21 @@ func (e *Engine) judge(ctx context.Context, now time.Time, r *ruling) {
 		return
 	}
 	r.subjects = r.subjectsOf()
-	r.blockable = slices.Concat(r.subjects, r.who.kin)
+	if r.who.account != nil && !r.who.unknown {
+		e.active.seen(now, r.who.account.Login)
+	}
+	r.blockable = r.blockableSubjects(r.subjects)
 	blocks, err := e.store.ActiveBlocks(ctx, now, r.blockable)
 	if err != nil {
 		// The rules that need no store hold all the same.
 		e.unavailable(r, "store.unavailable", fmt.Errorf("store: %w", err))
 	}
+	if err := e.findExemptions(ctx, now, r); err != nil {
+		r.err = errors.Join(r.err, fmt.Errorf("exemptions: %w", err))
+	}
 	e.blocked(r, blocks)
 	for _, rule := range ruleOrder {
-		if action := e.action(rule.id); action != Off {
+		if action := r.allowed(rule.id, e.action(rule.id)); action != Off {
 			r.find(rule.id, action, rule.check(&r.facts))
 		}
 		if rule.id == "message.too_complex" && r.decider == rule.id && r.action >= Quarantine {
@@ -214,7 +232,11 @@ func (e *Engine) judge(ctx context.Context, now time.Time, r *ruling) {
 
 // blocked is block.active.
 func (e *Engine) blocked(r *ruling, blocks []state.Block) {
-	if action := e.action("block.active"); action != Off {
+	action := e.action("block.active")
+	if action >= Quarantine && len(blocks) > 0 && r.toReachable() {
+		r.reaching, action = blocks, Shadow // until they have had their share of it
+	}
+	if action != Off {
 		r.find("block.active", action, blockActive(blocks))
 	}
 }
@@ -251,8 +273,21 @@ func (e *Engine) verdict(r *ruling, now time.Time, id string) Verdict {
 	if r.who.account != nil {
 		v.Account = r.who.account.Login
 	}
+	if v.Rule == "block.active" {
+		r.params.link = e.link(v.Account, now)
+	}
 	v.Code, v.Enhanced, v.Text = e.reply(v.Action, v.Rule, id, r.params)
 	return v
+}
+
+// link is where a blocked customer reads why; the help page for who has no account.
+func (e *Engine) link(account string, now time.Time) string {
+	if e.set.Link != nil && account != "" {
+		if link := e.set.Link(account, now); link != "" {
+			return link
+		}
+	}
+	return e.set.HelpURL
 }
 
 func (r *ruling) unavailableRule() string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"o2n-milter/accounts"
@@ -22,7 +23,8 @@ type Charge struct {
 
 // limitCharge is a charge with the limit that makes it.
 type limitCharge struct {
-	limit *Limit
+	limit  *Limit
+	action Action // the limit's, or what an exemption makes of it
 	state.Charge
 }
 
@@ -36,14 +38,17 @@ func (e *Engine) charge(ctx context.Context, now time.Time, r *ruling) {
 	if refused {
 		most = mostRecorded // to be told, not to be taken
 	}
-	costs := e.costs(&r.facts, most)
+	costs := e.costs(r, most)
 	ask := state.Ask{Charges: make([]state.Charge, len(costs))}
 	r.charges = make([]Charge, len(costs))
 	for i, c := range costs {
 		r.charges[i] = Charge{c.limit.Name, c.Subject, c.limit.Unit, c.Cost}
 		ask.Charges[i] = c.Charge
 	}
-	if e.action("block.active") >= Quarantine {
+	switch {
+	case len(r.reaching) > 0:
+		ask.Charges = append(ask.Charges, reachableCharge(r.reaching[0].Subject))
+	case e.action("block.active") >= Quarantine:
 		ask.Subjects = r.blockable
 	}
 	if refused || len(ask.Charges)+len(ask.Subjects) == 0 {
@@ -55,7 +60,11 @@ func (e *Engine) charge(ctx context.Context, now time.Time, r *ruling) {
 		return
 	}
 	e.blocked(r, answer.Blocks)
-	r.taken(now, costs, answer)
+	n := len(costs)
+	if len(r.reaching) > 0 && slices.ContainsFunc(answer.Full, func(f state.Full) bool { return f.Index == n }) {
+		r.find("block.active", e.action("block.active"), blockActive(r.reaching))
+	}
+	r.taken(now, costs, firstOf(answer, n))
 }
 
 // taken notes what the store says of each charge, and what has no room.
@@ -77,9 +86,16 @@ func (r *ruling) taken(now time.Time, costs []limitCharge, answer state.Answer) 
 	}
 	for _, f := range answer.Full {
 		if c := costs[f.Index]; !f.Free.IsZero() || c.CountOnly {
-			r.overLimit(c, fmt.Sprintf("%d used, %d more", f.Used, c.Cost), c.limit.Action, waitSeconds(now, f.Free))
+			r.overLimit(c, fmt.Sprintf("%d used, %d more", f.Used, c.Cost), c.action, waitSeconds(now, f.Free))
 		}
 	}
+}
+
+// firstOf is the answer to the first n charges.
+func firstOf(a state.Answer, n int) state.Answer {
+	a.Costs, a.Windows = a.Costs[:min(n, len(a.Costs))], a.Windows[:min(n, len(a.Windows))]
+	a.Full = slices.DeleteFunc(a.Full, func(f state.Full) bool { return f.Index >= n })
+	return a
 }
 
 // overLimit notes a full window; no seconds: it will never have room. The reply
@@ -107,7 +123,8 @@ func waitSeconds(now, free time.Time) int64 {
 
 // costs is what the message costs against each limit, in file order, at most so
 // many charges.
-func (e *Engine) costs(f *facts, most int) []limitCharge {
+func (e *Engine) costs(r *ruling, most int) []limitCharge {
+	f := &r.facts
 	var costs []limitCharge
 	for i := range e.set.Limits {
 		l := &e.set.Limits[i]
@@ -118,10 +135,11 @@ func (e *Engine) costs(f *facts, most int) []limitCharge {
 			if len(costs) >= most {
 				return costs
 			}
-			c := limitCharge{l, state.Charge{
-				Window:    state.Window{Limit: l.Name, Subject: s.subject, Length: l.Window, Max: l.maxFor(f.who.account)},
-				CountOnly: l.Action < Quarantine,
+			id := "limit." + l.Name
+			c := limitCharge{l, r.allowed(id, l.Action), state.Charge{
+				Window: state.Window{Limit: l.Name, Subject: s.subject, Length: l.Window, Max: l.maxFor(f.who.account) * r.factor(id)},
 			}}
+			c.CountOnly = c.action < Quarantine
 			c.cost(f, s)
 			costs = append(costs, c)
 		}

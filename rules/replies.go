@@ -97,7 +97,8 @@ type params struct {
 	window  time.Duration
 	seconds int64
 	unit    Unit
-	alone   bool // one message alone exceeds the limit's max
+	alone   bool   // one message alone exceeds the limit's max
+	link    string // where a blocked customer reads why
 }
 
 // reply is what the MTA is to answer: code, enhanced code and text. The action
@@ -140,7 +141,7 @@ func (e *Engine) params(id string, p params) *strings.Replacer {
 		"{max}", strconv.FormatInt(p.max, 10),
 		"{window}", FormatDuration(p.window),
 		"{seconds}", strconv.FormatInt(p.seconds, 10),
-		"{link}", e.set.HelpURL,
+		"{link}", p.link,
 	)
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"o2n-milter/message"
+	"o2n-milter/state"
 )
 
 // Action is what is done with a message, weakest to strongest.
@@ -102,6 +103,12 @@ type Verdict struct {
 	// Windows of the charges as they were left, in order; empty when the store was
 	// not asked, since a rule or a block had stopped the mail.
 	Windows []Window
+	// Struck is what a refusal counted as abuse; 0 when it did not, or was counted before.
+	Struck  int
+	Blocked []state.Block // whom that blocked
+	// WouldBlock is whom it would have blocked, were block.automatic not "shadow".
+	WouldBlock []state.Block
+	Alarm      string // what people must look at: no block was made, as there were too many
 	// Err is what went wrong inside, for the log; it never reaches the sender.
 	Err error
 }

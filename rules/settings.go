@@ -23,8 +23,13 @@ type Settings struct {
 	Networks      []netip.Prefix
 	Hosts         []string // lower-case IDNA ASCII
 
+	Blocking Blocking
+	Own      []netip.Addr // this host's addresses
+
 	Language string // reply.language: "en", "fr", "en+fr"
 	HelpURL  string
+	// Link is the customer page of an account, for replies; nil or "": there is none.
+	Link func(account string, now time.Time) string
 
 	// SelfUnblock is how often in 30 days an account may end automatic blocks of its
 	// own itself (block.self_unblock); 0: never. Nothing here asks for it: the

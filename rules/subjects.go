@@ -17,9 +17,8 @@ func (f *facts) subjectsOf() []string {
 			s = append(s, sc.subject)
 		}
 	}
-	if f.msg.Script != "" && f.who.script != "" && f.who.local {
-		// Forgeable, so it narrows a block and never opens a window of its own.
-		s = append(s, scriptSubject(f.who.script+"/"+f.msg.Script))
+	if name := f.scriptName(); name != "" && f.who.script != "" {
+		s = append(s, name)
 	}
 	if f.mail.Client.IsValid() {
 		s = append(s, clientSubject(f.mail.Client))
@@ -28,6 +27,37 @@ func (f *facts) subjectsOf() []string {
 		s = append(s, sc.subject)
 	}
 	return s
+}
+
+// blockableSubjects are those whose blocks hold for this message: its own, those
+// of the submitter's kin, and an account's script.
+func (f *facts) blockableSubjects(subjects []string) []string {
+	list := slices.Concat(subjects, f.who.kin)
+	for _, script := range []string{f.scriptUser(), f.scriptName()} {
+		if script != "" && !slices.Contains(list, script) {
+			list = append(list, script)
+		}
+	}
+	return list
+}
+
+// scriptUser is the script: subject of a local submission, an account's too:
+// blocks know it, limits only where there is no account. Empty for the null sender,
+// who is many.
+func (f *facts) scriptUser() string {
+	if !f.who.local || f.mail.Sender == "" {
+		return ""
+	}
+	return scriptSubject(printable(f.mail.Sender, mostName))
+}
+
+// scriptName is scriptUser's with the script's own name: forgeable, so it narrows
+// a block and never opens a window of its own. Empty when it has none.
+func (f *facts) scriptName() string {
+	if user := f.scriptUser(); user != "" && f.msg.Script != "" {
+		return scriptSubject(strings.TrimPrefix(user, "script:") + "/" + f.msg.Script)
+	}
+	return ""
 }
 
 // subjectCount is a subject of the message and how many of its recipients it stands for.

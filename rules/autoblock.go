@@ -1,0 +1,188 @@
+package rules
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"o2n-milter/state"
+)
+
+const (
+	// leastCeiling is how many automatic blocks an hour there may always be.
+	leastCeiling = 10
+	// reachableMax is how many messages an hour a blocked subject may write to
+	// Blocking.Reachable.
+	reachableMax = 5
+	// mostStruck bounds the decisions that a block names.
+	mostStruck = 20
+)
+
+// toReachable says whether every recipient may be written to by whom is blocked.
+func (r *ruling) toReachable() bool {
+	for _, a := range r.rcpts {
+		if !slices.Contains(r.set.Blocking.Reachable, a.Fold()) {
+			return false
+		}
+	}
+	return len(r.rcpts) > 0
+}
+
+func reachableCharge(subject string) state.Charge {
+	return state.Charge{Window: state.Window{Limit: "block.reachable", Subject: subject, Length: time.Hour, Max: reachableMax}, Cost: 1}
+}
+
+// blockGuilty blocks the smallest subject that is guilty and not blocked yet.
+func (e *Engine) blockGuilty(ctx context.Context, now time.Time, r *ruling, v *Verdict, subject string) error {
+	all, err := e.store.Blocks(ctx)
+	if err != nil {
+		return err
+	}
+	all = slices.DeleteFunc(all, func(b state.Block) bool { return b.State(now) != state.BlockActive })
+	if strings.HasPrefix(subject, "script:") {
+		subject = r.smallest(subject, all)
+	}
+	if err := e.block(ctx, now, r, v, subject); err != nil || len(v.Blocked) == 0 {
+		return err
+	}
+	return e.blockCustomer(ctx, now, r, v, all)
+}
+
+// smallest is whom to block for what this script's user did: the script by its
+// name, as long as no other name of the user is blocked (names are forgeable); then
+// the user; and where another script of its account is blocked, the account.
+func (r *ruling) smallest(user string, active []state.Block) string {
+	name, acc := r.scriptName(), r.who.account
+	for _, b := range active {
+		switch {
+		case strings.HasPrefix(b.Subject, user+"/"):
+			name = ""
+		case acc != nil && b.Account == acc.Login && strings.HasPrefix(b.Subject, "script:"):
+			return "account:" + acc.Login
+		}
+	}
+	if name != "" {
+		return name
+	}
+	return user
+}
+
+// blockCustomer blocks the customer too when several subjects of his are blocked at
+// once. Active are the blocks that there were before.
+func (e *Engine) blockCustomer(ctx context.Context, now time.Time, r *ruling, v *Verdict, active []state.Block) error {
+	acc := r.who.account
+	if acc == nil || acc.Customer == "" {
+		return nil
+	}
+	blocked := map[string]bool{}
+	for _, b := range append(active, v.Blocked...) {
+		if b.Customer == acc.Customer {
+			blocked[b.Subject] = true
+		}
+	}
+	if len(blocked) < e.set.Blocking.CustomerAfter {
+		return nil
+	}
+	return e.block(ctx, now, r, v, "customer:"+acc.Customer)
+}
+
+// block makes the block, unless there are too many of this hour: then a rule is
+// more likely wrong than everybody guilty, and people must look.
+func (e *Engine) block(ctx context.Context, now time.Time, r *ruling, v *Verdict, subject string) error {
+	past, err := e.store.BlocksOf(ctx, []string{subject})
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(past, func(b state.Block) bool { return b.State(now) == state.BlockActive }) {
+		return nil
+	}
+	b, err := e.blockOf(ctx, now, r, v, subject, past)
+	if err != nil {
+		return err
+	}
+	if e.set.Blocking.Automatic == Shadow {
+		v.WouldBlock = append(v.WouldBlock, b)
+		return nil
+	}
+	most := e.ceiling(now)
+	answer, err := e.store.Take(ctx, now, state.Ask{Charges: []state.Charge{{
+		Window: state.Window{Limit: "blocks", Subject: "automatic", Length: time.Hour, Max: most}, Cost: 1,
+	}}})
+	if err != nil {
+		return err
+	}
+	if len(answer.Full) > 0 {
+		v.Alarm = fmt.Sprintf("%s is not blocked: %d automatic blocks in an hour are the most; is a rule wrong?", printable(subject, 200), most)
+		return nil
+	}
+	err = e.store.AddBlock(ctx, b)
+	if errors.Is(err, state.ErrConflict) {
+		return nil // another message of this moment, or another host, has made it
+	}
+	if err == nil {
+		v.Blocked = append(v.Blocked, b)
+	}
+	return err
+}
+
+// ceiling is how many automatic blocks an hour there may be.
+func (e *Engine) ceiling(now time.Time) int64 {
+	b := e.set.Blocking
+	share := e.active.count(now) * b.MaxShare / 100
+	return int64(max(leastCeiling, min(b.MaxPerHour, share)))
+}
+
+// blockOf writes the block's record. Its id follows from the subject and how many
+// blocks it had, so that of several messages at once one makes it.
+func (e *Engine) blockOf(ctx context.Context, now time.Time, r *ruling, v *Verdict, subject string, past []state.Block) (state.Block, error) {
+	set := e.set.Blocking
+	before, recent := 0, 0
+	for _, p := range past {
+		before = max(before, p.Before+1)
+		if now.Sub(p.Since) < set.Remember {
+			recent++
+		}
+	}
+	b := state.Block{
+		ID: blockID(subject, before), Subject: subject, Rule: v.Rule, By: "o2n-milter", Since: now.UTC().Truncate(time.Second),
+		Reason: fmt.Sprintf("%d strikes in %s, the last one by %s", set.Strikes, FormatDuration(set.Within), v.Rule),
+		Before: before,
+	}
+	if d := set.Durations[min(recent, len(set.Durations)-1)]; d > 0 {
+		b.Until = b.Since.Add(d)
+	}
+	if acc := r.who.account; acc != nil {
+		b.Account, b.Customer = acc.Login, acc.Customer
+	}
+	var err error
+	if b.Evidence, err = json.Marshal(v.Evidence[:min(len(v.Evidence), mostStruck)]); err != nil {
+		return b, err
+	}
+	b.Decisions, err = e.struck(ctx, now, v, r.guilty()[0])
+	return b, err
+}
+
+// blockID is the id of a subject's block after so many.
+func blockID(subject string, before int) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", subject, before))
+	return "B" + base32.StdEncoding.EncodeToString(sum[:5])
+}
+
+// struck are the decisions behind a block, the newest first.
+func (e *Engine) struck(ctx context.Context, now time.Time, v *Verdict, subject string) ([]string, error) {
+	ids := []string{v.ID}
+	list, err := e.store.Decisions(ctx, state.Query{Subject: subject, Since: now.Add(-e.set.Blocking.Within), Limit: 10 * mostStruck})
+	for _, d := range list {
+		action, actionErr := ParseAction(d.Action)
+		if actionErr == nil && action >= Quarantine && e.set.Blocking.weight(d.Rule) > 0 && len(ids) < mostStruck {
+			ids = append(ids, d.ID)
+		}
+	}
+	return ids, err
+}

@@ -1,0 +1,454 @@
+package rules
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"o2n-milter/state"
+)
+
+// blocking is the shipped configuration.
+func blocking(s *Settings) {
+	s.Blocking = Blocking{
+		Automatic: Reject, Strikes: 5, Within: time.Hour, Remember: 30 * 24 * time.Hour,
+		Durations:  []time.Duration{time.Hour, 4 * time.Hour, 0},
+		MaxPerHour: 100, MaxShare: 10, CustomerAfter: 3, IPAfter: 3,
+		Reachable: []string{"abuse@provider.example"},
+	}
+}
+
+func blockingBench(t *testing.T, change func(*Settings)) *bench {
+	t.Helper()
+	return newBench(t, func(s *Settings) {
+		blocking(s)
+		if change != nil {
+			change(s)
+		}
+	})
+}
+
+// forged is message n of alice's with a foreign author: 2 strikes.
+func forged(n int) *Mail {
+	return with("From: boss@bank.example", "To: bob@remote.example", fmt.Sprint("Message-ID: <", n, "@x>"))
+}
+
+// crowded is message n of alice's to 11 recipients: 1 strike.
+func crowded(n int) *Mail {
+	m := mail(fmt.Sprint("Message-ID: <", n, "@x>"))
+	m.Recipients = rcpts(many(11, "remote.example")...)
+	return m
+}
+
+// blocked lists the subjects that are blocked now.
+func (b *bench) blocked(t *testing.T) []string {
+	t.Helper()
+	all, err := b.store.Blocks(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := []string{}
+	for _, x := range all {
+		if x.State(b.at) == state.BlockActive {
+			list = append(list, x.Subject)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+func (b *bench) wantBlocked(t *testing.T, what string, want ...string) {
+	t.Helper()
+	if want == nil {
+		want = []string{}
+	}
+	slices.Sort(want)
+	if d := cmp.Diff(want, b.blocked(t)); d != "" {
+		t.Fatalf("%s: blocked (-want +got):\n%s", what, d)
+	}
+}
+
+const alice = "account:alice@client-a.example"
+
+func TestForgedAuthorsBlock(t *testing.T) {
+	b := blockingBench(t, nil)
+	for n := range 2 {
+		check(t, b.decide(t, forged(n)), Reject, "identity.header_from")
+	}
+	b.wantBlocked(t, "after 4 strikes")
+	v := b.decide(t, forged(2))
+	check(t, v, Reject, "identity.header_from")
+	b.wantBlocked(t, "after 6 strikes", alice)
+	if len(v.Blocked) != 1 {
+		t.Fatalf("the verdict tells of %d blocks", len(v.Blocked))
+	}
+	got := v.Blocked[0]
+	if got.Rule != "identity.header_from" || got.Account != "alice@client-a.example" || got.Customer != "C-1001" ||
+		got.By != "o2n-milter" || !got.Until.Equal(start.Add(time.Hour)) || len(got.Decisions) != 3 || got.Decisions[0] != v.ID ||
+		!strings.Contains(string(got.Evidence), "boss@bank.example") {
+		t.Errorf("block %+v", got)
+	}
+	check(t, b.decide(t, mail()), Reject, "block.active")
+}
+
+func TestStrikesAtTheThreshold(t *testing.T) {
+	b := blockingBench(t, nil)
+	for n := range 4 {
+		check(t, b.decide(t, crowded(n)), Reject, "recipients.envelope")
+	}
+	b.wantBlocked(t, "one short")
+	b.decide(t, crowded(4))
+	b.wantBlocked(t, "at the threshold", alice)
+}
+
+func TestStrikesDecay(t *testing.T) {
+	for age, want := range map[time.Duration]int{59 * time.Minute: 1, 61*time.Minute + time.Second: 0} {
+		b := blockingBench(t, nil)
+		for n := range 4 {
+			b.decide(t, crowded(n))
+		}
+		b.at = start.Add(age)
+		b.decide(t, crowded(4))
+		if got := len(b.blocked(t)); got != want {
+			t.Errorf("a strike %s after the others: %d blocks; want %d", age, got, want)
+		}
+	}
+}
+
+func TestSameMessageStrikesOnce(t *testing.T) {
+	b := blockingBench(t, nil)
+	for range 20 {
+		check(t, b.decide(t, forged(0)), Reject, "identity.header_from")
+		b.at = b.at.Add(time.Minute)
+	}
+	b.wantBlocked(t, "one message again and again")
+	received := forged(0)
+	received.Header = append(fields("Received: from x by y; another time"), received.Header...)
+	b.decide(t, received)
+	b.decide(t, forged(1))
+	b.wantBlocked(t, "its retry by another way, and one other message")
+}
+
+func TestRulesThatDoNotStrike(t *testing.T) {
+	for name, c := range map[string]func(*Settings){
+		"shadow": func(s *Settings) { s.Actions["identity.header_from"] = Shadow },
+		"tag":    func(s *Settings) { s.Actions["identity.header_from"] = Tag },
+		"off":    func(s *Settings) { s.Blocking.Automatic = Off },
+		"weight": func(s *Settings) { s.Blocking.Weights = map[string]int{"identity": 0} },
+	} {
+		b := blockingBench(t, c)
+		for n := range 10 {
+			b.decide(t, forged(n))
+		}
+		b.wantBlocked(t, name)
+	}
+}
+
+func TestWeights(t *testing.T) {
+	b := Blocking{Weights: map[string]int{"identity.header_from": 7, "limit": 3, "limit.day": 0}}
+	for id, want := range map[string]int{
+		"identity.header_from": 7, "identity.sender": 2, "identity.envelope_from": 2, "identity.reply_to": 1, "recipients.visible": 1,
+		"limit.minute": 3, "limit.day": 0, "bulk.volume": 1, "block.active": 0, "message.malformed": 0, "store.unavailable": 0, "none": 0,
+	} {
+		if got := b.weight(id); got != want {
+			t.Errorf("%s weighs %d; want %d", id, got, want)
+		}
+	}
+}
+
+// An honest queue of 300 messages at 10 a minute: its retries never strike.
+func TestFullWindowStrikesOnce(t *testing.T) {
+	b := blockingBench(t, limits(perMinute(10, Tempfail)))
+	queue := make([]*Mail, 300)
+	for n := range queue {
+		queue[n] = mail(fmt.Sprint("Message-ID: <", n, "@x>"))
+	}
+	for minute := 0; len(queue) > 0 && minute < 100; minute++ {
+		queue = slices.DeleteFunc(queue, func(m *Mail) bool { return b.decide(t, m).Action == Accept })
+		b.at = b.at.Add(61 * time.Second)
+	}
+	if len(queue) > 0 {
+		t.Errorf("%d messages did not leave", len(queue))
+	}
+	b.wantBlocked(t, "after an honest queue")
+}
+
+// A robot that goes on with fresh mail strikes once in each window.
+func TestFullWindowsBlockInTheEnd(t *testing.T) {
+	b := blockingBench(t, limits(perMinute(1, Tempfail)))
+	n := 0
+	for window := range 5 {
+		b.wantBlocked(t, fmt.Sprint("before window ", window))
+		for range 20 {
+			b.decide(t, mail(fmt.Sprint("Message-ID: <", n, "@x>")))
+			n++
+		}
+		b.at = b.at.Add(62 * time.Second)
+	}
+	b.wantBlocked(t, "after five full windows", alice)
+}
+
+func TestOthersWindowsDoNotStrike(t *testing.T) {
+	for subject, want := range map[string]int{"domain": 0, "customer": 0, "account": 1, "account+domain": 1, "ip": 1} {
+		l := perMinute(1, Tempfail)
+		l.Subject = subject
+		b := blockingBench(t, func(s *Settings) { s.Limits = []Limit{l}; s.Blocking.Strikes = 1 })
+		b.decide(t, mail("Message-ID: <1@x>"))
+		b.decide(t, mail("Message-ID: <2@x>"))
+		if got := len(b.blocked(t)); got != want {
+			t.Errorf("a full window of %s: %d blocks; want %d", subject, got, want)
+		}
+	}
+}
+
+func TestHeldMailDoesNotStrike(t *testing.T) {
+	l := Limit{Name: "script", Subject: "script", Unit: Messages, Max: 1, Window: time.Second, Action: Tempfail}
+	b := blockingBench(t, func(s *Settings) { s.Limits = []Limit{l}; s.Blocking.Strikes = 1 })
+	for n := range 10 {
+		b.decide(t, local("cron@web1.example", "From: x@web1.example", fmt.Sprint("Message-ID: <", n, "@x>")))
+	}
+	b.wantBlocked(t, "a burst that is held")
+}
+
+func TestDurationsGrow(t *testing.T) {
+	b := blockingBench(t, nil)
+	n := 0
+	for i, want := range []time.Duration{time.Hour, 4 * time.Hour, 0} {
+		for range 3 {
+			b.decide(t, forged(n))
+			n++
+		}
+		list, err := b.store.ActiveBlocks(t.Context(), b.at, []string{alice})
+		if err != nil || len(list) != 1 {
+			t.Fatalf("block %d: %v, %v", i, list, err)
+		}
+		if until := list[0].Until; want > 0 && !until.Equal(b.at.Add(want)) || want == 0 && !until.IsZero() {
+			t.Errorf("block %d until %s; want %s after %s", i, until, want, b.at)
+		}
+		b.at = b.at.Add(want) // not a moment for old strikes to decay
+	}
+	// What lies further back than remember no longer counts.
+	if _, err := b.store.LiftBlock(t.Context(), mustActive(t, b)[0].ID, b.at, "op", ""); err != nil {
+		t.Fatal(err)
+	}
+	b.at = b.at.Add(31 * 24 * time.Hour)
+	for range 3 {
+		b.decide(t, forged(n))
+		n++
+	}
+	if got := mustActive(t, b)[0].Until; !got.Equal(b.at.Add(time.Hour)) {
+		t.Errorf("a block after remember: until %s", got)
+	}
+}
+
+func mustActive(t *testing.T, b *bench) []state.Block {
+	t.Helper()
+	list, err := b.store.ActiveBlocks(t.Context(), b.at, []string{alice})
+	if err != nil || len(list) == 0 {
+		t.Fatalf("active: %v, %v", list, err)
+	}
+	return list
+}
+
+// After a lift the detector is armed at half the threshold.
+func TestRearmed(t *testing.T) {
+	b := blockingBench(t, nil)
+	for n := range 5 {
+		b.decide(t, crowded(n))
+	}
+	if _, err := b.store.LiftBlock(t.Context(), mustActive(t, b)[0].ID, b.at, "op", "sorry"); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 2 {
+		b.decide(t, crowded(10+n))
+	}
+	b.wantBlocked(t, "2 of 3 strikes after a lift")
+	b.decide(t, crowded(12))
+	b.wantBlocked(t, "3 of 3", alice)
+}
+
+func php(n int, name string) *Mail {
+	return local("www-data@web1.example", "From: boss@bank.example", "X-PHP-Originating-Script: 33:"+name, fmt.Sprint("Message-ID: <", n, "@x>"))
+}
+
+// The script by its name first; when another name comes up meanwhile, the user;
+// then his account.
+func TestSmallestGuiltySubject(t *testing.T) {
+	b := blockingBench(t, nil)
+	for n := range 3 {
+		b.decide(t, php(n, "mailer.php"))
+	}
+	b.wantBlocked(t, "one script", "script:www-data@web1.example/mailer.php")
+	check(t, b.decide(t, php(9, "mailer.php")), Reject, "block.active")
+	honest := local("www-data@web1.example", "From: x@shop.example", "X-PHP-Originating-Script: 33:form.php")
+	check(t, b.decide(t, honest), Accept, "none")
+	for n := range 3 {
+		b.decide(t, php(10+n, fmt.Sprint("x", n, ".php")))
+	}
+	b.wantBlocked(t, "other names", "script:www-data@web1.example", "script:www-data@web1.example/mailer.php")
+	check(t, b.decide(t, honest), Reject, "block.active")
+}
+
+func TestCustomerOfSeveralBlocked(t *testing.T) {
+	b := blockingBench(t, nil)
+	for i := range 3 {
+		id := fmt.Sprint("B", i)
+		x := state.Block{ID: id, Subject: "account:" + id, Customer: "C-1001", Since: start}
+		if i == 0 {
+			x.Until = start.Add(time.Minute) // expired by then
+		}
+		if err := b.store.AddBlock(t.Context(), x); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.at = start.Add(time.Minute)
+	for n := range 3 {
+		b.decide(t, forged(n))
+	}
+	b.wantBlocked(t, "three at once", alice, "account:B1", "account:B2", "customer:C-1001")
+}
+
+func TestTwoOfACustomer(t *testing.T) {
+	b := blockingBench(t, nil)
+	if err := b.store.AddBlock(t.Context(), state.Block{ID: "B1", Subject: "account:B1", Customer: "C-1001", Since: start}); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 3 {
+		b.decide(t, forged(n))
+	}
+	b.wantBlocked(t, "two at once", alice, "account:B1")
+}
+
+// A client without login is the only one to blame; loopback and own addresses
+// never are.
+func TestClientIsBlocked(t *testing.T) {
+	for name, c := range map[string]struct {
+		client string
+		want   []string
+	}{
+		"in networks": {"198.51.100.9", []string{"ip:198.51.100.9"}},
+		"own":         {"198.51.100.1", nil},
+		"loopback":    {"127.0.0.1", nil},
+	} {
+		b := blockingBench(t, func(s *Settings) { s.Own = []netip.Addr{netip.MustParseAddr("198.51.100.1")} })
+		for n := range 10 {
+			m := forged(n)
+			m.Login, m.Client, m.Sender = "", netip.MustParseAddr(c.client), ""
+			b.decide(t, m)
+		}
+		b.wantBlocked(t, name, c.want...)
+	}
+}
+
+func TestClientOfSeveralLogins(t *testing.T) {
+	for client, want := range map[string][]string{
+		"192.0.2.7": {"ip:192.0.2.7"}, "127.0.0.1": nil, "198.51.100.9": nil, // a webmail server's, in accounts.networks
+	} {
+		b := blockingBench(t, nil)
+		from := func(i int) *Mail {
+			m := forged(i)
+			m.Login, m.Client = fmt.Sprintf("user%d@client-%d.example", i, i), netip.MustParseAddr(client)
+			m.Sender = m.Login
+			return m
+		}
+		b.decide(t, from(1))
+		b.decide(t, from(2))
+		b.decide(t, from(2))
+		b.wantBlocked(t, client+": two logins")
+		b.decide(t, from(3))
+		b.wantBlocked(t, client+": three logins", want...)
+	}
+}
+
+func TestUnknownLoginStrikesNobody(t *testing.T) {
+	b := blockingBench(t, func(s *Settings) { s.UnknownReject = true })
+	for n := range 10 {
+		m := forged(n)
+		m.Login = "nobody@client-z.example"
+		b.decide(t, m)
+	}
+	b.wantBlocked(t, "guessed login")
+}
+
+// A wrong rule blocks ten, and raises an alarm.
+func TestCeiling(t *testing.T) {
+	b := blockingBench(t, func(s *Settings) { s.Blocking.Strikes, s.Blocking.IPAfter = 1, 1000 })
+	var alarms, blocks int
+	for i := range 15 {
+		m := forged(i)
+		m.Login = fmt.Sprintf("user%d@client-%d.example", i, i)
+		m.Sender = m.Login
+		v := b.decide(t, m)
+		blocks += len(v.Blocked)
+		if v.Alarm != "" {
+			alarms++
+		}
+	}
+	if blocks != 10 || alarms != 5 {
+		t.Errorf("%d blocks, %d alarms; want 10 and 5", blocks, alarms)
+	}
+	b.at = b.at.Add(61 * time.Minute)
+	b.decide(t, forged(99))
+	b.wantBlocked(t, "an hour later", alice)
+}
+
+func TestCeilingGrowsWithTheAccounts(t *testing.T) {
+	for accounts, want := range map[int]int64{0: 10, 100: 10, 109: 10, 110: 11, 999: 99, 1010: 100, 2000: 100} {
+		b := blockingBench(t, nil)
+		for i := range accounts {
+			b.active.seen(start, fmt.Sprint(i))
+		}
+		if got := b.ceiling(start); got != want {
+			t.Errorf("%d accounts: %d blocks an hour; want %d", accounts, got, want)
+		}
+	}
+}
+
+func TestActivityForgets(t *testing.T) {
+	a := newActivity()
+	a.seen(start, "a")
+	a.seen(start.Add(29*time.Minute), "a")
+	a.seen(start.Add(30*time.Minute), "b")
+	for _, c := range []struct {
+		at   time.Duration
+		want int
+	}{{30 * time.Minute, 2}, {59 * time.Minute, 2}, {60 * time.Minute, 1}, {90 * time.Minute, 0}, {0, 0}} {
+		if got := a.count(start.Add(c.at)); got != c.want {
+			t.Errorf("%s after the start: %d; want %d", c.at, got, c.want)
+		}
+	}
+}
+
+// Of many messages at once one makes the block.
+func TestBlockRace(t *testing.T) {
+	b := blockingBench(t, nil)
+	var wg sync.WaitGroup
+	for n := range 32 {
+		wg.Go(func() {
+			if v := b.Decide(context.Background(), forged(n)); v.Err != nil {
+				t.Error(v.Err)
+			}
+		})
+	}
+	wg.Wait()
+	b.wantBlocked(t, "after 32 at once", alice)
+}
+
+func TestAutomaticShadow(t *testing.T) {
+	b := blockingBench(t, func(s *Settings) { s.Blocking.Automatic = Shadow })
+	var would int
+	for n := range 4 {
+		would += len(b.decide(t, forged(n)).WouldBlock)
+	}
+	if would == 0 {
+		t.Error("nothing says what would be blocked")
+	}
+	b.wantBlocked(t, "shadow")
+}
