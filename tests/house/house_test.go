@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"notify":          {"message", "rules", "state"},
 	"web":             {"rules", "state"},
 	"web/console":     {"state", "web/desk", "web/page"},
+	"web/customer":    {"rules", "state", "web/desk", "web/page"},
 	"web/desk":        {"accounts", "rules", "state", "web/stats"},
 	"web/stats":       {"rules", "state"},
 	"rules":           {"accounts", "message", "state"},

@@ -1,0 +1,436 @@
+package customer
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"o2n-milter/rules"
+	"o2n-milter/state"
+	"o2n-milter/web/desk"
+	"o2n-milter/web/page"
+)
+
+func TestEveryRuleHasWords(t *testing.T) {
+	for _, id := range append(rules.IDs(), "manual") {
+		for _, part := range []string{".name", ".what", ".fix"} {
+			if !words.Has("rule." + id + part) {
+				t.Errorf("no text rule.%s%s in en.go and fr.go", id, part)
+			}
+		}
+	}
+}
+
+// TestEveryTextIsUsed: a key stands in a page or in the code, or a computed one begins so.
+func TestEveryTextIsUsed(t *testing.T) {
+	computed := regexp.MustCompile(`^(rule|subject|action|unit|self|volume|earlier|request|error|got|want)\.`)
+	var all strings.Builder
+	for _, name := range []string{"page.html", "block.html", "customer.go", "ask.go", "sheet.go", "evidence.go"} {
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(source)
+	}
+	for key := range english {
+		if !strings.Contains(all.String(), `"`+key+`"`) && !computed.MatchString(key) {
+			t.Errorf("nobody uses %q", key)
+		}
+	}
+}
+
+// page states: what must be there and what must not, in English and French.
+func TestPage(t *testing.T) {
+	tests := []struct {
+		name    string
+		set     func(*world)
+		account string // alice where empty
+		scope   desk.Scope
+		want    []string
+		wantFR  []string
+		not     []string
+	}{
+		{
+			name: "nothing ever", scope: desk.ScopeFull,
+			want: []string{
+				"Sending status", "You can send mail", "Account: alice@client-a.example", "Messages", "0 of 10 used within 1 minute",
+				"There is room now", "Recipients", "0 of 2,000 used within 1 day",
+				"No message of yours was refused lately", "There were none",
+			},
+			wantFR: []string{"Vous pouvez envoyer du courrier", "0 sur 10 en 1 minute", "0 sur 2 000 en 1 jour", "Il n’y en a pas eu"},
+			not:    []string{"Sending is blocked", "Ask for unblocking"},
+		},
+		{
+			name: "an automatic block", scope: desk.ScopeFull,
+			set: func(w *world) { w.block("B1AAAAAA", "account:"+alice, alice, w.forge(alice, "Your invoice")) },
+			want: []string{
+				"Sending is blocked", "ends by itself on 23 Nov 2026, 16:00 UTC (in 4 hours)", "Sending rule: Your own From address",
+				"The From address must be yours", "this account", "Your invoice", "boss@bank.example", "How to fix it",
+				"Enter your own address as the sender", "More about this rule", "Ask for unblocking", "What happened?",
+				"What have you done about it?", "Has the password", "Unblock me now", "You can do this 2 more times within 30 days.",
+				"Send the request", "B1AAAAAA", "0 messages accepted and 1 refused",
+			},
+			wantFR: []string{
+				"L’envoi est bloqué", "le 23 nov. 2026, 16:00 UTC (dans 4 heures)", "Règle d’envoi : Votre propre adresse From", "Your invoice",
+				"Que s’est-il passé ?", "Me débloquer maintenant", "Vous pouvez le faire encore 2 fois en 30 jours.",
+			},
+			not: []string{"You can send mail"},
+		},
+		{
+			name: "the link of an SMTP reply", scope: desk.ScopeReply,
+			set:  func(w *world) { w.block("B1AAAAAA", "account:"+alice, alice) },
+			want: []string{"Send the request", "If you open this page from your customer area, you can unblock yourself at once.", "not kept any more"},
+			not:  []string{"Unblock me now"},
+		},
+		{
+			name: "an operator's block", scope: desk.ScopeFull,
+			set: func(w *world) {
+				w.blockByHand("account:"+alice, "manual", "Complaints about your newsletter.\nPlease call us.")
+			},
+			want: []string{
+				"Blocked by your provider", "stays until your provider ends it", "When your provider ends it",
+				"Complaints about your newsletter. Please call us.", "Send the request",
+			},
+			not: []string{"Unblock me now", "olivia", "More about this rule", "What was seen"},
+		},
+		{
+			name: "two blocks, the later end counts", scope: desk.ScopeFull,
+			set: func(w *world) {
+				w.blockByHand("account:"+alice, "1h", "first")
+				w.blockByHand("customer:C-1001", "2h", "second")
+			},
+			want: []string{"ends by itself on 23 Nov 2026, 14:00 UTC", "all accounts of your contract", "first", "second"},
+		},
+		{
+			name: "a block of the contract, seen by another account", account: amy, scope: desk.ScopeFull,
+			set: func(w *world) {
+				w.block("B1AAAAAA", "customer:C-1001", alice, w.forge(alice, "Alice's own mail"))
+			},
+			want: []string{"Sending is blocked", "all accounts of your contract"},
+			not:  []string{"Alice's own mail", "boss@bank.example", "Unblock me now"},
+		},
+		{
+			name: "a limit that is full", scope: desk.ScopeFull,
+			set: func(w *world) {
+				for range 11 {
+					w.send(alice, 1, "From: "+alice, "Subject: Hello")
+				}
+			},
+			want: []string{
+				"You can send mail", "10 of 10 used within 1 minute", "Next free place: 23 Nov 2026, 12:01 UTC", "to be sent again later",
+				"Sending limit: Messages: 10 used, and this message wanted 1 more (allowed: at most 10 in 1 minute)",
+				"10 messages accepted and 1 refused", "(shared by all accounts of your contract)", "40,000 of 1,000,000 used within 1 hour",
+			},
+			wantFR: []string{"Limite d’envoi : Messages : 10 déjà comptés, et ce message en demandait 1 de plus (autorisé : 10 au plus en 1 minute)"},
+		},
+		{
+			name: "everything that rules write", scope: desk.ScopeFull,
+			set: func(w *world) {
+				w.send(alice, 6, "From: "+alice, "From: "+alice, "To: a@x.example, b@x.example, c@x.example, d@x.example, a@x.example, b@x.example", "Subject: Many")
+				w.send(alice, 1, "From: nobody", "Subject: No address")
+				w.send(alice, 2500, "From: "+alice, "Subject: Far too many")
+			},
+			want: []string{
+				"2 From fields", "One clear sender: no address", "(allowed: at most 3)", "(allowed: at most 5)", "Nobody twice",
+			},
+			wantFR: []string{"2 champs From", "aucune adresse", "(autorisé : 3 au plus)"},
+			not:    []string{"exactly one From field"},
+		},
+		{
+			name: "an earlier block", scope: desk.ScopeFull,
+			set: func(w *world) {
+				w.block("B1AAAAAA", "account:"+alice, alice)
+				w.now = noon.Add(4 * time.Hour)
+				b := w.blockByHand("account:"+alice, "4h", "by mistake")
+				_, err := w.desk.LiftBlock(w.Context(), operator, desk.LiftBlock{Block: b.ID, Reason: "an inner note"})
+				w.must(err)
+			},
+			want:   []string{"You can send mail", "B1AAAAAA", "its time was over", "Blocked by your provider", "ended early"},
+			wantFR: []string{"durée écoulée", "levé avant terme"},
+			not:    []string{"olivia", "an inner note"},
+		},
+		{
+			name: "an account that nobody knows", account: "stranger@elsewhere.example", scope: desk.ScopeFull,
+			want: []string{"You can send mail", "stranger@elsewhere.example", "No limit applies"},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			if test.set != nil {
+				test.set(w)
+			}
+			if test.account == "" {
+				test.account = alice
+			}
+			link := w.scoped(test.account, test.scope)
+			en, fr := seen(t, w.get(link)), seen(t, w.get(link, "Accept-Language", "fr"))
+			check := func(page string, want, not []string) {
+				t.Helper()
+				for _, s := range want {
+					if !strings.Contains(page, fold(s)) {
+						t.Errorf("the page lacks %q", s)
+					}
+				}
+				for _, s := range not {
+					if strings.Contains(page, fold(s)) {
+						t.Errorf("the page holds %q", s)
+					}
+				}
+				if t.Failed() {
+					t.Fatal(page)
+				}
+			}
+			check(en, test.want, test.not)
+			check(fr, test.wantFR, nil)
+			for _, english := range []string{"at most", " used", "no address", "From fields", "recipients"} {
+				if strings.Contains(fr, english) {
+					t.Errorf("the French page holds %q: %s", english, fr)
+				}
+			}
+			if strings.Contains(en+fr, "[U+") || strings.Contains(en+fr, "%!") {
+				t.Errorf("raw: %s", en+fr)
+			}
+		})
+	}
+}
+
+// fold makes blanks of one kind, as text does.
+func fold(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+func TestHelpLinks(t *testing.T) {
+	for _, test := range []struct{ help, id, want string }{
+		{"https://help.example/rules", "identity.header_from", "https://help.example/rules#identity.header_from"},
+		{"https://help.example/rules#top", "limit.minute", "https://help.example/rules#limit.minute"},
+		{"https://help.example/?a=b", "block.active", "https://help.example/?a=b#block.active"},
+		{"", "block.active", ""},
+		{"https://help.example/rules", "manual", ""},
+	} {
+		if got := helpFor(test.help, test.id); got != test.want {
+			t.Errorf("%s %s: %q; want %q", test.help, test.id, got, test.want)
+		}
+	}
+}
+
+// TestEveryTokenFaultIsTheSamePage also holds for paths that are none.
+func TestEveryTokenFaultIsTheSamePage(t *testing.T) {
+	w := newWorld(t)
+	w.block("B1AAAAAA", "account:"+alice, alice)
+	good := w.link(alice)
+	other, err := desk.NewLinks([]byte(strings.Repeat("x", 32)))
+	w.must(err)
+	bad := []string{
+		"/c/", "/c/x", "/c/1.2.3.4", good + "A", good[:len(good)-1], good + "/", good + "/x", "/c" + good, "/", "/c/" + strings.Repeat("a", 3000),
+		"/c/" + w.desk.Links.Mint(alice, desk.ScopeFull, w.now.Add(-time.Second)),
+		"/c/" + other.Mint(alice, desk.ScopeFull, w.now.Add(time.Hour)),
+		strings.Replace(good, "/c/1.", "/c/1r.", 1), strings.Replace(good, "/c/1.", "/c/2.", 1), "/c/%2e%2e/", "/c/" + w.desk.Links.Mint("a+domain:b", desk.ScopeFull, w.now.Add(time.Hour)),
+	}
+	var first string
+	for _, path := range bad {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			out := w.serve(method, path, "")
+			if out.Code != http.StatusNotFound {
+				t.Errorf("%s %.80s: status %d", method, path, out.Code)
+			}
+			if first == "" {
+				first = out.Body.String()
+			}
+			if out.Body.String() != first {
+				t.Errorf("%s %.80s: another page", method, path)
+			}
+		}
+	}
+	w.sound(first)
+	w.desk.Links = nil
+	if out := w.serve(http.MethodGet, good, ""); out.Code != http.StatusNotFound || out.Body.String() != first {
+		t.Errorf("without a key: status %d", out.Code)
+	}
+}
+
+func TestLinkEnds(t *testing.T) {
+	w := newWorld(t)
+	link := w.link(alice)
+	w.now = noon.Add(24 * time.Hour)
+	w.get(link)
+	w.now = noon.Add(24*time.Hour + time.Second)
+	if out := w.serve(http.MethodGet, link, ""); out.Code != http.StatusNotFound {
+		t.Errorf("status %d", out.Code)
+	}
+}
+
+const nasty = `</title></p><script>alert(1)</script><img src=x onerror=alert(1)>"' onmouseover=x {{.}} ` + "\u202ertl\u200b\u2066"
+
+// TestForeignTextIsHarmless puts it into every field that is stored.
+func TestForeignTextIsHarmless(t *testing.T) {
+	w := newWorld(t)
+	evil := `<b>"evil"@client-a.example`
+	evidence := `[{"rule":"identity.header_from","fact":"header From","got":"<script>alert(2)</script>\u001b[31m\u202e","want":"<i>"}]`
+	w.must(w.store.Record(w.Context(), state.Decision{
+		ID: "D<b>1", At: w.now, Action: "<b>reject", Rule: nasty, Account: evil, Subjects: []string{"account:" + evil},
+	}))
+	w.must(w.store.Record(w.Context(), state.Decision{
+		ID: "D2", At: w.now, Action: "reject", Rule: "identity.header_from", Account: evil, Subjects: []string{"account:" + evil},
+		Detail: []byte(`{"mail_subject":"\u001b]0;x</th><script>alert(3)</script>\u202e\u200f","evidence":` + evidence + `}`),
+	}))
+	for i, id := range []string{"B1AAAAAA", "B2AAAAAA"} {
+		w.must(w.store.AddBlock(w.Context(), state.Block{
+			ID: id, Subject: "account:" + evil, Rule: nasty, Reason: nasty, Since: w.now.Add(-time.Hour), Until: w.now.Add(time.Duration(i) * time.Hour),
+			By: nasty, Account: evil, Decisions: []string{"D2"}, Evidence: []byte(evidence),
+		}))
+		for state := range map[state.RequestState]bool{state.RequestDenied: true, "<script>": true} {
+			w.request(id, evil, state)
+		}
+	}
+	page := w.get(w.link(evil))
+	for _, bad := range []string{"<script", "<img", "onmouseover=x \"", "<b>", "\u202e", "\u200b", "\x1b", "\u200f"} {
+		if strings.Contains(page, bad) {
+			t.Errorf("the page holds %q", bad)
+		}
+	}
+	for _, want := range []string{"&lt;script&gt;alert(1)", "&lt;script&gt;alert(2)", "&lt;script&gt;alert(3)", "[U+202E]", "[U+001B]"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
+
+func (w *world) request(block, account string, s state.RequestState) {
+	w.Helper()
+	w.must(state.PutRecord(w.Context(), w.store, &state.Request{
+		ID: rules.NewID(), Block: block, Subject: "account:" + account, Account: account, At: w.now, Happened: nasty, Done: nasty,
+		State: s, AnsweredAt: w.now, AnsweredBy: nasty, Answer: nasty, From: nasty,
+	}))
+}
+
+// TestOneSeesNothingOfAnother: of two accounts of different customers and two of one.
+func TestOneSeesNothingOfAnother(t *testing.T) {
+	w := newWorld(t)
+	for _, account := range []string{alice, amy, bob} {
+		name, _, _ := strings.Cut(account, "@")
+		v := w.forge(account, "secret of "+name)
+		b := w.block("B-"+name, "account:"+account, account, v)
+		w.blockByHand("account:"+account, "4h", "reason of "+name)
+		_, err := w.desk.Ask(w.Context(), operator, desk.AskUnblock{Account: account, Block: b.ID, Happened: "words of " + name})
+		w.must(err)
+	}
+	w.must(w.store.AddBlock(w.Context(), state.Block{ID: "B-ip", Subject: "ip:192.0.2.7", Rule: "manual", Reason: "reason of the address", Since: w.now}))
+	for _, account := range []string{alice, amy, bob} {
+		page := w.get(w.link(account))
+		for _, other := range []string{"alice", "amy", "bob", "address"} {
+			own := strings.HasPrefix(account, other)
+			for _, what := range []string{"secret of ", "reason of ", "words of ", "B-"} {
+				if has := strings.Contains(page, what+other); has != own {
+					t.Errorf("%s sees %q: %v", account, what+other, has)
+				}
+			}
+		}
+	}
+}
+
+func TestAnswersStayAfterTheBlock(t *testing.T) {
+	w := newWorld(t)
+	w.blockByHand("account:"+alice, "4h", "why")
+	w.ask(w.link(alice))
+	if page := seen(t, w.get(w.link(alice))); !strings.Contains(page, "Waiting for an answer") || strings.Contains(page, "Send the request") {
+		t.Error(page)
+	}
+	_, err := w.desk.Approve(w.Context(), operator, desk.AnswerRequest{Request: w.requests()[0].ID, Text: "Please be careful."})
+	w.must(err)
+	for _, test := range []struct {
+		account string
+		after   time.Duration
+		want    bool
+	}{{alice, 0, true}, {amy, 0, false}, {bob, 0, false}, {alice, 30*24*time.Hour - time.Second, true}, {alice, 30 * 24 * time.Hour, false}} {
+		w.now = noon.Add(test.after)
+		page := seen(t, w.get(w.link(test.account)))
+		if has := strings.Contains(page, "Please be careful."); has != test.want || strings.Contains(page, "olivia") {
+			t.Errorf("%s after %v: %v; %s", test.account, test.after, has, page)
+		}
+	}
+}
+
+func TestDeniedMayAskAgain(t *testing.T) {
+	w := newWorld(t)
+	w.blockByHand("account:"+alice, "manual", "why")
+	w.ask(w.link(alice))
+	_, err := w.desk.Deny(w.Context(), operator, desk.AnswerRequest{Request: w.requests()[0].ID, Text: "The form is still open."})
+	w.must(err)
+	page := seen(t, w.get(w.link(alice)))
+	for _, want := range []string{"Not granted", "The form is still open.", "Send the request", "My website was hacked."} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q: %s", want, page)
+		}
+	}
+}
+
+// away is a store that cannot answer.
+type away struct{ state.Store }
+
+func (away) Blocks(context.Context) ([]state.Block, error) {
+	return nil, errors.New("secret of the store")
+}
+
+func TestStoreAway(t *testing.T) {
+	w := newWorld(t)
+	w.desk.Store = away{w.store}
+	out := w.serve(http.MethodGet, w.link(alice), "")
+	if out.Code != http.StatusServiceUnavailable || strings.Contains(out.Body.String(), "secret") {
+		t.Errorf("status %d: %s", out.Code, seen(t, out.Body.String()))
+	}
+	if !strings.Contains(w.log.String(), "secret of the store") {
+		t.Errorf("log: %s", w.log.String())
+	}
+}
+
+func TestViewsAreLimited(t *testing.T) {
+	w := newWorld(t)
+	get := func(account string) int { return w.serve(http.MethodGet, w.link(account), "").Code }
+	for i := range 20 {
+		if code := get(alice); code != http.StatusOK {
+			t.Fatalf("view %d: status %d", i+1, code)
+		}
+	}
+	if code := get(alice); code != http.StatusTooManyRequests {
+		t.Errorf("view 21: status %d", code)
+	}
+	if code := get(bob); code != http.StatusOK {
+		t.Errorf("another account: status %d", code)
+	}
+	w.now = noon.Add(3*time.Second - 1)
+	if code := get(alice); code != http.StatusTooManyRequests {
+		t.Errorf("just before: status %d", code)
+	}
+	w.now = noon.Add(3 * time.Second)
+	if code := get(alice); code != http.StatusOK {
+		t.Errorf("after three seconds: status %d", code)
+	}
+}
+
+func TestGetChangesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.block("B1AAAAAA", "account:"+alice, alice)
+	link := w.link(alice)
+	form := w.form(w.get(link)).Encode()
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		if out := w.serve(method, link+"?"+form+"&self=1", form); out.Code != http.StatusOK {
+			t.Errorf("%s: status %d", method, out.Code)
+		}
+	}
+	if blocks, err := w.desk.Blocks(w.Context(), false); err != nil || len(blocks.Blocks) != 1 || len(w.requests()) != 0 {
+		t.Errorf("%v %v %v", blocks, w.requests(), err)
+	}
+}
+
+func TestShadowIsNotHeldAgainstAnybody(t *testing.T) {
+	found := findings(page.English, []rules.Evidence{
+		{Rule: "identity.display_name", Got: "x", Shadow: true}, {Rule: "identity.sender", Got: "y"},
+	})
+	if len(found) != 1 || found[0].Got != "y" {
+		t.Errorf("%v", found)
+	}
+}
