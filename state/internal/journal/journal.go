@@ -85,13 +85,14 @@ func (j *Journal) begin() (content, error) {
 	}
 	j.take(c)
 	if j.damage = c.fault(); j.damage == "" {
-		return c, j.cut(c)
+		j.cut(c)
+		return c, nil
 	}
 	j.log.Error("journal: damaged; what can be read of it is used", "file", j.path, "damage", j.damage,
 		"docs", len(c.last), "kept", j.path+badSuffix)
 	if err := errors.Join(j.setAside(), j.rewrite(c)); err != nil {
 		j.log.Error("journal: could not be written anew; going on behind the damage", "file", j.path, "err", err)
-		return c, j.cut(c)
+		j.cut(c)
 	}
 	return c, nil
 }
@@ -108,16 +109,13 @@ func (j *Journal) take(c content) {
 }
 
 // cut removes a line that was torn off.
-func (j *Journal) cut(c content) error {
+func (j *Journal) cut(c content) {
 	if c.torn > 0 {
 		j.log.Warn("journal: the last line was torn off in mid-write and is removed; it was never answered",
 			"file", j.path, "bytes", c.torn)
-		if err := j.file.Truncate(j.size); err != nil {
-			return err
-		}
+		j.fault = j.file.Truncate(j.size)
 	}
 	j.reserve()
-	return nil
 }
 
 // Damage says what Open found wrong; empty when the file was whole. It does not know

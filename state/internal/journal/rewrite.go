@@ -16,10 +16,15 @@ const (
 	badSuffix = ".bad" // the last one that was damaged, as it was
 )
 
-// openLocked opens and locks the file; nil when there is none.
+// openLocked opens and locks the file; nil when there is none. On a file system that
+// is read-only it opens it for reading: what it says counts all the same, and Append
+// will put another file in its place as soon as it can.
 func openLocked(path string) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if errors.Is(err, unix.EROFS) {
+			f, err = os.Open(path)
+		}
 		if errors.Is(err, os.ErrNotExist) {
 			return nil, nil
 		}
