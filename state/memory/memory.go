@@ -156,12 +156,12 @@ func (s *Store) Status(ctx context.Context, _ time.Time) (state.Status, error) {
 	if err := ctx.Err(); err != nil {
 		return state.Status{}, err
 	}
-	windows, bytes := s.windows.Held()
+	held := s.windows.Held()
 	return state.Status{
 		Backend:    "memory",
 		LastCommit: s.windows.Latest().UTC(),
-		Windows:    windows,
-		Memory:     bytes,
+		Windows:    held.Windows,
+		Memory:     held.Bytes,
 	}, nil
 }
 

@@ -10,7 +10,8 @@ import (
 // Detach says that the store can neither be read nor written from now on. Judging
 // goes on: what is in memory counts on, what is not begins at nothing, and no
 // call's change is handed over. So a subject that was not in memory may get up to
-// its Max once more. What is charged meanwhile stays in memory, whatever the bound.
+// its Max once more. What is charged meanwhile stays in memory, up to some times
+// the bound.
 func (w *Windows) Detach() {
 	w.Freeze(func() {
 		for i := range w.shards {

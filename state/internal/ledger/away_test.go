@@ -230,16 +230,30 @@ func TestResetParked(t *testing.T) {
 	b.again().cost(start, 2, to("account:a", "r1", "r2"))
 }
 
-// What was charged while the store was away stays, whatever the bound, and goes
-// when it is dead or kept.
-func TestBoundWhileAway(t *testing.T) {
-	b := newBench(t, 1)
+// half a MiB is the bound of these tests.
+const half = 1 << 19
+
+// over is a bench whose memory is over its bound, but not over alone times it.
+func over(t *testing.T) *bench {
+	b := newBench(t, half)
+	b.take(start, day("account:quiet"))
+	b.commit()
 	b.Detach()
-	for i := range 1000 {
+	for i := range 5000 { // 276 bytes each
 		b.take(start, day(fmt.Sprint("account:", i)))
 	}
-	if n, _ := b.Held(); n != 1000 {
-		t.Errorf("%d windows in memory; want all 1000", n)
+	if h := b.Held(); h.Bytes < 2*half || h.Bytes > 3*half {
+		t.Fatalf("%d bytes; want two to three times the bound", h.Bytes)
+	}
+	return b
+}
+
+// While the store is away memory may pass the bound: what is in memory cannot be
+// read again, what was charged is nowhere else. When it is kept, it can go.
+func TestBoundWhileAway(t *testing.T) {
+	b := over(t)
+	if h := b.Held(); h.Windows != 5001 || h.Lost != 0 || !b.hasWindow("daily", "account:quiet") {
+		t.Errorf("%+v; want all windows, and the one that was there before", h)
 	}
 	b.attach()
 	b.commit()
@@ -247,23 +261,50 @@ func TestBoundWhileAway(t *testing.T) {
 		b.take(start, day(fmt.Sprint("account:", i)))
 		b.commit()
 	}
-	if n, _ := b.Held(); n > 2*shards {
-		t.Errorf("%d windows in memory; want next to none", n)
+	if h := b.Held(); h.Bytes > half*105/100 || h.Lost != 0 {
+		t.Errorf("%+v; want it within the bound again, and nothing lost", h)
 	}
 	b.again().used(start, 2, day("account:999"))
+	b.again().used(start, 1, day("account:4999"))
+}
+
+// A dead window goes though its charge is not kept yet.
+func TestDeadWhileAway(t *testing.T) {
+	b := newBench(t, 0)
 	b.Detach()
-	for i := range 1000 {
-		b.take(start, one(fmt.Sprint("account:", i)))
-	}
+	b.take(start, one("account:a"))
 	sweepAll(t, b.Windows, start.Add(time.Hour))
-	if b.has("account:0") {
-		t.Error("a dead window was kept")
+	if b.has("account:a") || b.Held().Lost != 0 {
+		t.Error("a dead window was kept, or counted as lost")
 	}
+}
+
+// A flood of subjects while the store is away does not fill the memory; what is
+// lost by that is counted.
+func TestFloodWhileAway(t *testing.T) {
+	b := over(t)
+	for i := range 20_000 {
+		b.take(start, day(fmt.Sprint("account:flood", i)))
+	}
+	h := b.Held()
+	if h.Bytes > alone*half*105/100 || h.Lost == 0 || h.Windows+int(h.Lost) < 25_000 {
+		t.Errorf("%+v; want some 2 MiB, and those forgotten counted", h)
+	}
+	b.attach()
+	b.commit()
+	want := h.Windows
+	if !b.hasWindow("daily", "account:quiet") {
+		want++ // in the store from before
+	}
+	if len(b.store.windows) != want {
+		t.Errorf("%d windows in the store; want the %d that were held", len(b.store.windows), want)
+	}
+	b.counted()
 }
 
 // The store comes and goes while calls are made: what was answered is there.
 func TestAwayRace(t *testing.T) {
-	b := newBench(t, 1<<14)
+	b := newBench(t, 1<<17)
 	var mu sync.Mutex
 	var calls sync.WaitGroup
 	var charged atomic.Int64
@@ -292,6 +333,9 @@ func TestAwayRace(t *testing.T) {
 	calls.Wait()
 	close(stop)
 	driver.Wait()
+	if n := b.Held().Lost; n != 0 {
+		t.Fatalf("%d lost; the bound is too tight for this test", n)
+	}
 	var sum int64
 	again := b.again()
 	for i := range 50 {

@@ -9,14 +9,15 @@ const (
 	// pressed is how many while over the bound, so that the hand has been all round
 	// before a shard has grown by some 3 percent.
 	pressed = 64
+	// alone is how many times the bound memory may take while the store is away.
+	alone = 4
 	// overhead is what an entry takes beside itself, in bytes: its place in a map
 	// (of 48 for key and value and 1 more, 7/16 to 7/8 in use) and in a slice.
 	overhead = 75 + 10
 )
 
 // sweep lets the hand look at a few entries. It forgets the dead ones and, over
-// the bound, those that have not been used since it last came by: they are in the
-// store as they are here. What is under way, or not in the store, stays.
+// the bound, those that have not been used since it last came by and can be spared.
 func (w *Windows) sweep(sh *shard, line int64) {
 	for i := 0; i < swept || (i < pressed && w.over(sh)); i++ {
 		if len(sh.all) == 0 {
@@ -27,13 +28,31 @@ func (w *Windows) sweep(sh *shard, line int64) {
 		}
 		e := sh.all[sh.hand]
 		e.expire(line)
-		if e.dead() || (w.over(sh) && !e.recent && e.stored()) {
-			sh.drop(e)
+		if !e.dead() && (!w.over(sh) || e.recent || !w.spare(e)) {
+			e.recent = false
+			sh.hand++
 			continue
 		}
-		e.recent = false
-		sh.hand++
+		if e.dirty && !e.empty() {
+			sh.lost++
+		}
+		sh.drop(e)
 	}
+}
+
+// spare says that e may be let go: it is in the store as it is here. What is under
+// way, or not in the store, stays. While the store is away all stays, as nothing can
+// be read again, until memory takes alone times the bound. Over that even what is
+// nowhere else goes, and is counted: a flood must not end the process, which would
+// lose all.
+func (w *Windows) spare(e *Entry) bool {
+	switch {
+	case e.pinned > 0 || e.stale:
+		return false
+	case e.shard.away:
+		return e.shard.bytes > alone*w.share
+	}
+	return !e.dirty
 }
 
 func (w *Windows) over(sh *shard) bool { return w.share > 0 && sh.bytes > w.share }
@@ -58,9 +77,6 @@ func (e *Entry) empty() bool {
 
 // dead says that the entry makes no difference: a copy in the store has left too.
 func (e *Entry) dead() bool { return e.empty() && !e.stale && e.pinned == 0 }
-
-// stored says that the store's copy is the same.
-func (e *Entry) stored() bool { return e.pinned == 0 && !e.stale && !e.dirty }
 
 // account brings the entry's size, and its shard's, up to date.
 func (e *Entry) account() {
@@ -102,15 +118,22 @@ func (sh *shard) table(e *Entry) map[name]*Entry {
 	return sh.windows
 }
 
-// Held says how many windows are in memory, and how many bytes they and the sets
-// take there: an estimate, within some 30 percent.
-func (w *Windows) Held() (windows int, bytes int64) {
+// Held is what memory holds.
+type Held struct {
+	Windows int
+	Bytes   int64 // of windows and sets: an estimate, within some 30 percent
+	Lost    int64 // windows and sets forgotten though charged while the store was away
+}
+
+// Held says what memory holds now.
+func (w *Windows) Held() (h Held) {
 	for i := range w.shards {
 		sh := &w.shards[i]
 		sh.mu.Lock()
-		windows += len(sh.windows)
-		bytes += sh.bytes
+		h.Windows += len(sh.windows)
+		h.Bytes += sh.bytes
+		h.Lost += sh.lost
 		sh.mu.Unlock()
 	}
-	return windows, bytes
+	return h
 }

@@ -43,8 +43,7 @@ func TestBound(t *testing.T) {
 	for i := range subjects {
 		b.take(start, day(fmt.Sprint("account:", i)))
 		b.commit()
-		_, bytes := b.Held()
-		most = max(most, bytes)
+		most = max(most, b.Held().Bytes)
 	}
 	if most > bound*105/100 || most < bound*8/10 {
 		t.Errorf("%d bytes at most; want about %d", most, bound)
@@ -53,8 +52,8 @@ func TestBound(t *testing.T) {
 	for i := range subjects {
 		b.used(start, 1, day(fmt.Sprint("account:", i)))
 	}
-	if _, bytes := b.Held(); bytes > bound*105/100 {
-		t.Errorf("%d bytes after asking for the usage of all; want it to take nothing into memory", bytes)
+	if held := b.Held(); held.Bytes > bound*105/100 {
+		t.Errorf("%d bytes after asking for the usage of all; want it to take nothing into memory", held.Bytes)
 	}
 	for range 9 {
 		b.take(start, day("account:0"))
@@ -148,7 +147,7 @@ func TestBoundWithoutStore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n, _ := w.Held(); n != 1000 {
+	if n := w.Held().Windows; n != 1000 {
 		t.Errorf("%d windows; want all 1000", n)
 	}
 }
@@ -202,7 +201,7 @@ func TestEstimate(t *testing.T) {
 				}
 			}
 			took := inUse() - before
-			_, bytes := w.Held()
+			bytes := w.Held().Bytes
 			if bytes < took*7/10 || bytes > took*13/10 {
 				t.Errorf("estimate %d; the memory takes %d", bytes, took)
 			}

@@ -60,6 +60,7 @@ type shard struct {
 	all     []*Entry        // of both, for the hand
 	hand    int             // where sweeping goes on
 	bytes   int64           // an estimate of what all take
+	lost    int64           // forgotten though charged while the store was away
 	away    bool            // the store cannot be read or written
 	cleared map[string]bool // subjects reset while it is
 }
