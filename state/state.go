@@ -227,6 +227,9 @@ type Store interface {
 
 	// ActiveBlocks returns the blocks in force at now of any of subjects, oldest first.
 	ActiveBlocks(ctx context.Context, now time.Time, subjects []string) ([]Block, error)
+	// BlocksOf returns all blocks of any of subjects, whatever their state, oldest
+	// first. It answers from memory.
+	BlocksOf(ctx context.Context, subjects []string) ([]Block, error)
 	// AddBlock stores a new block; its ID must be new, else ErrConflict.
 	AddBlock(ctx context.Context, b Block) error
 	// Blocks returns all blocks, lifted and expired ones too, newest first.

@@ -95,6 +95,31 @@ func testBlockStates(_ *testing.T, s *suite) {
 	s.all(forever, hour)
 }
 
+// Lifted and expired ones too, oldest first, each once.
+func testBlocksOf(_ *testing.T, s *suite) {
+	of := func(subjects []string, want ...state.Block) {
+		s.Helper()
+		got, err := s.BlocksOf(s.ctx, subjects)
+		if err != nil {
+			s.Fatal(err)
+		}
+		s.same("blocks of subjects", got, want)
+	}
+	of([]string{"account:a"})
+	expired, lifted, active := block("B3", "account:a", time.Minute), block("B1", "account:a", 0), block("B2", "account:b", 0)
+	lifted.Since, active.Since = start.Add(time.Second), start.Add(2*time.Second)
+	s.add(active)
+	s.add(lifted)
+	s.add(expired)
+	now := start.Add(time.Hour)
+	lifted.LiftedAt, lifted.LiftedBy, lifted.Note = now, "op", ""
+	s.lift("B1", now, "op", "", lifted)
+	of([]string{"account:b", "account:a", "account:a", "account:c"}, expired, lifted, active)
+	of([]string{"account:a"}, expired, lifted)
+	of([]string{"account:", ""})
+	of(nil)
+}
+
 func testLift(_ *testing.T, s *suite) {
 	b := block("B1", "account:a", time.Hour)
 	s.add(b)

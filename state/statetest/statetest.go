@@ -60,6 +60,7 @@ func Run(t *testing.T, open func(t *testing.T) state.Store) {
 		{"race for a doc", testDocRace},
 		{"blocks", testBlocks},
 		{"block states", testBlockStates},
+		{"blocks of subjects", testBlocksOf},
 		{"lift", testLift},
 		{"large block", testLargeBlock},
 		{"lift race", testLiftRace},
@@ -148,6 +149,7 @@ func testCancelled(_ *testing.T, s *suite) {
 		"status":    func() error { _, err := s.Status(ctx, start); return err },
 		"put doc":   func() error { _, err := s.PutDoc(ctx, doc("note", "a", 0, "1")); return err },
 		"docs":      func() error { _, err := s.Docs(ctx, "note"); return err },
+		"blocks of": func() error { _, err := s.BlocksOf(ctx, []string{w.Subject}); return err },
 		"docs of":   func() error { _, err := s.DocsOf(ctx, "note", []string{w.Subject}); return err },
 	}
 	for name, call := range calls {

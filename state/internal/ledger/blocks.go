@@ -54,6 +54,14 @@ func (bs DocCalls) ActiveBlocks(ctx context.Context, now time.Time, subjects []s
 	return bs.All.Active(now, subjects), nil
 }
 
+// BlocksOf implements state.Store.
+func (bs DocCalls) BlocksOf(ctx context.Context, subjects []string) ([]state.Block, error) {
+	if err := bs.Ready(ctx); err != nil {
+		return nil, err
+	}
+	return bs.All.BlocksOf(subjects), nil
+}
+
 // Blocks implements state.Store.
 func (bs DocCalls) Blocks(ctx context.Context) ([]state.Block, error) {
 	if err := bs.Ready(ctx); err != nil {

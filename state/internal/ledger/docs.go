@@ -224,6 +224,15 @@ func (ds *Docs) Undo(c DocChange) {
 
 // Active is state.Store's ActiveBlocks.
 func (ds *Docs) Active(now time.Time, subjects []string) []state.Block {
+	return ds.blocksOf(subjects, func(b state.Block) bool { return b.State(now) == state.BlockActive })
+}
+
+// BlocksOf is state.Store's.
+func (ds *Docs) BlocksOf(subjects []string) []state.Block {
+	return ds.blocksOf(subjects, func(state.Block) bool { return true })
+}
+
+func (ds *Docs) blocksOf(subjects []string, wanted func(state.Block) bool) []state.Block {
 	ds.mu.RLock()
 	defer ds.mu.RUnlock()
 	found := make([]state.Block, 0)
@@ -233,7 +242,7 @@ func (ds *Docs) Active(now time.Time, subjects []string) []state.Block {
 			continue
 		}
 		for _, id := range ids {
-			if b := ds.blocks[id]; b.State(now) == state.BlockActive {
+			if b, ok := ds.blocks[id]; ok && wanted(b) {
 				found = append(found, b)
 			}
 		}
