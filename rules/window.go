@@ -3,7 +3,6 @@ package rules
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -75,11 +74,11 @@ func (e *Engine) heardOf(ctx context.Context, subject string) (known bool, acc *
 	if err != nil {
 		return false, nil, fmt.Errorf("store: %w", err)
 	}
-	blocks, err := e.store.Blocks(ctx)
+	blocks, err := e.store.BlocksOf(ctx, []string{subject})
 	if err != nil {
 		return false, nil, fmt.Errorf("store: %w", err)
 	}
-	known = len(last) > 0 || slices.ContainsFunc(blocks, func(b state.Block) bool { return b.Subject == subject })
+	known = len(last)+len(blocks) > 0
 	kind, name, _ := strings.Cut(subject, ":")
 	login, _, isPair := cutPair(name)
 	switch {

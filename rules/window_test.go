@@ -132,11 +132,11 @@ func (d deaf) Decisions(ctx context.Context, q state.Query) ([]state.Decision, e
 	return d.Store.Decisions(ctx, q)
 }
 
-func (d deaf) Blocks(ctx context.Context) ([]state.Block, error) {
+func (d deaf) BlocksOf(ctx context.Context, subjects []string) ([]state.Block, error) {
 	if d.blocks {
 		return nil, errAway
 	}
-	return d.Store.Blocks(ctx)
+	return d.Store.BlocksOf(ctx, subjects)
 }
 
 func (d deaf) Usage(ctx context.Context, now time.Time, w []state.Window) ([]state.Usage, error) {
