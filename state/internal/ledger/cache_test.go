@@ -210,3 +210,27 @@ func TestEstimate(t *testing.T) {
 		})
 	}
 }
+
+// nothingStored is a store that has never seen anybody, and keeps at once.
+func nothingStored(string) (state.Slots, error) { return state.Slots{}, nil }
+
+// Every message is of another subject: what a flood costs beside the store's reads.
+func BenchmarkStrangers(b *testing.B) {
+	for _, bytes := range []int64{0, 64 << 20} {
+		b.Run(fmt.Sprintf("bound=%dMB", bytes>>20), func(b *testing.B) {
+			w := NewWindows(Options{Source: windowSource(nothingStored), Bytes: bytes})
+			var c *Change
+			b.ReportAllocs()
+			for n := range b.N {
+				c = nil
+				if _, err := w.Take(start, state.Ask{Charges: day(fmt.Sprint("account:", n))}, func(made *Change) { c = made }); err != nil {
+					b.Fatal(err)
+				}
+				c.posts[0].entry.shard.mu.Lock()
+				c.Settle()
+				c.posts[0].entry.shard.mu.Unlock()
+			}
+			b.ReportMetric(float64(w.Held().Bytes)/(1<<20), "MB")
+		})
+	}
+}
