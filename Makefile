@@ -21,8 +21,8 @@ timed = @start=$$(date +%s); echo "== $(1)"; if $(2); then echo "== $(1): $$(($$
 test: check unit e2e
 
 check: $(STATICCHECK)
-	$(call timed,gofmt and go vet,! gofmt -l . | grep . && go vet ./... && go vet -tags mta ./...)
-	$(call timed,staticcheck,$(STATICCHECK) ./... && $(STATICCHECK) -tags mta ./...)
+	$(call timed,gofmt and go vet,! gofmt -l . | grep . && go vet ./... && go vet -tags mta,browser ./...)
+	$(call timed,staticcheck,$(STATICCHECK) ./... && $(STATICCHECK) -tags mta,browser ./...)
 
 unit:
 	@for d in hostile corpus; do [ -d ../shared/$$d ] || echo "== SKIPPED: ../shared/$$d is not there, so its mail is not tried"; done
@@ -31,6 +31,7 @@ unit:
 e2e: build
 	$(call timed,packages for the real MTAs,tests/install)
 	$(call timed,end to end: Postfix and Sendmail,tests/isolated go test -count=1 -tags mta -timeout 20m ./tests ./tests/mta)
+	$(call timed,the pages in a browser,tests/isolated go test -count=1 -tags browser -timeout 10m ./tests/browser)
 	$(call timed,first run,CGO_ENABLED=0 go run ./tests/firstrun -once -dir "$$(mktemp -d)")
 
 $(STATICCHECK):

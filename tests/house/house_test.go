@@ -58,6 +58,7 @@ var only = map[string][]string{
 	"github.com/coreos/go-systemd":           {"cmd/o2n-milter"},
 	"github.com/fsnotify/fsnotify":           {"accounts"},
 	"github.com/rogpeppe/go-internal/txtar":  {"tests"},
+	"github.com/chromedp":                    {"tests"},
 	"github.com/emersion/go-smtp":            {"tests"},
 	"github.com/rogpeppe/go-internal/script": {"cmd/o2n-milter"},
 }
