@@ -35,10 +35,10 @@ func TestPages(t *testing.T) {
 		{"/admin/blocks?all=1", []string{"B1111111"}},
 		{"/admin/blocks/B1111111", []string{
 			"Block B1111111 active", "Subject account:alice@client-a.example", "Account hello", "Customer hello", "Until 14 Mar 2026, 15:00 UTC (in 3 hours)",
-			"Lift it", "Extend it", "Request R1111111 open", "Evidence", "Decision 7K3QF2M9 reject", "to 3 recipients: hello",
+			"Lift it", "Extend it", "Request R1111111 open", "Evidence", "Decisions that struck", "7K3QF2M9 14 Mar 2026, 10:00 UTC reject identity.header_from 3 hello",
 		}},
 		{"/admin/requests", []string{
-			"Request R1111111 open", "Asked 14 Mar 2026, 11:50 UTC (10 minutes ago) from hello", "What happened hello", "Password changed yes", "Approve and lift", "Deny",
+			"Request R1111111 open", "Asked 14 Mar 2026, 11:50 UTC (10 minutes ago), hello", "What happened hello", "Password changed yes", "Approve and lift", "Deny",
 		}},
 		{"/admin/requests?all=1", []string{"R1111111"}},
 		{"/admin/requests?id=R1111111", []string{"R1111111"}},
