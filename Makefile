@@ -9,7 +9,7 @@ VERSION     := $(shell git describe --always --dirty 2>/dev/null || echo dev)
 TAGS        := mta,browser
 export CGO_ENABLED ?= 1
 
-.PHONY: build run test check unit e2e fuzz bench clean
+.PHONY: build run test check packages unit e2e fuzz bench clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/o2n-milter ./cmd/o2n-milter
@@ -26,12 +26,14 @@ check: $(STATICCHECK)
 	$(call timed,gofmt and go vet,! gofmt -l . | grep . && go vet ./... && go vet -tags $(TAGS) ./...)
 	$(call timed,staticcheck,$(STATICCHECK) ./... && $(STATICCHECK) -tags $(TAGS) ./...)
 
-unit:
+packages:
+	$(call timed,packages that the tests need,tests/install)
+
+unit: packages
 	@for d in hostile corpus; do [ -d ../shared/$$d ] || echo "== SKIPPED: ../shared/$$d is not there, so its mail is not tried"; done
 	$(call timed,unit tests with the race detector,go test -race -shuffle=on ./...)
 
-e2e: build
-	$(call timed,packages for the real MTAs,tests/install)
+e2e: build packages
 	$(call timed,end to end: Postfix and Sendmail,tests/isolated go test -count=1 -tags mta -timeout 20m ./tests ./tests/mta)
 	$(call timed,the pages in a browser,tests/isolated go test -count=1 -tags browser -timeout 10m ./tests/browser)
 	$(call timed,first run,CGO_ENABLED=0 go run ./tests/firstrun -once -dir "$$(mktemp -d)")

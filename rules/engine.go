@@ -42,6 +42,9 @@ func (e *Engine) Next(set Settings, source accounts.Source) *Engine {
 	return next
 }
 
+// Settings are those the Engine was made with; they are not to be changed.
+func (e *Engine) Settings() *Settings { return &e.set }
+
 // rule is one check: facts in, evidence out. It fills neither Rule nor Shadow.
 type rule struct {
 	id    string

@@ -63,21 +63,32 @@ func (e *Engine) inNetworks(client netip.Addr) bool {
 // that one login has one account, one block and one set of windows.
 func (e *Engine) byLogin(ctx context.Context, login string) (submitter, error) {
 	login = strings.ToLower(login)
+	acc, err := e.AccountOf(ctx, login)
+	if err != nil {
+		return submitter{}, err
+	}
+	if acc == nil {
+		return submitter{unknown: true, account: &accounts.Account{Login: printable(login, mostName)}}, nil
+	}
+	return ofAccount(acc), nil
+}
+
+// AccountOf is the account of whoever logs in by this name, in lower case; nil when
+// he may not send. One that no source knows has his own domain, where
+// accounts.unknown lets him.
+func (e *Engine) AccountOf(ctx context.Context, login string) (*accounts.Account, error) {
 	spellings, full := e.spellings(login)
 	for _, name := range spellings {
 		acc, err := e.accounts.ByLogin(ctx, name)
-		if err != nil {
-			return submitter{}, err
-		}
-		if acc != nil {
-			return ofAccount(acc), nil
+		if acc != nil || err != nil {
+			return acc, err
 		}
 	}
 	own := message.ParseAddress(full)
 	if e.set.UnknownReject || full == "" || own.Domain == "" || own.Fault != "" {
-		return submitter{unknown: true, account: &accounts.Account{Login: printable(login, mostName)}}, nil
+		return nil, nil
 	}
-	return ofAccount(&accounts.Account{Login: full, Domains: []string{own.Domain}}), nil
+	return &accounts.Account{Login: full, Domains: []string{own.Domain}}, nil
 }
 
 // spellings lists the names to look a login up by, and its full form, user@domain;

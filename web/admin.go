@@ -4,52 +4,62 @@ package web
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"strings"
+	"strconv"
 	"time"
 
-	"o2n-milter/rules"
-	"o2n-milter/state"
+	"o2n-milter/web/desk"
 )
 
-// Admin is the admin API. The CLI is its only client.
+// Admin is the admin API: the desk in JSON. The CLI is its only client.
 type Admin struct {
-	Store    state.Store
-	Log      *slog.Logger // audit lines go here
-	Version  string
-	Sessions func() int
-	Now      func() time.Time
-	// Windows is rules.Engine's WindowsOf under the rules now in force.
-	Windows func(ctx context.Context, now time.Time, subject string) ([]rules.Window, error)
-	// Clock says what is wrong with the host's clock; empty when nothing is.
-	Clock func() string
+	Desk *desk.Desk
 }
 
 // mostBody bounds a request of the admin API.
 const mostBody = 64 << 10
 
-// Handler serves /v1/.
+// Handler serves /v1/. Errors are the desk's, as a Fault.
 func (a *Admin) Handler() http.Handler {
+	d := a.Desk
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", answer(a.status))
-	mux.HandleFunc("GET /v1/usage", answer(a.usage))
-	mux.HandleFunc("GET /v1/history", answer(a.history))
-	mux.HandleFunc("POST /v1/reset", answer(a.reset))
-	mux.HandleFunc("GET /v1/blocks", answer(a.blocks))
-	mux.HandleFunc("POST /v1/blocks", answer(a.addBlock))
-	mux.HandleFunc("POST /v1/blocks/lift", answer(a.liftBlock))
+	get := func(path string, f func(*http.Request) (any, error)) { mux.HandleFunc("GET "+path, answer(f)) }
+	get("/v1/status", func(r *http.Request) (any, error) { return d.Status(r.Context()) })
+	get("/v1/overview", func(r *http.Request) (any, error) { return d.Overview(r.Context()) })
+	get("/v1/usage", func(r *http.Request) (any, error) { return d.Usage(r.Context(), r.FormValue("subject")) })
+	get("/v1/history", a.history)
+	get("/v1/blocks", func(r *http.Request) (any, error) { return d.Blocks(r.Context(), all(r)) })
+	get("/v1/blocks/show", func(r *http.Request) (any, error) { return d.Block(r.Context(), r.FormValue("id")) })
+	get("/v1/requests", func(r *http.Request) (any, error) { return d.Requests(r.Context(), all(r)) })
+	get("/v1/exemptions", func(r *http.Request) (any, error) { return d.Exemptions(r.Context(), all(r)) })
+	get("/v1/audit", a.audit)
+	mux.HandleFunc("POST /v1/reset", change(d.Reset))
+	mux.HandleFunc("POST /v1/blocks", change(d.AddBlock))
+	mux.HandleFunc("POST /v1/blocks/lift", change(d.LiftBlock))
+	mux.HandleFunc("POST /v1/blocks/extend", change(d.ExtendBlock))
+	mux.HandleFunc("POST /v1/requests/approve", change(d.Approve))
+	mux.HandleFunc("POST /v1/requests/deny", change(d.Deny))
+	mux.HandleFunc("POST /v1/exemptions", change(d.AddExemption))
+	mux.HandleFunc("POST /v1/exemptions/remove", change(d.RemoveExemption))
+	mux.HandleFunc("POST /v1/links", change(d.Link))
+	mux.HandleFunc("POST /v1/console", change(func(ctx context.Context, who desk.Actor, _ struct{}) (desk.ConsoleLink, error) {
+		return d.ConsoleLink(ctx, who)
+	}))
 	mux.HandleFunc("/", answer(func(r *http.Request) (any, error) {
 		return nil, &httpError{http.StatusNotFound, fmt.Sprintf("%s %s is not known", r.Method, r.URL.Path)}
 	}))
 	return mux
 }
 
-// httpError is an answer that the caller can mend.
+// Fault is the body of every answer above 399.
+type Fault struct {
+	Error string `json:"error"`
+}
+
+// httpError is a fault of the request itself.
 type httpError struct {
 	code int
 	text string
@@ -61,6 +71,22 @@ func badRequest(format string, args ...any) error {
 	return &httpError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
 }
 
+// statusOf is the HTTP status of an error.
+func statusOf(err error) int {
+	he := (*httpError)(nil)
+	switch {
+	case errors.As(err, &he):
+		return he.code
+	case errors.Is(err, desk.ErrBad):
+		return http.StatusBadRequest
+	case errors.Is(err, desk.ErrNotFound):
+		return http.StatusNotFound
+	case errors.Is(err, desk.ErrConflict):
+		return http.StatusConflict
+	}
+	return http.StatusInternalServerError
+}
+
 // answer writes what f returns as JSON, errors too.
 func answer(f func(*http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -68,11 +94,7 @@ func answer(f func(*http.Request) (any, error)) http.HandlerFunc {
 		body, err := f(r)
 		code := http.StatusOK
 		if err != nil {
-			code = http.StatusInternalServerError
-			if he := (*httpError)(nil); errors.As(err, &he) {
-				code = he.code
-			}
-			body = Fault{Error: err.Error()}
+			code, body = statusOf(err), Fault{Error: err.Error()}
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(code)
@@ -81,157 +103,54 @@ func answer(f func(*http.Request) (any, error)) http.HandlerFunc {
 	}
 }
 
-func decode(r *http.Request, into any) error {
-	dec := json.NewDecoder(r.Body)
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		return badRequest("body: %v", err)
-	}
-	return nil
+// change reads what is asked for and has the desk do it, in the name of the system
+// user on the other end.
+func change[In, Out any](do func(context.Context, desk.Actor, In) (Out, error)) http.HandlerFunc {
+	return answer(func(r *http.Request) (any, error) {
+		var in In
+		dec := json.NewDecoder(r.Body)
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&in); err != nil {
+			return nil, badRequest("body: %v", err)
+		}
+		return do(r.Context(), desk.Actor{Name: peerName(r.Context()), From: "cli"}, in)
+	})
 }
 
-func (a *Admin) status(r *http.Request) (any, error) {
-	now := a.Now()
-	st, err := a.Store.Status(r.Context(), now)
-	if err != nil {
-		return nil, err
-	}
-	active, err := a.activeBlocks(r.Context(), now)
-	if err != nil {
-		return nil, err
-	}
-	s := Status{
-		Version: a.Version, Backend: st.Backend, Degraded: st.Degraded != "", Reason: st.Degraded,
-		Sessions: a.Sessions(), Blocks: len(active),
-		Size: st.Size, Windows: st.Windows, Memory: st.Memory, Clock: a.Clock(),
-	}
-	if !st.LastCommit.IsZero() {
-		t := st.LastCommit.UTC()
-		s.LastCommit = &t
-	}
-	return s, nil
-}
+// all says that ended ones are wanted too.
+func all(r *http.Request) bool { return r.FormValue("all") != "" }
 
-func (a *Admin) activeBlocks(ctx context.Context, now time.Time) ([]state.Block, error) {
-	all, err := a.Store.Blocks(ctx)
-	if err != nil {
+func (a *Admin) history(r *http.Request) (any, error) {
+	q := desk.HistoryQuery{Subject: r.FormValue("subject")}
+	var err error
+	if q.Limit, err = limitOf(r, "decisions"); err != nil {
 		return nil, err
 	}
-	var active []state.Block
-	for _, b := range all {
-		if b.State(now) == state.BlockActive {
-			active = append(active, b)
+	if text := r.FormValue("before"); text != "" {
+		if q.Before, err = time.Parse(time.RFC3339, text); err != nil {
+			return nil, badRequest("before %q: no time; want RFC 3339, 2026-11-23T10:00:00Z", text)
 		}
 	}
-	return active, nil
+	return a.Desk.History(r.Context(), q)
 }
 
-func (a *Admin) blocks(r *http.Request) (any, error) {
-	all, err := a.Store.Blocks(r.Context())
+func (a *Admin) audit(r *http.Request) (any, error) {
+	limit, err := limitOf(r, "lines")
 	if err != nil {
 		return nil, err
 	}
-	now := a.Now()
-	list := BlockList{Blocks: []BlockView{}}
-	for _, b := range all {
-		if v := viewOf(b, now); v.State == state.BlockActive || r.FormValue("all") != "" {
-			list.Blocks = append(list.Blocks, v)
-		}
-	}
-	return list, nil
+	return a.Desk.Audit(r.Context(), desk.AuditQuery{Subject: r.FormValue("subject"), Target: r.FormValue("target"), Limit: limit})
 }
 
-func (a *Admin) addBlock(r *http.Request) (any, error) {
-	var in AddBlock
-	if err := decode(r, &in); err != nil {
-		return nil, err
+// limitOf is how many are wanted; 0 when the request does not say.
+func limitOf(r *http.Request, what string) (int, error) {
+	text := r.FormValue("limit")
+	if text == "" {
+		return 0, nil
 	}
-	subject, err := subjectOfMail(in.Subject)
-	if err != nil {
-		return nil, err
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > desk.MostShown {
+		return 0, badRequest("limit %q: no number of %s; want 1 to %d", text, what, desk.MostShown)
 	}
-	now := a.Now().UTC().Truncate(time.Second)
-	b := state.Block{
-		ID: "B" + rand.Text()[:9], Subject: subject, Rule: "manual",
-		Reason: in.Reason, Since: now, By: peerName(r.Context()),
-	}
-	if in.For != "manual" {
-		d, err := rules.ParseDuration(in.For)
-		if err != nil || d < time.Second {
-			return nil, badRequest("for %q: no duration; want 30m, 4h, 7d or manual", in.For)
-		}
-		b.Until = now.Add(d)
-	}
-	if in.DryRun {
-		return viewOf(b, now), nil
-	}
-	ctx, cancel := carryOn(r.Context())
-	defer cancel()
-	if err := a.Store.AddBlock(ctx, b); err != nil {
-		return nil, err
-	}
-	a.audit(ctx, "block add", b.ID, b.Subject, b.Reason)
-	return viewOf(b, now), nil
-}
-
-func (a *Admin) liftBlock(r *http.Request) (any, error) {
-	var in LiftBlock
-	if err := decode(r, &in); err != nil {
-		return nil, err
-	}
-	now := a.Now().UTC().Truncate(time.Second)
-	found, err := a.blocksNamed(r.Context(), now, in.Block)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := carryOn(r.Context())
-	defer cancel()
-	list := LiftedList{Blocks: []LiftedBlock{}}
-	for _, b := range found {
-		active := b.State(now) == state.BlockActive
-		if active && !in.DryRun {
-			if b, err = a.Store.LiftBlock(ctx, b.ID, now, peerName(ctx), in.Reason); err != nil {
-				return nil, err
-			}
-			a.audit(ctx, "block lift", b.ID, b.Subject, in.Reason)
-		}
-		list.Blocks = append(list.Blocks, LiftedBlock{viewOf(b, now), active})
-	}
-	return list, nil
-}
-
-// carryOn keeps a change going when its caller hangs up: it would stand all the
-// same, without its audit line.
-func carryOn(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-}
-
-// blocksNamed finds a block by id, whatever its state, or a subject's active ones.
-func (a *Admin) blocksNamed(ctx context.Context, now time.Time, name string) ([]state.Block, error) {
-	subject := ""
-	if strings.Contains(name, ":") {
-		var err error
-		if subject, err = subjectOfMail(name); err != nil {
-			return nil, err
-		}
-	}
-	all, err := a.Store.Blocks(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var found []state.Block
-	for _, b := range all {
-		if b.ID == name || b.Subject == subject && b.State(now) == state.BlockActive {
-			found = append(found, b)
-		}
-	}
-	if len(found) == 0 {
-		return nil, &httpError{http.StatusNotFound, fmt.Sprintf("no active block %q", name)}
-	}
-	return found, nil
-}
-
-// audit writes who changed what, when and why.
-func (a *Admin) audit(ctx context.Context, what, id, subject, why string) {
-	a.Log.Info("audit", "what", what, "id", id, "subject", subject, "reason", why, "by", peerName(ctx))
+	return n, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +16,7 @@ import (
 
 	"o2n-milter/state"
 	"o2n-milter/state/memory"
+	"o2n-milter/web/desk"
 )
 
 var start = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
@@ -127,7 +127,9 @@ o2n_milter_blocks_active{kind="script"} 0
 }
 
 func TestAdminFaults(t *testing.T) {
-	admin := (&Admin{Store: memory.New(), Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Sessions: func() int { return 0 }, Now: at}).Handler()
+	admin := (&Admin{Desk: &desk.Desk{
+		Store: memory.New(), Judge: &judge{}, Log: slog.New(slog.DiscardHandler), Sessions: func() int { return 0 }, Now: at,
+	}}).Handler()
 	for name, c := range map[string]struct {
 		method, path, body string
 		code               int
@@ -143,6 +145,17 @@ func TestAdminFaults(t *testing.T) {
 		"empty lift":      {"POST", "/v1/blocks/lift", `{}`, 404, "no active block"},
 		"unknown path":    {"GET", "/v1/bogus", "", 404, "is not known"},
 		"GET on a change": {"GET", "/v1/blocks/lift", "", 404, "is not known"},
+		"no such block":   {"GET", "/v1/blocks/show?id=B1", "", 404, `no block "B1"`},
+		"extend none":     {"POST", "/v1/blocks/extend", `{"block":"B1","for":"1h"}`, 404, `no block "B1"`},
+		"no such request": {"POST", "/v1/requests/approve", `{"request":"R1"}`, 404, `no request "R1"`},
+		"deny none":       {"POST", "/v1/requests/deny", `{"request":"R1","text":"no"}`, 404, `no request "R1"`},
+		"exempt nobody":   {"POST", "/v1/exemptions", `{}`, 400, "want account:"},
+		"no exemption":    {"POST", "/v1/exemptions/remove", `{"id":"E1"}`, 404, `no exemption "E1"`},
+		"no link key":     {"POST", "/v1/links", `{"account":"a"}`, 409, "web.link_key_file"},
+		"no console":      {"POST", "/v1/console", `{}`, 409, "web.listen"},
+		"console, body":   {"POST", "/v1/console", `{"name":"x"}`, 400, "unknown field"},
+		"audit of a word": {"GET", "/v1/audit?subject=x", "", 400, "want account:"},
+		"audit, limit":    {"GET", "/v1/audit?limit=0", "", 400, `limit "0": no number of lines`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := serve(admin, c.method, c.path, c.body)

@@ -17,33 +17,52 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"o2n-milter/accounts"
 	"o2n-milter/rules"
 	"o2n-milter/state"
 	"o2n-milter/state/memory"
+	"o2n-milter/web/desk"
 )
 
-// desk is an admin API with a store that a test can fill.
-type desk struct {
+// office is an admin API with a store that a test can fill.
+type office struct {
 	http.Handler
 	store state.Store
 	log   bytes.Buffer
 }
 
+// judge is the rules that a test wants.
+type judge struct {
+	windows func(context.Context, time.Time, string) ([]rules.Window, error)
+	set     rules.Settings
+}
+
+func (j *judge) WindowsOf(ctx context.Context, now time.Time, subject string) ([]rules.Window, error) {
+	return j.windows(ctx, now, subject)
+}
+
+// Account knows everybody.
+func (j *judge) Account(_ context.Context, login string) (*accounts.Account, error) {
+	return &accounts.Account{Login: login}, nil
+}
+
+func (j *judge) Settings() *rules.Settings { return &j.set }
+
 const alice = "account:alice@client-a.example"
 
-// newDesk knows alice, who has used 3 of 10 and nothing of 200.
-func newDesk(t *testing.T) *desk {
+// newOffice knows alice, who has used 3 of 10 and nothing of 200.
+func newOffice(t *testing.T) *office {
 	t.Helper()
-	d := &desk{store: memory.New()}
+	d := &office{store: memory.New()}
 	minute := state.Window{Limit: "minute", Subject: alice, Length: time.Minute, Max: 10}
 	ask := state.Ask{Charges: []state.Charge{{Window: minute, Cost: 3}}}
 	if _, err := d.store.Take(context.Background(), start, ask); err != nil {
 		t.Fatal(err)
 	}
-	d.Handler = (&Admin{
+	d.Handler = (&Admin{Desk: &desk.Desk{
 		Store: d.store, Log: slog.New(slog.NewTextHandler(&d.log, nil)), Version: "v1",
 		Sessions: func() int { return 2 }, Now: at, Clock: func() string { return "it is late" },
-		Windows: func(ctx context.Context, now time.Time, subject string) ([]rules.Window, error) {
+		Judge: &judge{windows: func(ctx context.Context, now time.Time, subject string) ([]rules.Window, error) {
 			if subject != alice {
 				return []rules.Window{}, nil
 			}
@@ -55,12 +74,12 @@ func newDesk(t *testing.T) *desk {
 				{Limit: "minute", Unit: rules.Messages, Window: "1m", Used: u[0].Used, Max: 10, NextFree: now},
 				{Limit: "hour", Unit: rules.Bytes, Window: "1h", Max: 200, NextFree: now.Add(time.Millisecond)},
 			}, nil
-		},
-	}).Handler()
+		}},
+	}}).Handler()
 	return d
 }
 
-func (d *desk) get(t *testing.T, path string, query url.Values) string {
+func (d *office) get(t *testing.T, path string, query url.Values) string {
 	t.Helper()
 	w := serve(d, "GET", path+"?"+query.Encode(), "")
 	if w.Code != http.StatusOK {
@@ -70,7 +89,7 @@ func (d *desk) get(t *testing.T, path string, query url.Values) string {
 }
 
 func TestUsage(t *testing.T) {
-	d := newDesk(t)
+	d := newOffice(t)
 	got := d.get(t, "/v1/usage", url.Values{"subject": {"account:Alice@Client-A.example"}})
 	want := `{"subject":"account:alice@client-a.example","windows":[` +
 		`{"limit":"minute","unit":"messages","window":"1m","used":3,"max":10,"next_free":"2026-11-23T10:00:00Z"},` +
@@ -84,7 +103,7 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-func (d *desk) decisions(t *testing.T, n int) {
+func (d *office) decisions(t *testing.T, n int) {
 	t.Helper()
 	for i := range n {
 		err := d.store.Record(context.Background(), state.Decision{
@@ -98,7 +117,7 @@ func (d *desk) decisions(t *testing.T, n int) {
 }
 
 func TestHistory(t *testing.T) {
-	d := newDesk(t)
+	d := newOffice(t)
 	got := d.get(t, "/v1/history", url.Values{"subject": {"account:nobody"}})
 	if want := `{"subject":"account:nobody","decisions":[]}`; got != want {
 		t.Errorf("got %s", got)
@@ -120,7 +139,7 @@ func TestHistory(t *testing.T) {
 		{"", "2026-11-23T10:01:41Z", 100, "D100"}, {"", "2026-11-23T11:00:02+01:00", 2, "D001"}, {"", "2026-11-23T10:00:00Z", 0, ""},
 		{"5", "2026-11-23T10:00:00.001Z", 1, "D000"},
 	} {
-		var h History
+		var h desk.History
 		text := d.get(t, "/v1/history", url.Values{"subject": {alice}, "limit": {c.limit}, "before": {c.before}})
 		if err := json.Unmarshal([]byte(text), &h); err != nil {
 			t.Fatal(err)
@@ -132,7 +151,7 @@ func TestHistory(t *testing.T) {
 }
 
 func TestReset(t *testing.T) {
-	d := newDesk(t)
+	d := newOffice(t)
 	window := `{"limit":"minute","unit":"messages","window":"1m","used":3,"max":10,"next_free":"2026-11-23T10:00:00Z"}`
 	for _, c := range []struct{ body, want string }{
 		{`{"subject":"account:bob"}`, `{"subject":"account:bob","windows":[],"cleared":0}`},
@@ -148,13 +167,13 @@ func TestReset(t *testing.T) {
 	if n := strings.Count(d.log.String(), "what=reset"); n != 3 {
 		t.Errorf("%d audit lines: %s", n, &d.log)
 	}
-	if want := `msg=audit what=reset id="" subject=account:alice@client-a.example reason="ticket 1" by=unknown`; !strings.Contains(d.log.String(), want) {
+	if want := `msg=audit what=reset id="" subject=account:alice@client-a.example reason="ticket 1" by=unknown from=cli`; !strings.Contains(d.log.String(), want) {
 		t.Errorf("log: %s", &d.log)
 	}
 }
 
 func TestStatus(t *testing.T) {
-	d := newDesk(t)
+	d := newOffice(t)
 	var got map[string]any
 	if err := json.Unmarshal([]byte(d.get(t, "/v1/status", nil)), &got); err != nil {
 		t.Fatal(err)
@@ -174,7 +193,7 @@ func TestStatus(t *testing.T) {
 }
 
 func TestSubjectFaults(t *testing.T) {
-	d := newDesk(t)
+	d := newOffice(t)
 	pair := url.QueryEscape("account:a+domain:b.example")
 	for name, c := range map[string]struct{ method, path, body, text string }{
 		"usage of nobody":     {"GET", "/v1/usage", "", "want account:"},
@@ -208,10 +227,10 @@ func TestSubjectFaults(t *testing.T) {
 func TestStoreAway(t *testing.T) {
 	gone := errors.New("gone")
 	log := &bytes.Buffer{}
-	h := (&Admin{
+	h := (&Admin{Desk: &desk.Desk{
 		Store: away{memory.New(), gone}, Log: slog.New(slog.NewTextHandler(log, nil)), Sessions: func() int { return 0 }, Now: at,
-		Windows: func(context.Context, time.Time, string) ([]rules.Window, error) { return nil, gone },
-	}).Handler()
+		Judge: &judge{windows: func(context.Context, time.Time, string) ([]rules.Window, error) { return nil, gone }},
+	}}).Handler()
 	for _, path := range []string{"/v1/usage", "/v1/history"} {
 		if w := serve(h, "GET", path+"?subject=account:a", ""); w.Code != 500 || !strings.Contains(w.Body.String(), `{"error":"gone"}`) {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)

@@ -5,16 +5,16 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"o2n-milter/web"
+	"o2n-milter/web/desk"
 )
 
 func (a *app) blockCommand() *cobra.Command {
-	return group("block", "Block subjects, list and lift blocks",
-		a.blockAddCommand(), a.blockListCommand(), a.blockLiftCommand())
+	return group("block", "Block subjects, list, extend and lift blocks",
+		a.blockAddCommand(), a.blockListCommand(), a.blockShowCommand(), a.blockExtendCommand(), a.blockLiftCommand())
 }
 
 func (a *app) blockAddCommand() *cobra.Command {
-	var in web.AddBlock
+	var in desk.AddBlock
 	c := &cobra.Command{
 		Use:   "add SUBJECT --for DURATION [--reason TEXT]",
 		Short: "Block a subject, and print the new block's id",
@@ -33,29 +33,28 @@ func (a *app) blockAddCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) blockAdd(cmd *cobra.Command, in web.AddBlock) error {
-	cl, err := a.client(cmd)
-	if err != nil {
+func (a *app) blockAdd(cmd *cobra.Command, in desk.AddBlock) error {
+	var b desk.BlockView
+	if err := a.tell(cmd, "/v1/blocks", in, &b); err != nil {
 		return err
 	}
-	var b web.BlockView
-	if err := cl.call("/v1/blocks", in, &b); err != nil {
-		return err
-	}
-	until := "until " + showTime(b.Until, "it is lifted")
-	if in.DryRun {
-		fmt.Fprintf(a.err, "would block %s %s\n", b.Subject, until)
-		if a.json {
-			b.ID = ""
-			return a.printJSON(b)
-		}
-		return nil
-	}
+	return a.printBlocked(b, in.DryRun)
+}
+
+// printBlocked puts nothing but the new block's id on stdout.
+func (a *app) printBlocked(b desk.BlockView, dryRun bool) error {
 	if a.json {
 		return a.printJSON(b)
 	}
-	fmt.Fprintf(a.err, "blocked %s %s\n", b.Subject, until)
-	_, err = fmt.Fprintln(a.out, b.ID)
+	did := "blocked"
+	if dryRun {
+		did = "would block"
+	}
+	fmt.Fprintf(a.err, "%s %s until %s\n", did, clean(b.Subject), showTime(b.Until, "it is lifted"))
+	if dryRun {
+		return nil
+	}
+	_, err := fmt.Fprintln(a.out, b.ID)
 	return err
 }
 
@@ -66,16 +65,8 @@ func (a *app) blockListCommand() *cobra.Command {
 		Short: "List the blocks in force",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cl, err := a.client(cmd)
-			if err != nil {
-				return err
-			}
-			path := "/v1/blocks"
-			if all {
-				path += "?all=1"
-			}
-			var list web.BlockList
-			if err := cl.call(path, nil, &list); err != nil {
+			var list desk.BlockList
+			if err := a.ask(cmd, listPath("/v1/blocks", all), &list); err != nil {
 				return err
 			}
 			return a.printBlocks(list)
@@ -85,32 +76,32 @@ func (a *app) blockListCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) printBlocks(list web.BlockList) error {
+func (a *app) printBlocks(list desk.BlockList) error {
 	if a.json {
 		return a.printJSON(list)
 	}
+	return a.printBlockTable(list.Blocks)
+}
+
+func (a *app) printBlockTable(blocks []desk.BlockView) error {
 	rows := [][]string{{"ID", "SUBJECT", "STATE", "SINCE", "UNTIL", "RULE", "BY", "REASON"}}
-	for _, b := range list.Blocks {
+	for _, b := range blocks {
 		rows = append(rows, []string{b.ID, clean(b.Subject), string(b.State), showTime(&b.Since, ""),
-			showTime(b.Until, "manual"), b.Rule, clean(b.By), clean(b.Reason)})
+			showTime(b.Until, "manual"), b.Rule, clean(b.By), shorten(b.Reason)})
 	}
 	return table(a.out, rows)
 }
 
 func (a *app) blockLiftCommand() *cobra.Command {
-	var in web.LiftBlock
+	var in desk.LiftBlock
 	c := &cobra.Command{
 		Use:   "lift ID|SUBJECT [--reason TEXT]",
 		Short: "End a block, or all active blocks of a subject",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in.Block = args[0]
-			cl, err := a.client(cmd)
-			if err != nil {
-				return err
-			}
-			var list web.LiftedList
-			if err := cl.call("/v1/blocks/lift", in, &list); err != nil {
+			var list desk.LiftedList
+			if err := a.tell(cmd, "/v1/blocks/lift", in, &list); err != nil {
 				return err
 			}
 			if a.json {
@@ -125,7 +116,7 @@ func (a *app) blockLiftCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) printLifted(list web.LiftedList, dryRun bool) {
+func (a *app) printLifted(list desk.LiftedList, dryRun bool) {
 	for _, b := range list.Blocks {
 		switch {
 		case !b.Changed:

@@ -44,6 +44,26 @@ func (a *app) client(cmd *cobra.Command) (*client, error) {
 	return c, nil
 }
 
+// ask gets what the daemon has at path.
+func (a *app) ask(cmd *cobra.Command, path string, out any) error { return a.tell(cmd, path, nil, out) }
+
+// tell has the daemon do what in says, and gets what came of it.
+func (a *app) tell(cmd *cobra.Command, path string, in, out any) error {
+	cl, err := a.client(cmd)
+	if err != nil {
+		return err
+	}
+	return cl.call(path, in, out)
+}
+
+// listPath is the path of a list of what is in force or open, or of all.
+func listPath(path string, all bool) string {
+	if all {
+		return path + "?all=1"
+	}
+	return path
+}
+
 // call sends in (nil: GET) and decodes the answer into out.
 func (c *client) call(path string, in, out any) error {
 	method, body := http.MethodGet, io.Reader(nil)
@@ -92,7 +112,7 @@ func refusal(resp *http.Response) error {
 	switch resp.StatusCode {
 	case http.StatusBadRequest:
 		return exit(exitUsage, "%s", f.Error)
-	case http.StatusNotFound:
+	case http.StatusNotFound, http.StatusConflict:
 		return exit(exitNo, "%s", f.Error)
 	}
 	return exit(exitUnavailable, "%s", fmt.Sprintf("daemon: %s", f.Error))

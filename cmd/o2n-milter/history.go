@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"o2n-milter/web"
+	"o2n-milter/web/desk"
 )
 
 func (a *app) historyCommand() *cobra.Command {
@@ -20,13 +20,9 @@ func (a *app) historyCommand() *cobra.Command {
 			"Subjects: " + subjectExamples + ".",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cl, err := a.client(cmd)
-			if err != nil {
-				return err
-			}
 			query := url.Values{"subject": {args[0]}, "limit": {limit}, "before": {before}}
-			var h web.History
-			if err := cl.call("/v1/history?"+query.Encode(), nil, &h); err != nil {
+			var h desk.History
+			if err := a.ask(cmd, "/v1/history?"+query.Encode(), &h); err != nil {
 				return err
 			}
 			return a.printHistory(h)
@@ -37,7 +33,7 @@ func (a *app) historyCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) printHistory(h web.History) error {
+func (a *app) printHistory(h desk.History) error {
 	if a.json {
 		return a.printJSON(h)
 	}

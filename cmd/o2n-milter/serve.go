@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/prometheus/client_golang/prometheus"
@@ -83,9 +82,11 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	engine.Store(rules.New(cfg.Rules, directory, store, clock.Now))
 
 	recorder := milter.NewLog(log, reg)
+	counts, stopStats := startStats(store, log, clock.Now)
+	defer stopStats()
 	server := &milter.Server{
 		Judge:        func() milter.Judge { return engine.Load() },
-		Recorder:     recorder,
+		Recorder:     counted{recorder, counts},
 		Log:          log,
 		MaxSessions:  cfg.Milter.MaxSessions,
 		MaxPerClient: cfg.Milter.MaxPerClient,
@@ -99,12 +100,9 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 		log.Info("listening", "for", "milter", "on", ln.Addr().String())
 		go func() { failed <- server.Serve(ln) }()
 	}
-	admin := &web.Admin{
-		Store: store, Log: log, Version: version, Sessions: recorder.Open, Now: clock.Now, Clock: clock.Trouble,
-		Windows: func(ctx context.Context, now time.Time, subject string) ([]rules.Window, error) {
-			return engine.Load().WindowsOf(ctx, now, subject)
-		},
-	}
+	d := newDesk(cfg, store, &engine, log, clock)
+	d.Stats, d.Sessions = counts, recorder.Open
+	admin := &web.Admin{Desk: d}
 	for _, h := range []struct {
 		what    string
 		ln      net.Listener

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"o2n-milter/web"
+	"o2n-milter/web/desk"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -15,12 +15,8 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Show the daemon's health",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cl, err := a.client(cmd)
-			if err != nil {
-				return err
-			}
-			var s web.Status
-			if err := cl.call("/v1/status", nil, &s); err != nil {
+			var s desk.Status
+			if err := a.ask(cmd, "/v1/status", &s); err != nil {
 				return err
 			}
 			if a.json {
@@ -31,7 +27,7 @@ func (a *app) statusCommand() *cobra.Command {
 	}
 }
 
-func (a *app) printStatus(s web.Status) error {
+func (a *app) printStatus(s desk.Status) error {
 	degraded := "no"
 	if s.Degraded {
 		degraded = "yes: " + clean(s.Reason)

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"o2n-milter/rules"
-	"o2n-milter/web"
+	"o2n-milter/web/desk"
 )
 
 const subjectExamples = "account:alice@client-a.example, customer:C-1001, script:www-data@web1.example, host:web1.example,\n" +
@@ -22,12 +22,8 @@ func (a *app) usageCommand() *cobra.Command {
 			"Subjects: " + subjectExamples + ",\nor account:alice@client-a.example+domain:remote.example.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cl, err := a.client(cmd)
-			if err != nil {
-				return err
-			}
-			var u web.Usage
-			if err := cl.call("/v1/usage?"+url.Values{"subject": {args[0]}}.Encode(), nil, &u); err != nil {
+			var u desk.Usage
+			if err := a.ask(cmd, "/v1/usage?"+url.Values{"subject": {args[0]}}.Encode(), &u); err != nil {
 				return err
 			}
 			if a.json {
@@ -55,7 +51,7 @@ func (a *app) printWindows(windows []rules.Window) error {
 }
 
 func (a *app) resetCommand() *cobra.Command {
-	var in web.Reset
+	var in desk.Reset
 	c := &cobra.Command{
 		Use:   "reset SUBJECT [--reason TEXT]",
 		Short: "Clear a subject's windows",
@@ -64,12 +60,8 @@ func (a *app) resetCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in.Subject = args[0]
-			cl, err := a.client(cmd)
-			if err != nil {
-				return err
-			}
-			var done web.ResetDone
-			if err := cl.call("/v1/reset", in, &done); err != nil {
+			var done desk.Resetted
+			if err := a.tell(cmd, "/v1/reset", in, &done); err != nil {
 				return err
 			}
 			return a.printReset(done, in.DryRun)
@@ -80,7 +72,7 @@ func (a *app) resetCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) printReset(done web.ResetDone, dryRun bool) error {
+func (a *app) printReset(done desk.Resetted, dryRun bool) error {
 	if a.json {
 		return a.printJSON(done)
 	}

@@ -3,6 +3,7 @@ package desk
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -13,12 +14,11 @@ import (
 // mostAudit lines are kept; older ones are in the log.
 const mostAudit = 2000
 
-// shownByDefault bounds a list when nobody says how much of it he wants; mostShown
-// when somebody says it.
-const (
-	shownByDefault = 100
-	mostShown      = 10_000
-)
+// shownByDefault bounds a list when nobody says how much of it he wants.
+const shownByDefault = 100
+
+// MostShown bounds a list when somebody says it; the rest is asked for by time.
+const MostShown = 10_000
 
 // change is what an audit line says beside who and when.
 type change struct {
@@ -34,7 +34,7 @@ func (d *Desk) audit(ctx context.Context, who Actor, c change) {
 	d.Log.Info("audit", "what", c.what, "id", c.target, "subject", c.subject, "reason", c.reason, "by", who.Name, "from", who.From)
 	now := d.Now().UTC()
 	line := state.AuditLine{
-		ID: now.Format("20060102T150405.000000") + "-" + rules.NewID(), At: now,
+		ID: fmt.Sprintf("%s-%08X-%s", now.Format("20060102T150405.000000"), d.lines.Add(1), rules.NewID()), At: now,
 		By: who.Name, From: who.From, What: c.what, Target: c.target, Subject: c.subject, Reason: c.reason,
 	}
 	err := state.PutRecord(ctx, d.Store, &line)
@@ -94,4 +94,4 @@ func (d *Desk) Audit(ctx context.Context, q AuditQuery) (AuditList, error) {
 	return list, nil
 }
 
-func limitOf(n int) int { return min(cmp.Or(max(n, 0), shownByDefault), mostShown) }
+func limitOf(n int) int { return min(cmp.Or(max(n, 0), shownByDefault), MostShown) }

@@ -179,7 +179,7 @@ func (d *Desk) blocksNamed(ctx context.Context, name string) ([]state.Block, err
 	subject := ""
 	if strings.Contains(name, ":") {
 		var err error
-		if subject, err = parseSubject(name); err != nil {
+		if subject, err = mailSubject(name); err != nil {
 			return nil, err
 		}
 	}

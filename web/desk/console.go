@@ -116,8 +116,7 @@ func (d *Desk) Link(ctx context.Context, who Actor, in LinkFor) (LinkView, error
 	return LinkView{URL: d.PublicURL + "/c/" + d.Links.Mint(login, ScopeFull, until), Account: login, Until: until}, nil
 }
 
-// accountNamed is the login of an account that somebody wrote. One that no source
-// knows is taken as it is, unless such logins may not send.
+// accountNamed is the login of an account that somebody wrote.
 func (d *Desk) accountNamed(ctx context.Context, account string) (string, error) {
 	login := strings.TrimPrefix(account, "account:")
 	subject, err := parseSubject("account:" + login)
@@ -126,13 +125,11 @@ func (d *Desk) accountNamed(ctx context.Context, account string) (string, error)
 	}
 	login = strings.TrimPrefix(subject, "account:")
 	acc, err := d.Judge.Account(ctx, login)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
-	case acc != nil:
-		return acc.Login, nil
-	case d.Judge.Settings().UnknownReject:
-		return "", notFound("no account %.400q", account)
 	}
-	return login, nil
+	if acc == nil {
+		return "", notFound("no account %.400q: such a login may not send here", account)
+	}
+	return acc.Login, nil
 }

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"o2n-milter/accounts"
@@ -59,8 +60,8 @@ type Actor struct {
 type Judge interface {
 	// WindowsOf is the Engine's.
 	WindowsOf(ctx context.Context, now time.Time, subject string) ([]rules.Window, error)
-	// Account finds the account that a login, in lower case, stands for; nil when no
-	// source knows it.
+	// Account is the Engine's AccountOf: the account of whoever logs in by this name,
+	// in lower case; nil when he may not send.
 	Account(ctx context.Context, login string) (*accounts.Account, error)
 	Settings() *rules.Settings
 }
@@ -92,6 +93,7 @@ type Desk struct {
 	ConsoleURL string
 
 	codes codes
+	lines atomic.Uint32 // audit lines so far: keeps those of one microsecond in order
 }
 
 // now is the time of a change: whole seconds, which is what people are shown.

@@ -89,7 +89,7 @@ func (d *Desk) AddExemption(ctx context.Context, who Actor, in AddExemption) (Ex
 // exemption checks what was asked for.
 func (d *Desk) exemption(now time.Time, in AddExemption) (e state.Exemption, err error) {
 	e = state.Exemption{Rule: in.Rule, Factor: in.Factor, Since: now}
-	if e.Subject, err = parseSubject(in.Subject); err != nil {
+	if e.Subject, err = mailSubject(in.Subject); err != nil {
 		return e, err
 	}
 	if err = d.checkRule(in.Rule, in.Factor); err != nil {
@@ -152,8 +152,10 @@ func (d *Desk) RemoveExemption(ctx context.Context, who Actor, in RemoveExemptio
 			return exemptionView(e, now), nil
 		}
 		e.RemovedAt, e.RemovedBy = now, who.Name
+		v := exemptionView(e, now)
+		v.Changed = true
 		if in.DryRun {
-			return exemptionView(e, now), nil
+			return v, nil
 		}
 		err = state.PutRecord(ctx, d.Store, &e)
 		switch {
@@ -163,7 +165,7 @@ func (d *Desk) RemoveExemption(ctx context.Context, who Actor, in RemoveExemptio
 			return ExemptionView{}, err
 		}
 		d.audit(ctx, who, change{"exemption remove", e.ID, e.Subject, reason})
-		return exemptionView(e, now), nil
+		return v, nil
 	}
 }
 

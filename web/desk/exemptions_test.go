@@ -102,7 +102,7 @@ func TestRemoveExemption(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := f.everything(t)
-	if dry, err := f.RemoveExemption(t.Context(), root, RemoveExemption{ID: v.ID, DryRun: true}); err != nil || dry.State != ExemptionRemoved || f.everything(t) != before {
+	if dry, err := f.RemoveExemption(t.Context(), root, RemoveExemption{ID: v.ID, DryRun: true}); err != nil || dry.State != ExemptionRemoved || !dry.Changed || f.everything(t) != before {
 		t.Errorf("dry run: %+v, %v", dry, err)
 	}
 	f.now = start.Add(time.Second)
@@ -111,7 +111,7 @@ func TestRemoveExemption(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	before = f.everything(t)
-	if got, err = f.RemoveExemption(t.Context(), root, RemoveExemption{ID: v.ID}); err != nil || got.RemovedBy != "bob" {
+	if got, err = f.RemoveExemption(t.Context(), root, RemoveExemption{ID: v.ID}); err != nil || got.RemovedBy != "bob" || got.Changed {
 		t.Errorf("twice: %+v, %v", got, err)
 	}
 	if got, err = f.RemoveExemption(t.Context(), root, RemoveExemption{ID: short.ID}); err != nil || got.State != ExemptionExpired || f.everything(t) != before {

@@ -176,6 +176,7 @@ type ExemptionView struct {
 	State     ExemptionState `json:"state"`
 	RemovedAt *time.Time     `json:"removed_at"`
 	RemovedBy string         `json:"removed_by"`
+	Changed   bool           `json:"changed,omitempty"` // removing has ended it
 }
 
 // ExemptionList is newest first.
