@@ -280,6 +280,7 @@ func FuzzMail(f *testing.F) {
 	f.Add(hostile)
 	f.Add(strings.Repeat("é", 2000))
 	f.Add("?= =?")
+	f.Add("x ")
 	f.Fuzz(func(t *testing.T, s string) {
 		h := start(t, memory.New(), "mx1", Settings{})
 		for _, what := range All() {
@@ -293,7 +294,7 @@ func FuzzMail(f *testing.F) {
 				if strings.TrimRight(m.body, "\n") != strings.TrimRight(l.body, "\n") {
 					t.Fatalf("body\n%q\nwas\n%q", m.body, l.body)
 				}
-				if want := strings.ReplaceAll(l.title, "=?", "= ?"); m.title != strings.TrimSpace(want) {
+				if want := strings.ReplaceAll(l.title, "=?", "= ?"); m.title != want {
 					t.Fatalf("title %q was %q", m.title, want)
 				}
 			}
@@ -557,7 +558,7 @@ func TestSomeRecipientsRefused(t *testing.T) {
 		if len(got) != 1 || !slices.Equal(got[0].to, ops[1:]) {
 			t.Fatalf("%d: got %+v", code, got)
 		}
-		wantParts(t, h.log.String(), "some of its recipients")
+		wantParts(t, h.log.String(), "some of its recipients", gone)
 		if nonce := open(t, got[0].text).header.Get(NoticeField); !h.Ours(nonce, ops[1:]) {
 			t.Errorf("%d: our mail is not known", code)
 		}

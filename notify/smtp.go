@@ -81,11 +81,12 @@ func (m *mta) begin(from string, to []string) (taken []string, refused, err erro
 	var last error
 	for _, rcpt := range to {
 		err := m.ask(25, "RCPT TO:<%s>", rcpt) // 250 or 251
-		switch {
-		case err == nil:
+		if err == nil {
 			taken = append(taken, rcpt)
 			continue
-		case !isAnswer(err):
+		}
+		err = fmt.Errorf("%s: %w", rcpt, err)
+		if !isAnswer(err) {
 			return nil, nil, err
 		}
 		// One that may be taken later is a reason to try again when nobody is taken now.

@@ -37,7 +37,7 @@ func render(language, kind string, data any) (letter, error) {
 		titles, bodies = append(titles, title.String()), append(bodies, body.String())
 	}
 	return letter{
-		title: clean(strings.Join(titles, " / "), mostTitle),
+		title: strings.TrimSpace(clean(strings.Join(titles, " / "), mostTitle)),
 		body:  strings.Join(bodies, "\n"+strings.Repeat("=", 72)+"\n\n"),
 	}, nil
 }
