@@ -5,6 +5,7 @@ package config
 import (
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"time"
 
 	"o2n-milter/accounts"
@@ -24,6 +25,7 @@ type Config struct {
 	Accounts Accounts
 	Rules    rules.Settings
 	Admin    Admin
+	Notify   Notify
 	Web      Web
 	// Notes are for the operator and no faults: keys whose feature is not built yet.
 	Notes []Fault
@@ -80,6 +82,9 @@ type Web struct {
 	PublicListen string
 	PublicURL    string
 	LinkKeyFile  string
+	TrustedProxy []netip.Prefix // peers whose word on clients and operators is taken
+	// ProxyUserHeader names the operator, in requests of TrustedProxy; empty: nobody.
+	ProxyUserHeader string
 }
 
 // Keys of faults that are not about one key.

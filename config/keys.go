@@ -47,7 +47,7 @@ const (
 )
 
 var schema = slices.Concat(milterKeys, stateKeys, messageKeys, accountKeys, identityKeys,
-	recipientKeys, limitKeys, bulkKeys, blockKeys, replyKeys, holdKeys, adminKeys, webKeys)
+	recipientKeys, limitKeys, bulkKeys, blockKeys, replyKeys, holdKeys, notifyKeys, adminKeys, webKeys)
 
 var milterKeys = []Key{
 	{Name: "milter.listen", Kind: "list of addresses", Default: `["tcp:127.0.0.1:8895"]`,
@@ -209,17 +209,6 @@ var bulkKeys = []Key{
 	{Name: "bulk.pace_window", Kind: "duration", Default: `"1m"`, Later: bulk, check: duration(minWindow, maxWindow)},
 }
 
-const strikes = "the automatic blocks"
-
-var blockKeys = []Key{
-	act("block.active", "reject"),
-	{Name: "block.strikes", Kind: "integer", Default: "5", Later: strikes, check: integer(1, maxCount)},
-	{Name: "block.within", Kind: "duration", Default: `"1h"`, Later: strikes, check: duration(minWindow, maxWindow)},
-	{Name: "block.durations", Kind: "list of durations, the last may be manual", Default: `["1h", "4h", "24h", "manual"]`,
-		Later: strikes, check: blockDurations},
-	{Name: "block.remember", Kind: "duration", Default: `"30d"`, Later: strikes, check: duration(minWindow, maxKeep)},
-}
-
 var replyKeys = []Key{
 	{Name: "reply.language", Kind: "en | fr | en+fr", Default: `"en"`, check: oneOf("en", "fr", "en+fr"),
 		set: into(func(c *Config) *string { return &c.Rules.Language })},
@@ -246,18 +235,22 @@ var adminKeys = []Key{
 	socketGroup("admin.socket_group", func(c *Config) *string { return &c.Admin.Group }),
 }
 
-const page = "the customer page"
-
 var webKeys = []Key{
 	{Name: "web.listen", Kind: "address", Default: `"127.0.0.1:8896"`, check: orEmpty(plain(wantHostPort, hostPort)),
 		set: into(func(c *Config) *string { return &c.Web.Listen })},
 	{Name: "web.allow_remote", Kind: "boolean", Default: "false", check: boolean,
 		set: into(func(c *Config) *bool { return &c.Web.AllowRemote })},
-	{Name: "web.public_listen", Kind: "address", Default: `""`, Later: page, check: orEmpty(plain(wantHostPort, hostPort)),
+	{Name: "web.public_listen", Kind: "address", Default: `""`, check: orEmpty(plain(wantHostPort, hostPort)),
 		set: into(func(c *Config) *string { return &c.Web.PublicListen })},
-	{Name: "web.public_url", Kind: "URL", Default: `"https://sending.example"`, Later: page, check: plain(wantURL, webURL),
+	{Name: "web.public_url", Kind: "URL", Default: `"https://sending.example"`, check: plain(wantURL, webURL),
 		set: into(func(c *Config) *string { return &c.Web.PublicURL })},
-	{Name: "web.link_key_file", Kind: "path", Default: `"/etc/o2n-milter/link.key"`, Later: page,
+	{Name: "web.trusted_proxy", Kind: "list of addresses and prefixes", Default: "[]",
+		check: list[netip.Prefix]("a list of addresses and prefixes", text(wantPrefix, prefix)),
+		set:   into(func(c *Config) *[]netip.Prefix { return &c.Web.TrustedProxy })},
+	{Name: "web.proxy_user_header", Kind: "name of a header field", Default: `""`,
+		check: orEmpty(plain("a name of letters, digits and -", fieldName)),
+		set:   into(func(c *Config) *string { return &c.Web.ProxyUserHeader })},
+	{Name: "web.link_key_file", Kind: "path", Default: `"/etc/o2n-milter/link.key"`,
 		check: text(wantLinkKey, linkKey), disk: true,
 		set: into(func(c *Config) *string { return &c.Web.LinkKeyFile })},
 }
@@ -278,6 +271,16 @@ func later(feature string, k Key) Key {
 // bytes is a size.
 func bytes(name, std string, field func(*Config) *int64) Key {
 	return Key{Name: name, Kind: "size", Default: `"` + std + `"`, check: text(wantSize, size), set: into(field)}
+}
+
+func fieldName(s string) (string, error) {
+	odd := func(r rune) bool {
+		return r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}
+	if len(s) > 64 || strings.ContainsFunc(s, odd) {
+		return "", errors.New("is no such name")
+	}
+	return s, nil
 }
 
 func socketMode(name string, field func(*Config) *fs.FileMode) Key {
@@ -302,27 +305,6 @@ func adminMode(name string, field func(*Config) *fs.FileMode) Key {
 func socketGroup(name string, field func(*Config) *string) Key {
 	return Key{Name: name, Kind: "group", Default: `""`,
 		check: orEmpty(plain("a group, or \"\" for the daemon's own", group)), set: into(field)}
-}
-
-func blockDurations(v any, dir string) (any, []flaw) {
-	one := duration(minWindow, maxKeep)
-	step := func(v any, dir string) (any, []flaw) {
-		if v == "manual" {
-			return time.Duration(0), nil
-		}
-		return one(v, dir)
-	}
-	last := func(before []time.Duration, _ time.Duration) error {
-		if len(before) > 0 && before[len(before)-1] == 0 {
-			return errAfterManual
-		}
-		return nil
-	}
-	steps, flaws := elements(`a list of durations, the last may be "manual"`, step, `"manual" last`, last)(v, dir)
-	if len(flaws) == 0 && len(steps.([]time.Duration)) == 0 {
-		return nil, flawed("at least one duration", "is empty")
-	}
-	return steps, flaws
 }
 
 func into[T any](field func(*Config) *T) setter {

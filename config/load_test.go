@@ -132,11 +132,20 @@ func TestDefaults(t *testing.T) {
 			},
 			MaxVisible: 10, MaxEnvelope: 10, MaxDuplicates: 1,
 			Networks: []netip.Prefix{}, Hosts: []string{},
-			Language: "en", HelpURL: "https://help.example/sending-rules",
+			Blocking: rules.Blocking{
+				Automatic: rules.Reject, Strikes: 5, Within: time.Hour, Weights: map[string]int{}, Remember: 30 * day,
+				Durations:  []time.Duration{time.Hour, 4 * time.Hour, day, 0},
+				MaxPerHour: 100, MaxShare: 10, CustomerAfter: 3, IPAfter: 3, Reachable: []string{},
+			},
+			SelfUnblock: 2,
+			Language:    "en", HelpURL: "https://help.example/sending-rules",
 		},
 		Admin: Admin{Socket: "/run/o2n-milter/admin.sock", Mode: 0o660},
+		Notify: Notify{
+			Operator: []string{}, SMTP: "127.0.0.1:25", Exec: map[string][]string{}, Digest: day, Timeout: 30 * time.Second,
+		},
 		Web: Web{Listen: "127.0.0.1:8896", PublicURL: "https://sending.example",
-			LinkKeyFile: "/etc/o2n-milter/link.key"},
+			LinkKeyFile: "/etc/o2n-milter/link.key", TrustedProxy: []netip.Prefix{}},
 	}
 	if diff := cmp.Diff(want, c, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Error(diff)
@@ -294,7 +303,7 @@ limit.minute.Max = 3
 		`main.toml:9: limit.minute.max: is the string "ten"; want an integer from 1 to 9007199254740992`,
 		`main.toml:11: web.listen: "192.0.2.1:80" is open to other hosts; want a loopback address, or allow_remote = true`,
 		`main.toml:12: identity: is an array of tables; want one table [identity]`,
-		`main.toml:14: recipents: unknown key (did you mean recipients?); want account, accounts, admin, block, bulk, hold, identity, limit, message, milter, recipients, reply, state or web`,
+		`main.toml:14: recipents: unknown key (did you mean recipients?); want account, accounts, admin, block, bulk, hold, identity, limit, message, milter, notify, recipients, reply, state or web`,
 		`conf.d/10-broken.toml:2: syntax: expected value but found '\n' instead; want TOML`,
 		`conf.d/20-more.toml:1: milter.max_sessions: is set again; it is first set at main.toml:7; want it in one place`,
 		`conf.d/20-more.toml:2: state.backend: "sqlite" is not known here; want badger, redis or memory`,
@@ -392,7 +401,6 @@ listen = "127.0.0.1:0"
 	want := []string{
 		":2: bulk.similar: " + yet + "the recognition of bulk mail",
 		":11: hold.mta: " + yet + "the release of held mail",
-		":14: block.strikes: " + yet + "the automatic blocks",
 		":16: account.a.ips: accepted, but 192.0.2.1/32 has no effect: it is in no accounts.networks; want a network that holds it",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -86,6 +86,9 @@ func (e *Engine) strikeSafely(ctx context.Context, now time.Time, r *ruling, v *
 	return e.strike(ctx, now, r, v)
 }
 
+// Strikes says whether refusals by a rule strike where nothing else is configured.
+func Strikes(id string) bool { return (&Blocking{}).weight(id) > 0 }
+
 // strike counts a refusal against who caused it and blocks him when it was one too
 // many: the last step of a decision. Its verdict stays as it is.
 func (e *Engine) strike(ctx context.Context, now time.Time, r *ruling, v *Verdict) error {
