@@ -173,7 +173,7 @@ func warnRestart(log *slog.Logger, started, now *config.Config) {
 	old.Milter.ShutdownTimeout = now.Milter.ShutdownTimeout // looked at when it stops
 	for table, same := range map[string]bool{
 		"milter": reflect.DeepEqual(old.Milter, now.Milter), "state": old.State == now.State,
-		"admin": old.Admin == now.Admin, "web": old.Web == now.Web,
+		"admin": old.Admin == now.Admin, "web": reflect.DeepEqual(old.Web, now.Web),
 	} {
 		if !same {
 			log.Warn("configuration", "note", "["+table+"] has changed; that takes effect at the next start")
