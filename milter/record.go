@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"o2n-milter/rules"
+	"o2n-milter/state"
 )
 
 // Log is the Recorder of the daemon: one log line and the counters for every verdict.
@@ -19,11 +20,15 @@ type Log struct {
 	decisions *prometheus.CounterVec
 	seconds   prometheus.Histogram
 	sessions  prometheus.Gauge
+	strikes   *prometheus.CounterVec
+	blocks    *prometheus.CounterVec
+	ceiling   prometheus.Counter
 	open      atomic.Int64
 }
 
-// NewLog registers o2n_milter_decisions_total, o2n_milter_decision_seconds and
-// o2n_milter_sessions. No label ever holds an address, a login or an IP.
+// NewLog registers o2n_milter_decisions_total, o2n_milter_decision_seconds,
+// o2n_milter_sessions, o2n_milter_strikes_total, o2n_milter_automatic_blocks_total
+// and o2n_milter_block_ceiling_total. No label ever holds an address, a login or an IP.
 func NewLog(log *slog.Logger, reg prometheus.Registerer) *Log {
 	l := &Log{
 		log: log,
@@ -41,7 +46,19 @@ func NewLog(log *slog.Logger, reg prometheus.Registerer) *Log {
 			Help: "Open milter connections.",
 		}),
 	}
-	reg.MustRegister(l.decisions, l.seconds, l.sessions)
+	l.strikes = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "o2n_milter_strikes_total",
+		Help: "Refused messages that counted as abuse, by rule.",
+	}, []string{"rule"})
+	l.blocks = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "o2n_milter_automatic_blocks_total",
+		Help: "Blocks that strikes led to, by kind of subject.",
+	}, []string{"kind"})
+	l.ceiling = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "o2n_milter_block_ceiling_total",
+		Help: "Automatic blocks that were not made, as there were too many.",
+	})
+	reg.MustRegister(l.decisions, l.seconds, l.sessions, l.strikes, l.blocks, l.ceiling)
 	l.decisions.WithLabelValues("none", "accept")
 	return l
 }
@@ -78,6 +95,33 @@ func (l *Log) Record(m *rules.Mail, v rules.Verdict, took time.Duration) {
 		attrs = append(attrs, slog.String("error", v.Err.Error()))
 	}
 	l.log.LogAttrs(context.Background(), level, "message", attrs...)
+	if v.Struck > 0 {
+		l.struck(&v)
+	}
+}
+
+// struck tells what a strike led to.
+func (l *Log) struck(v *rules.Verdict) {
+	l.strikes.WithLabelValues(v.Rule).Inc()
+	tell := func(msg string, b state.Block) {
+		until := "it is lifted"
+		if !b.Until.IsZero() {
+			until = b.Until.UTC().Format(time.RFC3339)
+		}
+		l.log.Warn(msg, "block", b.ID, "subject", b.Subject, "rule", b.Rule, "until", until, "id", v.ID)
+	}
+	for _, b := range v.Blocked {
+		kind, _, _ := strings.Cut(b.Subject, ":")
+		l.blocks.WithLabelValues(kind).Inc()
+		tell("blocked", b)
+	}
+	for _, b := range v.WouldBlock {
+		tell("would be blocked (block.automatic is shadow)", b)
+	}
+	if v.Alarm != "" {
+		l.ceiling.Inc()
+		l.log.Error("alarm", "alarm", v.Alarm, "id", v.ID)
+	}
 }
 
 // mostEvidence bounds the evidence of a log line, in octets; journald cuts lines
@@ -105,6 +149,9 @@ func clientText(m *rules.Mail) string {
 //
 // The decision record has the rest of what does not fit.
 func evidenceText(v *rules.Verdict) string {
+	if v.Own {
+		return "our own notice, not judged"
+	}
 	if !v.Judged {
 		return "inbound mail, not judged"
 	}

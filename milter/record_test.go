@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"o2n-milter/rules"
+	"o2n-milter/state"
 )
 
 func recorded(t *testing.T, m *rules.Mail, v rules.Verdict) (string, *prometheus.Registry) {
@@ -51,6 +52,47 @@ func TestLogLineOfInboundMail(t *testing.T) {
 	line, _ := recorded(t, &rules.Mail{}, rules.Verdict{Action: rules.Accept, Rule: "none", Code: 250})
 	if !strings.Contains(line, `evidence="inbound mail, not judged"`) {
 		t.Errorf("got %q", line)
+	}
+}
+
+func TestLogLineOfOurOwnMail(t *testing.T) {
+	line, _ := recorded(t, &rules.Mail{}, rules.Verdict{Own: true, Action: rules.Accept, Rule: "none", Code: 250})
+	if !strings.Contains(line, `evidence="our own notice, not judged"`) {
+		t.Errorf("got %q", line)
+	}
+}
+
+func TestBlocksAreToldAndCounted(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	line, reg := recorded(t, &rules.Mail{}, rules.Verdict{
+		ID: "D1", Rule: "limit.minute", Struck: 1, Alarm: "too many",
+		Blocked:    []state.Block{{ID: "B1", Subject: "account:a", Rule: "limit.minute", Until: at}, {ID: "B2", Subject: "customer:c"}},
+		WouldBlock: []state.Block{{ID: "B3", Subject: "ip:192.0.2.1"}},
+	})
+	for _, want := range []string{
+		"level=WARN msg=blocked block=B1 subject=account:a rule=limit.minute until=2026-03-01T12:00:00Z id=D1",
+		`msg=blocked block=B2 subject=customer:c rule="" until="it is lifted"`,
+		`msg="would be blocked (block.automatic is shadow)" block=B3`,
+		`level=ERROR msg=alarm alarm="too many" id=D1`,
+	} {
+		if !strings.Contains(line, want) {
+			t.Errorf("no %q in\n%s", want, line)
+		}
+	}
+	want := `# HELP o2n_milter_automatic_blocks_total Blocks that strikes led to, by kind of subject.
+# TYPE o2n_milter_automatic_blocks_total counter
+o2n_milter_automatic_blocks_total{kind="account"} 1
+o2n_milter_automatic_blocks_total{kind="customer"} 1
+# HELP o2n_milter_block_ceiling_total Automatic blocks that were not made, as there were too many.
+# TYPE o2n_milter_block_ceiling_total counter
+o2n_milter_block_ceiling_total 1
+# HELP o2n_milter_strikes_total Refused messages that counted as abuse, by rule.
+# TYPE o2n_milter_strikes_total counter
+o2n_milter_strikes_total{rule="limit.minute"} 1
+`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want),
+		"o2n_milter_automatic_blocks_total", "o2n_milter_block_ceiling_total", "o2n_milter_strikes_total"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -108,6 +108,7 @@ type ruling struct {
 	windows    []Window // of the charges, in order, where the store was asked
 	params     params
 	unjudged   bool
+	own        bool // our own notice
 	err        error
 }
 
@@ -172,7 +173,7 @@ func (e *Engine) judgeSafely(ctx context.Context, now time.Time, m *Mail) (r rul
 			r.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	if e.isInbound(m) {
+	if r.own = e.isNotice(m); r.own || e.isInbound(m) {
 		r.unjudged = true
 		return r
 	}
@@ -266,7 +267,7 @@ func (e *Engine) action(id string) Action {
 
 // verdict closes the ruling: the strongest action and its reply.
 func (e *Engine) verdict(r *ruling, now time.Time, id string) Verdict {
-	v := Verdict{ID: id, At: now, Judged: !r.unjudged, Subjects: r.subjects, Evidence: r.evidence,
+	v := Verdict{ID: id, At: now, Judged: !r.unjudged, Own: r.own, Subjects: r.subjects, Evidence: r.evidence,
 		Charges: r.charges, Windows: r.windows, Err: r.err}
 	v.Action, v.Rule = r.strongest()
 	if v.Rule == "none" && r.err != nil {

@@ -95,7 +95,8 @@ type Verdict struct {
 	// Text follows the enhanced code and ends in "[RULE ID]"; printable ASCII,
 	// no % doubled yet. Empty with 250, but for quarantine, where it is the reason.
 	Text     string
-	Judged   bool   // false for inbound mail
+	Judged   bool   // false for inbound mail and for our own
+	Own      bool   // it is our own notice
 	Account  string // login; empty without account
 	Subjects []string
 	Evidence []Evidence

@@ -31,6 +31,10 @@ type Settings struct {
 	// Link is the customer page of an account, for replies; nil or "": there is none.
 	Link func(account string, now time.Time) string
 
+	// Ours says, once, whether a notice of this value to these recipients is our own;
+	// nil: there are none.
+	Ours func(value string, recipients []string) bool
+
 	// SelfUnblock is how often in 30 days an account may end automatic blocks of its
 	// own itself (block.self_unblock); 0: never. Nothing here asks for it: the
 	// customer page does.

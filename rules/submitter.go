@@ -55,6 +55,26 @@ func (e *Engine) isInbound(m *Mail) bool {
 	return m.Login == "" && !m.LocalSubmission() && !e.inNetworks(m.Client) && len(m.Faults) == 0
 }
 
+// noticeField marks our own mail about blocks; its value is good once.
+const noticeField = "X-O2N-Notice"
+
+// isNotice says that a message is our own mail to operators and customers, which
+// must reach them whatever the rules say.
+func (e *Engine) isNotice(m *Mail) bool {
+	if e.set.Ours == nil || !m.LocalSubmission() || len(m.Faults)+len(m.Excess) > 0 {
+		return false
+	}
+	i := slices.IndexFunc(m.Header, func(f message.Field) bool { return strings.EqualFold(f.Name, noticeField) })
+	if i < 0 {
+		return false
+	}
+	to := make([]string, len(m.Recipients))
+	for n, r := range m.Recipients {
+		to[n] = r.Address
+	}
+	return e.set.Ours(strings.TrimSpace(m.Header[i].Value), to)
+}
+
 func (e *Engine) inNetworks(client netip.Addr) bool {
 	return slices.ContainsFunc(e.set.Networks, func(p netip.Prefix) bool { return p.Contains(client) })
 }

@@ -25,7 +25,7 @@ const root = "../.."
 var mayImport = map[string][]string{
 	"cmd/o2n-milter":  {"accounts", "config", "message", "milter", "rules", "state", "state/badgerdb", "state/local", "state/memory", "state/redisdb", "web", "web/desk", "web/stats"},
 	"config":          {"accounts", "message", "rules"},
-	"milter":          {"message", "rules"},
+	"milter":          {"message", "rules", "state"},
 	"notify":          {"message", "rules", "state"},
 	"web":             {"state", "web/desk"},
 	"web/console":     {"state", "web/desk", "web/page"},
