@@ -120,7 +120,7 @@ func (c *console) post(path string, sent form, f deed, back show) {
 			return
 		}
 		if err := c.Page.CheckForm(r, v.session.bound, r.URL.Path); err != nil {
-			v.refuse(formStatus(err))
+			v.refuse(page.FormStatus(err))
 			return
 		}
 		to, done, err := f(v)
@@ -133,18 +133,6 @@ func (c *console) post(path string, sent form, f deed, back show) {
 		}
 		v.again(sent, err, back)
 	})
-}
-
-// formStatus is the answer to a form that CheckForm refused.
-func formStatus(err error) int {
-	long := (*http.MaxBytesError)(nil)
-	switch {
-	case errors.Is(err, page.ErrForm):
-		return http.StatusForbidden
-	case errors.As(err, &long):
-		return http.StatusRequestEntityTooLarge
-	}
-	return http.StatusBadRequest
 }
 
 // again shows the page of a form with what was wrong with it.

@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -146,7 +147,8 @@ func TestTwoOperators(t *testing.T) {
 	form := second.form("/admin/requests", "/admin/requests/R1111111", url.Values{"answer": {"deny"}, "reason": {"no"}})
 	first.submit("/admin/requests", "/admin/requests/R1111111", url.Values{"answer": {"approve"}})
 	p := second.do(http.MethodPost, "/admin/requests/R1111111", form)
-	if p.status != http.StatusConflict || !strings.Contains(p.text(), "was answered already: approved by first") {
+	if p.status != http.StatusConflict || !strings.Contains(p.text(), "was answered already: approved by first") ||
+		!strings.Contains(p.text(), "Request R1111111 approved") {
 		t.Errorf("%d %s", p.status, p.text())
 	}
 	form = first.form("/admin/blocks/B2222222", "/admin/blocks/B2222222/extend", url.Values{"for": {"2h"}})
@@ -295,6 +297,34 @@ func TestHistoryPages(t *testing.T) {
 	}
 	if pages != 3 || len(want) != 0 {
 		t.Errorf("%d pages; not shown: %v", pages, want)
+	}
+}
+
+func TestWholePageHasNoNext(t *testing.T) {
+	r := httptest.NewRequest(http.MethodGet, "/admin/blocks?all=1", nil)
+	for n, want := range map[int]string{perPage - 1: "", perPage: "", perPage + 1: "?all=1&page=1"} {
+		if list, p := cut(r, make([]int, n)); p.Older != want || p.Newer != "" || len(list) != min(n, perPage) {
+			t.Errorf("%d: %d, %+v", n, len(list), p)
+		}
+	}
+}
+
+func TestLastDay(t *testing.T) {
+	midnight := time.Date(2026, 3, 15, 0, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		now  time.Time
+		want string // empty: it is over
+	}{
+		{midnight.Add(-time.Second), "1s"},
+		{midnight.Add(-time.Nanosecond), "1s"},
+		{midnight, ""},
+		{noon, "43200s"},
+		{noon.In(time.FixedZone("", 14*60*60)), "43200s"},
+	} {
+		got, err := untilEndOf(tt.now, "2026-03-14")
+		if got != tt.want || (err != nil) != (tt.want == "") {
+			t.Errorf("%s: %q, %v; want %q", tt.now, got, err, tt.want)
+		}
 	}
 }
 

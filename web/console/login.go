@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"o2n-milter/web/page"
 )
 
 const (
@@ -115,7 +117,7 @@ func (c *console) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := c.Page.CheckForm(r, try.Value, loginPath); err != nil {
-		c.Page.Fail(w, r, formStatus(err))
+		c.Page.Fail(w, r, page.FormStatus(err))
 		return
 	}
 	from := c.Page.Address(r).String()

@@ -28,23 +28,28 @@ func (v *visit) overview() (*sheet, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := overview{Overview: o, Status: status, Actions: actionChart(o.Hours), Stopped: stoppedChart(o.Hours, o.Rules)}
+	view := v.view(v.r, &sheet{})
+	labels := make([]string, len(o.Hours))
+	for i, h := range o.Hours {
+		labels[i] = view.DayHour(h.At)
+	}
+	p := overview{Overview: o, Status: status, Actions: actionChart(o.Hours, labels), Stopped: stoppedChart(o.Hours, labels, o.Rules)}
 	return &sheet{Title: "Overview", Menu: "/admin/", template: overviewPage, Page: p}, nil
 }
 
 // actions, in the order of the chart's colours.
 var actions = []string{"accept", "reject", "tempfail", "tag", "quarantine"}
 
-func actionChart(hours []desk.Hour) page.Chart {
+func actionChart(hours []desk.Hour, labels []string) page.Chart {
 	c := page.Chart{ID: "actions", Title: "Messages by action", Desc: "Messages of each hour, by what was done with them.", Series: actions}
-	for _, h := range hours {
+	for i, h := range hours {
 		values := make([]int64, len(actions))
 		for key, n := range h.Counts {
-			if i := slices.Index(actions, actionOf(key)); i >= 0 {
-				values[i] += n
+			if at := slices.Index(actions, actionOf(key)); at >= 0 {
+				values[at] += n
 			}
 		}
-		c.Bars = append(c.Bars, page.Bar{Label: hourLabel(h), Values: values})
+		c.Bars = append(c.Bars, page.Bar{Label: labels[i], Values: values})
 	}
 	return c
 }
@@ -53,7 +58,7 @@ func actionChart(hours []desk.Hour) page.Chart {
 const mostSeries = 7
 
 // stoppedChart tells what did not simply pass, by rule and action, most first.
-func stoppedChart(hours []desk.Hour, counts []desk.RuleCount) page.Chart {
+func stoppedChart(hours []desk.Hour, labels []string, counts []desk.RuleCount) page.Chart {
 	c := page.Chart{ID: "rules", Title: "Refused, delayed, held or tagged, by rule", Desc: "Messages of each hour that did not simply pass, by the rule that decided and its action."}
 	for _, n := range counts {
 		if n.Action == "accept" {
@@ -68,19 +73,19 @@ func stoppedChart(hours []desk.Hour, counts []desk.RuleCount) page.Chart {
 	if len(c.Series) == 0 {
 		return c
 	}
-	for _, h := range hours {
+	for i, h := range hours {
 		values := make([]int64, len(c.Series))
 		for key, n := range h.Counts {
-			i := slices.Index(c.Series, key)
+			at := slices.Index(c.Series, key)
 			switch {
 			case actionOf(key) == "accept":
 				continue
-			case i < 0:
-				i = len(values) - 1
+			case at < 0:
+				at = len(values) - 1
 			}
-			values[i] += n
+			values[at] += n
 		}
-		c.Bars = append(c.Bars, page.Bar{Label: hourLabel(h), Values: values})
+		c.Bars = append(c.Bars, page.Bar{Label: labels[i], Values: values})
 	}
 	return c
 }
@@ -94,5 +99,3 @@ func actionOf(key string) string {
 	}
 	return key
 }
-
-func hourLabel(h desk.Hour) string { return h.At.UTC().Format("2 Jan 15:04 MST") }
