@@ -152,7 +152,7 @@ func TestEveryRuleIsDocumented(t *testing.T) {
 func TestDocumentedPathsExist(t *testing.T) {
 	path := regexp.MustCompile("`((?:cmd|config|milter|message|accounts|rules|state|web|tests|docs|packaging)/[a-z0-9_/.-]*)`")
 	link := regexp.MustCompile(`\]\(([a-z/_.-]+)\)`)
-	for _, file := range []string{"README.md", "docs/flow.md", "docs/policy.md", "docs/operations.md", "tests/README.md"} {
+	for _, file := range []string{"README.md", "docs/flow.md", "docs/policy.md", "docs/operations.md", "docs/customer-area.md", "tests/README.md"} {
 		text := read(t, file)
 		for _, m := range path.FindAllStringSubmatch(text, -1) {
 			if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
