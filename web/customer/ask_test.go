@@ -191,6 +191,29 @@ func TestForgedForms(t *testing.T) {
 	}
 }
 
+// FuzzForm: whatever is filled in, it is taken or told of, and shown harmlessly.
+func FuzzForm(f *testing.F) {
+	f.Add("My website was hacked.", "I have updated it.", "yes", "")
+	f.Add(nasty, "\xff", "no", "1")
+	f.Add(" ", "\x00", "perhaps", "x")
+	f.Fuzz(func(t *testing.T, happened, done, password, self string) {
+		w := newWorld(t)
+		w.block("B1AAAAAA", "account:"+alice, alice)
+		out := w.ask(w.link(alice), "happened", happened, "done", done, "password", password, "self", self)
+		switch out.Code {
+		case http.StatusSeeOther:
+			w.get(w.link(alice))
+		case http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge:
+			w.sound(out.Body.String())
+		default:
+			t.Errorf("status %d", out.Code)
+		}
+		if stored := len(w.requests()); (stored == 1) != (out.Code == http.StatusSeeOther) {
+			t.Errorf("status %d and %d requests", out.Code, stored)
+		}
+	})
+}
+
 func TestOldFormKeepsItsText(t *testing.T) {
 	w := newWorld(t)
 	w.blockByHand("account:"+alice, "24h", "why")

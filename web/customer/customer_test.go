@@ -28,7 +28,7 @@ func TestEveryRuleHasWords(t *testing.T) {
 
 // TestEveryTextIsUsed: a key stands in a page or in the code, or a computed one begins so.
 func TestEveryTextIsUsed(t *testing.T) {
-	computed := regexp.MustCompile(`^(rule|subject|action|unit|self|volume|earlier|request|error|got|want)\.`)
+	computed := regexp.MustCompile(`^(rule|subject|action|unit|self|volume|earlier|request|error|got|want|reason)\.`)
 	var all strings.Builder
 	for _, name := range []string{"page.html", "block.html", "customer.go", "ask.go", "sheet.go", "evidence.go"} {
 		source, err := os.ReadFile(name)
@@ -202,6 +202,31 @@ func TestPage(t *testing.T) {
 
 // fold makes blanks of one kind, as text does.
 func fold(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// TestBlockOfTheRules shows what rules make of three forged messages.
+func TestBlockOfTheRules(t *testing.T) {
+	w := newWorld(t, func(s *rules.Settings) {
+		s.Blocking = rules.Blocking{
+			Automatic: rules.Reject, Strikes: 5, Within: time.Hour, Durations: []time.Duration{time.Hour}, Remember: 24 * time.Hour,
+			MaxPerHour: 10, MaxShare: 100, CustomerAfter: 9, IPAfter: 9,
+		}
+	})
+	for _, subject := range []string{"first", "second", "third", "fourth"} {
+		w.forge(alice, subject)
+	}
+	en, fr := seen(t, w.get(w.link(alice))), seen(t, w.get(w.link(alice), "Accept-Language", "fr"))
+	for _, want := range []string{
+		"Sending is blocked", "on 23 Nov 2026, 13:00 UTC", "Too many of your messages had to be refused within 1 hour.", "Unblock me now",
+		"first", "second", "third", "No sending while blocked",
+	} {
+		if !strings.Contains(en, want) {
+			t.Errorf("the page lacks %q: %s", want, en)
+		}
+	}
+	if strings.Contains(en+fr, "strikes") || !strings.Contains(fr, "Trop de vos messages ont dû être refusés en 1 heure.") {
+		t.Error(fr)
+	}
+}
 
 func TestHelpLinks(t *testing.T) {
 	for _, test := range []struct{ help, id, want string }{

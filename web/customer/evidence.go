@@ -96,6 +96,10 @@ var wants = []pattern{
 	{regexp.MustCompile(`^at most (\d+)$`), "want.most"},
 }
 
+var reasons = []pattern{
+	{regexp.MustCompile(`^\d+ strikes in (\w+), the last one by \S+$`), "reason.strikes"},
+}
+
 // phrase says s in plain words; empty when it fits none of list.
 func phrase(l page.Lang, s string, list []pattern) string {
 	for _, p := range list {

@@ -32,6 +32,7 @@ type block struct {
 	desk.CustomerBlock
 	Rule  ruleText
 	Whose string // key
+	Cause string // the reason, in plain words where it is the rules' own
 	Mails []mail
 	Found []finding // the block's own, where its mails are not kept
 	Left  int64     // how often he may still unblock himself
@@ -128,6 +129,9 @@ func (v *visit) block(l page.Lang, b desk.CustomerBlock, e entry) block {
 		Mails: mails(l, b.Decisions), Left: int64(b.SelfLeft),
 		Self: b.CanSelf && v.scope == desk.ScopeFull,
 		Area: b.CanSelf && v.scope != desk.ScopeFull,
+	}
+	if shown.Cause = phrase(l, b.Reason, reasons); shown.Cause == "" {
+		shown.Cause = b.Reason
 	}
 	if len(b.Decisions) == 0 {
 		shown.Found = findings(l, b.Evidence)

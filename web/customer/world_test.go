@@ -56,7 +56,7 @@ type world struct {
 	log   bytes.Buffer
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB, change ...func(*rules.Settings)) *world {
 	t.Helper()
 	w := &world{TB: t, now: noon, store: memory.New()}
 	clock := func() time.Time { return w.now }
@@ -69,6 +69,9 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(clashes)
 	}
 	set := settings()
+	for _, f := range change {
+		f(&set)
+	}
 	w.judge = &judge{rules.New(set, table, w.store, clock), table, set}
 	links, err := desk.NewLinks(bytes.Repeat([]byte("k"), 32))
 	w.must(err)

@@ -3,6 +3,7 @@ package page
 import (
 	"fmt"
 	"html/template"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -93,6 +94,11 @@ func parts(i int, b Bar, top int64) []part {
 }
 
 func decimal(f float64) string { return strconv.FormatFloat(f, 'f', 2, 64) }
+
+// Empty says that there is nothing to draw.
+func (c Chart) Empty() bool {
+	return !slices.ContainsFunc(c.Bars, func(b Bar) bool { return sum(b.Values) > 0 })
+}
 
 // Last is the place of the last bar.
 func (c Chart) Last() int { return len(c.Bars) - 1 }

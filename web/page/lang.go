@@ -58,8 +58,15 @@ func NewWords(english, french map[string]string) *Words {
 			panic("page: no English for " + key)
 		}
 	}
-	return &Words{map[Lang]map[string]string{English: english, French: french}}
+	tied := make(map[string]string, len(french))
+	for key, fr := range french {
+		tied[key] = frenchBlanks.Replace(fr)
+	}
+	return &Words{map[Lang]map[string]string{English: english, French: tied}}
 }
+
+// frenchBlanks keep a line from breaking before the signs that French puts apart.
+var frenchBlanks = strings.NewReplacer(" :", "\u00a0:", " ?", "\u00a0?", " !", "\u00a0!", " ;", "\u00a0;", "« ", "«\u00a0", " »", "\u00a0»")
 
 // Has says whether there is a text of this key.
 func (w *Words) Has(key string) bool {

@@ -56,11 +56,6 @@ func shortDay(l Lang, t time.Time) string {
 	return fmt.Sprintf("%d %s", t.Day(), months[l][t.Month()-1])
 }
 
-// day is the date alone.
-func day(l Lang, t time.Time) string {
-	return fmt.Sprintf("%s %d", shortDay(l, t), t.Year())
-}
-
 func date(l Lang, t time.Time) string {
-	return day(l, t) + ", " + t.Format("15:04 MST")
+	return fmt.Sprintf("%s %d, %s", shortDay(l, t), t.Year(), t.Format("15:04 MST"))
 }

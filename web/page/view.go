@@ -130,15 +130,16 @@ func (v *View) Span(d time.Duration) string { return Span(v.Lang, d) }
 // Date is a point in time, for people and machines.
 func (v *View) Date(t time.Time) template.HTML { return v.timeTag(t, date(v.Lang, t.In(v.kit.zone))) }
 
-// Day is the date alone.
-func (v *View) Day(t time.Time) template.HTML { return v.timeTag(t, day(v.Lang, t.In(v.kit.zone))) }
-
-// Hour is the time of day alone, without the zone.
-func (v *View) Hour(t time.Time) string { return t.In(v.kit.zone).Format("15:04") }
+// Short is Date without the year, for tables of recent things.
+func (v *View) Short(t time.Time) template.HTML {
+	in := t.In(v.kit.zone)
+	return v.timeTag(t, shortDay(v.Lang, in)+", "+in.Format("15:04 MST"))
+}
 
 // DayHour is t for a chart of hours: "23 Nov 12:00".
 func (v *View) DayHour(t time.Time) string {
-	return shortDay(v.Lang, t.In(v.kit.zone)) + " " + v.Hour(t)
+	in := t.In(v.kit.zone)
+	return shortDay(v.Lang, in) + " " + in.Format("15:04")
 }
 
 // UTCDay is t for a chart of days, which begin at midnight UTC: "23 Nov".

@@ -2,7 +2,10 @@ package page
 
 import (
 	"fmt"
+	"math"
 	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -63,6 +66,74 @@ func TestWordsMustMatch(t *testing.T) {
 	}
 }
 
+func TestFrenchLinesDoNotBreakBeforeSigns(t *testing.T) {
+	same := map[string]string{"a": "Quoi ? « Ceci » : oui"}
+	w := NewWords(same, same)
+	if got := w.Text(French, "a"); got != "Quoi\u00a0? «\u00a0Ceci\u00a0»\u00a0: oui" {
+		t.Errorf("%q", got)
+	}
+	if got := w.Text(English, "a"); got != same["a"] {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestContrast holds the style sheet to WCAG 2.2: 4.5 to 1 for text (1.4.3), 3 to 1
+// for the edges of fields and for bars (1.4.11), in light and dark.
+func TestContrast(t *testing.T) {
+	light, dark, found := strings.Cut(string(style), "@media (prefers-color-scheme:dark)")
+	if !found {
+		t.Fatal("no dark colours")
+	}
+	dark, _, _ = strings.Cut(dark, "}}")
+	for name, sheet := range map[string]string{"light": light, "dark": dark} {
+		colour := map[string]float64{}
+		for _, m := range regexp.MustCompile(`--([a-z0-9-]+):#([0-9a-f]+)`).FindAllStringSubmatch(sheet, -1) {
+			colour[m[1]] = luminance(t, m[2])
+		}
+		check := func(front, back string, want float64) {
+			a, okA := colour[front]
+			b, okB := colour[back]
+			if ratio := (max(a, b) + 0.05) / (min(a, b) + 0.05); !okA || !okB || ratio < want {
+				t.Errorf("%s: %s on %s: %.2f; want %v", name, front, back, ratio, want)
+			}
+		}
+		for _, back := range []string{"back", "sheet", "bad-back", "good-back", "warn-back", "info-back"} {
+			for _, front := range []string{"ink", "link", "soft"} {
+				check(front, back, 4.5)
+			}
+		}
+		for _, kind := range []string{"bad", "good", "warn", "info"} {
+			check(kind, kind+"-back", 4.5)
+			check(kind, "sheet", 4.5)
+		}
+		check("press-ink", "press", 4.5)
+		check("field", "sheet", 3)
+		for i := range 8 {
+			check(fmt.Sprint("s", i), "sheet", 3)
+		}
+	}
+}
+
+// luminance is WCAG's relative luminance of rgb or rrggbb.
+func luminance(t *testing.T, hex string) float64 {
+	t.Helper()
+	if len(hex) == 3 {
+		hex = string([]byte{hex[0], hex[0], hex[1], hex[1], hex[2], hex[2]})
+	}
+	rgb, err := strconv.ParseUint(hex, 16, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	linear := func(c uint64) float64 {
+		f := float64(c&255) / 255
+		if f <= 0.04045 {
+			return f / 12.92
+		}
+		return math.Pow((f+0.055)/1.055, 2.4)
+	}
+	return 0.2126*linear(rgb>>16) + 0.7152*linear(rgb>>8) + 0.0722*linear(rgb)
+}
+
 func TestCount(t *testing.T) {
 	w := NewWords(map[string]string{"m.one": "%s message", "m.other": "%s messages"},
 		map[string]string{"m.one": "%s message", "m.other": "%s messages"})
@@ -97,7 +168,9 @@ func TestTimes(t *testing.T) {
 	}
 	check(string(v.Date(noon)), `<time datetime="2026-11-23T12:00:00Z">23 Nov 2026, 12:00 UTC</time>`)
 	check(string(fr.Date(noon)), `<time datetime="2026-11-23T12:00:00Z">23 nov. 2026, 12:00 UTC</time>`)
-	check(string(fr.Day(noon)), `<time datetime="2026-11-23T12:00:00Z">23 nov. 2026</time>`)
+	check(string(fr.Short(noon)), `<time datetime="2026-11-23T12:00:00Z">23 nov., 12:00 UTC</time>`)
+	check(fr.DayHour(noon), "23 nov. 12:00")
+	check(v.UTCDay(noon), "23 Nov")
 	check(v.Away(noon.Add(999*time.Millisecond)), "now")
 	check(v.Away(noon.Add(time.Second)), "in 1 second")
 	check(v.Away(noon.Add(time.Minute-1)), "in 59 seconds")
@@ -111,7 +184,8 @@ func TestTimes(t *testing.T) {
 	k := newKit(&clock{noon})
 	k.zone = time.FixedZone("CET", 3600)
 	check(string(k.View(get("/")).Date(noon)), `<time datetime="2026-11-23T12:00:00Z">23 Nov 2026, 13:00 CET</time>`)
-	check(k.View(get("/")).Hour(noon), "13:00")
+	check(k.View(get("/")).DayHour(noon.Add(11*time.Hour)), "24 Nov 00:00")
+	check(k.View(get("/")).UTCDay(noon.Add(11*time.Hour)), "23 Nov")
 }
 
 func TestAddress(t *testing.T) {
@@ -255,6 +329,9 @@ func TestChart(t *testing.T) {
 		t.Errorf("%d parts of the first series", n)
 	}
 	empty, err := newKit(&clock{noon}).View(get("/")).Chart(Chart{ID: "e", Title: "T", Series: []string{"a"}})
+	if c.Empty() || !(Chart{Bars: []Bar{{"x", []int64{0, 0}}}}).Empty() {
+		t.Error("Empty is wrong")
+	}
 	if err != nil || strings.Contains(string(empty), "NaN") {
 		t.Errorf("%v: %s", err, empty)
 	}
