@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"o2n-milter/notify"
 	"o2n-milter/state"
 )
 
@@ -147,4 +148,32 @@ func (m *Measured) LiftBlock(ctx context.Context, id string, now time.Time, by, 
 	b, err := m.Store.LiftBlock(ctx, id, now, by, note)
 	m.observe("lift_block", start, err)
 	return b, err
+}
+
+// RegisterNotices registers o2n_milter_notices_total{channel,result} and
+// o2n_milter_notices_queued.
+func RegisterNotices(reg prometheus.Registerer, stats func() notify.Stats) {
+	reg.MustRegister(noticeCounts{stats})
+}
+
+type noticeCounts struct{ stats func() notify.Stats }
+
+var (
+	noticesTotal  = prometheus.NewDesc("o2n_milter_notices_total", "Notices to operators and customers, by channel and result.", []string{"channel", "result"}, nil)
+	noticesQueued = prometheus.NewDesc("o2n_milter_notices_queued", "Notices that wait to be sent.", nil, nil)
+)
+
+func (n noticeCounts) Describe(ch chan<- *prometheus.Desc) {
+	ch <- noticesTotal
+	ch <- noticesQueued
+}
+
+func (n noticeCounts) Collect(ch chan<- prometheus.Metric) {
+	s := n.stats()
+	for channel, c := range s.Channels {
+		for result, count := range map[string]int64{"sent": c.Sent, "retried": c.Retried, "failed": c.Failed, "dropped": c.Dropped} {
+			ch <- prometheus.MustNewConstMetric(noticesTotal, prometheus.CounterValue, float64(count), channel, result)
+		}
+	}
+	ch <- prometheus.MustNewConstMetric(noticesQueued, prometheus.GaugeValue, float64(s.Queued))
 }

@@ -14,7 +14,6 @@ import (
 
 	"o2n-milter/accounts"
 	"o2n-milter/config"
-	"o2n-milter/milter"
 	"o2n-milter/rules"
 	"o2n-milter/state"
 	"o2n-milter/web/desk"
@@ -33,17 +32,6 @@ func (j judge) Account(ctx context.Context, login string) (*accounts.Account, er
 }
 
 func (j judge) Settings() *rules.Settings { return j.engine.Load().Settings() }
-
-// counted is a Recorder that also counts for the console's overview.
-type counted struct {
-	*milter.Log
-	stats *stats.Counter
-}
-
-func (c counted) Record(m *rules.Mail, v rules.Verdict, took time.Duration) {
-	c.Log.Record(m, v, took)
-	c.stats.Count(&v)
-}
 
 // startStats counts until the function that it returns is called, which keeps what
 // is left.

@@ -22,8 +22,10 @@ import (
 	"o2n-milter/accounts"
 	"o2n-milter/config"
 	"o2n-milter/milter"
+	"o2n-milter/notify"
 	"o2n-milter/rules"
 	"o2n-milter/web"
+	"o2n-milter/web/desk"
 )
 
 func (a *app) serveCommand() *cobra.Command {
@@ -79,14 +81,25 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	defer func() { directory.Close() }()
 
 	var engine atomic.Pointer[rules.Engine]
-	engine.Store(rules.New(cfg.Rules, directory, store, clock.Now))
-
-	recorder := milter.NewLog(log, reg)
+	messages := milter.NewLog(log, reg)
 	counts, stopStats := startStats(store, log, clock.Now)
 	defer stopStats()
+	d := newDesk(cfg, store, &engine, log, clock)
+	d.Stats, d.Sessions = counts, messages.Open
+	told, stopNotices, err := startNotices(cfg, store, d, log, clock)
+	if err != nil {
+		return &exitError{exitConfig, err}
+	}
+	defer stopNotices()
+	web.RegisterNotices(reg, told.Stats)
+	d.Changed = func(e desk.Event) {
+		told.tell(notify.Event{What: e.What, At: clock.Now(), Block: e.Block, Request: e.Request})
+	}
+	engine.Store(rules.New(ruleSettings(cfg, d, told, log), directory, store, clock.Now))
+
 	server := &milter.Server{
 		Judge:        func() milter.Judge { return engine.Load() },
-		Recorder:     counted{recorder, counts},
+		Recorder:     recorder{messages, counts, told.tell},
 		Log:          log,
 		MaxSessions:  cfg.Milter.MaxSessions,
 		MaxPerClient: cfg.Milter.MaxPerClient,
@@ -95,21 +108,22 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	failed := make(chan error, len(sockets.milter)+2)
+	failed := make(chan error, len(sockets.milter)+3)
 	for _, ln := range sockets.milter {
 		log.Info("listening", "for", "milter", "on", ln.Addr().String())
 		go func() { failed <- server.Serve(ln) }()
 	}
-	d := newDesk(cfg, store, &engine, log, clock)
-	d.Stats, d.Sessions = counts, recorder.Open
 	admin := &web.Admin{Desk: d}
+	operators, customers := pages(cfg, d, log)
+	all, public := withPages(cfg, web.Public(store, reg, clock.Now), operators, customers)
 	for _, h := range []struct {
 		what    string
 		ln      net.Listener
 		handler http.Handler
 	}{
 		{"admin", sockets.admin, admin.Handler()},
-		{"web", sockets.web, web.Public(store, reg, clock.Now)},
+		{"web", sockets.web, all},
+		{"customers", sockets.public, public},
 	} {
 		if h.ln == nil {
 			continue
@@ -129,13 +143,13 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 			return fmt.Errorf("serve: %w", err)
 		case sig := <-signals:
 			if sig == syscall.SIGHUP {
-				next, accs, err := a.reload(cmd, log, reloads)
+				next, accs, err := a.reload(cmd, log, reloads, told)
 				if err != nil {
 					countReload(reloads, err)
 					log.Error("reload refused, the old configuration stays in force", "error", err)
 					continue
 				}
-				engine.Store(rules.New(next.Rules, accs, store, clock.Now))
+				engine.Store(engine.Load().Next(ruleSettings(next, d, told, log), accs))
 				directory.Close()
 				warnRestart(log, started, next)
 				cfg, directory = next, accs
@@ -202,14 +216,14 @@ func countReload(reloads *prometheus.CounterVec, err error) {
 	reloads.WithLabelValues("ok").Inc()
 }
 
-// sockets are the listeners by purpose; admin and web may be nil.
+// sockets are the listeners by purpose; web and public may be nil.
 type sockets struct {
-	milter     []net.Listener
-	admin, web net.Listener
+	milter             []net.Listener
+	admin, web, public net.Listener
 }
 
 // openSockets takes what systemd hands over, by FileDescriptorName= (admin, web,
-// anything else is a milter socket), and opens what the configuration adds.
+// public, anything else is a milter socket), and opens what the configuration adds.
 func openSockets(cfg *config.Config) (*sockets, error) {
 	var s sockets
 	named, err := activation.ListenersWithNames()
@@ -224,6 +238,8 @@ func openSockets(cfg *config.Config) (*sockets, error) {
 				s.admin = ln
 			case strings.HasPrefix(name, "web"):
 				s.web = ln
+			case strings.HasPrefix(name, "public"):
+				s.public = ln
 			default:
 				s.milter = append(s.milter, ln)
 			}
@@ -256,6 +272,11 @@ func openSockets(cfg *config.Config) (*sockets, error) {
 			return nil, fmt.Errorf("web.listen: %w", err)
 		}
 	}
+	if s.public == nil && cfg.Web.PublicListen != "" {
+		if s.public, err = net.Listen("tcp", cfg.Web.PublicListen); err != nil {
+			return nil, fmt.Errorf("web.public_listen: %w", err)
+		}
+	}
 	return &s, nil
 }
 
@@ -269,7 +290,7 @@ func (s *sockets) holds(addr string) bool {
 // reload reads the configuration and the accounts again. With an error, of which
 // every fault has been logged, the old ones stay. Listeners, session caps and the
 // store are not touched: they need a restart.
-func (a *app) reload(cmd *cobra.Command, log *slog.Logger, reloads *prometheus.CounterVec) (*config.Config, *accounts.Directory, error) {
+func (a *app) reload(cmd *cobra.Command, log *slog.Logger, reloads *prometheus.CounterVec, told *notices) (*config.Config, *accounts.Directory, error) {
 	cfg, faults := config.Load(a.configFile, cmd.Flags().Changed("config"))
 	for _, f := range faults {
 		log.Error("configuration", "fault", f.Error())
@@ -278,5 +299,16 @@ func (a *app) reload(cmd *cobra.Command, log *slog.Logger, reloads *prometheus.C
 		return nil, nil, fmt.Errorf("%d faults", len(faults))
 	}
 	directory, err := openAccounts(cfg, log, reloads)
-	return cfg, directory, err
+	if err != nil {
+		return nil, nil, err
+	}
+	set, err := noticeSettings(cfg)
+	if err == nil {
+		err = told.Configure(set)
+	}
+	if err != nil {
+		directory.Close()
+		return nil, nil, err
+	}
+	return cfg, directory, nil
 }

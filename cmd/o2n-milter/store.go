@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,6 +13,7 @@ import (
 	"o2n-milter/state/badgerdb"
 	"o2n-milter/state/local"
 	"o2n-milter/state/memory"
+	"o2n-milter/state/redisdb"
 	"o2n-milter/web"
 )
 
@@ -36,11 +39,23 @@ func openBackend(cfg config.State, log *slog.Logger) (state.Store, error) {
 	case "memory":
 		return memory.New(), nil
 	case "redis":
-		return nil, exit(exitConfig, "state.backend = %q is not built into this version; want badger or memory", cfg.Backend)
+		return openRedis(cfg, log)
 	}
 	return badgerdb.Open(badgerdb.Options{
 		Path: cfg.Path, Sync: cfg.Durability == "power", Retention: cfg.Retention, Log: log,
 	})
+}
+
+func openRedis(cfg config.State, log *slog.Logger) (state.Store, error) {
+	o := redisdb.Options{URL: cfg.Redis, CAFile: cfg.RedisCAFile, Path: cfg.Path, Retention: cfg.Retention, Log: log}
+	if cfg.RedisPasswordFile != "" {
+		raw, err := os.ReadFile(cfg.RedisPasswordFile)
+		if err != nil {
+			return nil, fmt.Errorf("state.redis_password_file: %w", err)
+		}
+		o.Password = config.Password(raw)
+	}
+	return redisdb.Open(o)
 }
 
 // storePatience bounds the end of the store: what it has answered for is on disk

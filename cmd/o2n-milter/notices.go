@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"o2n-milter/config"
+	"o2n-milter/milter"
+	"o2n-milter/notify"
+	"o2n-milter/rules"
+	"o2n-milter/state"
+	"o2n-milter/web/desk"
+	"o2n-milter/web/stats"
+)
+
+// pageLife is how long the link to the customer page holds that stands in a mail
+// or an SMTP reply: the mail may be read after a holiday.
+const pageLife = 30 * 24 * time.Hour
+
+// notices takes events from wherever they happen to the notifier, so that a verdict
+// never waits for a store that is slow to keep them.
+type notices struct {
+	*notify.Notifier
+	log    *slog.Logger
+	events chan notify.Event
+}
+
+// tell is told of an event.
+func (n *notices) tell(e notify.Event) {
+	select {
+	case n.events <- e:
+	default:
+		n.log.Error("nobody is told: too many events at once", "event", e.What, "block", e.Block.ID)
+	}
+}
+
+// pass hands events over until ctx ends, and then those that are left.
+func (n *notices) pass(ctx context.Context, now func() time.Time) {
+	for ctx.Err() == nil {
+		select {
+		case e := <-n.events:
+			n.Notify(ctx, now(), e)
+		case <-ctx.Done():
+		}
+	}
+	for {
+		select {
+		case e := <-n.events:
+			n.Notify(ctx, now(), e) // it bounds its time itself
+		default:
+			return
+		}
+	}
+}
+
+// startNotices tells people until the function that it returns is called, which
+// keeps what is left.
+func startNotices(cfg *config.Config, store state.Store, d *desk.Desk, log *slog.Logger, clock *hostClock) (*notices, func(), error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, nil, fmt.Errorf("host name: %w", err)
+	}
+	set, err := noticeSettings(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	n, err := notify.New(notify.Options{
+		Store: store, Log: log, Now: clock.Now, Host: host,
+		Console: func(e notify.Event) string { return consolePage(d.ConsoleURL, e) },
+		Page:    func(account string) string { return pageOf(d, account, desk.ScopeReply) },
+		Help: func(rule string) string {
+			if help := d.Judge.Settings().HelpURL; help != "" {
+				return help + "#" + rule
+			}
+			return ""
+		},
+	}, set)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	list := &notices{n, log, make(chan notify.Event, 1000)}
+	var running sync.WaitGroup
+	running.Go(func() { n.Run(ctx) })
+	running.Go(func() { list.pass(ctx, clock.Now) })
+	return list, func() {
+		cancel()
+		running.Wait()
+	}, nil
+}
+
+func noticeSettings(cfg *config.Config) (notify.Settings, error) {
+	c := cfg.Notify
+	set := notify.Settings{
+		Operator: c.Operator, Customer: c.Customer, From: c.From, SMTP: c.SMTP, Language: cfg.Rules.Language,
+		Webhook: c.Webhook, WebhookPlain: c.WebhookPlain, Exec: c.Exec, Digest: c.Digest, Timeout: c.Timeout,
+	}
+	if c.WebhookKeyFile != "" {
+		raw, err := os.ReadFile(c.WebhookKeyFile)
+		if err != nil {
+			return set, fmt.Errorf("notify.webhook_key_file: %w", err)
+		}
+		set.WebhookKey = []byte(config.Password(raw))
+	}
+	return set, nil
+}
+
+// consolePage is where an operator sees to an event; empty without a console.
+func consolePage(console string, e notify.Event) string {
+	switch {
+	case console == "":
+		return ""
+	case e.What == notify.Request:
+		return console + "/admin/requests"
+	case e.Block.ID != "":
+		return console + "/admin/blocks/" + url.PathEscape(e.Block.ID)
+	}
+	return console + "/admin/"
+}
+
+// pageOf is the customer page of an account; empty when links cannot be signed.
+func pageOf(d *desk.Desk, account string, scope desk.Scope) string {
+	if d.Links == nil || account == "" || d.PublicURL == "" {
+		return ""
+	}
+	return d.PublicURL + "/c/" + d.Links.Mint(account, scope, d.Now().Add(pageLife))
+}
+
+// mostLink bounds the link in a reply, in bytes, so that the rest of it has room.
+const mostLink = 330
+
+// replyLink is the page that a blocked customer reads about in an SMTP reply.
+func replyLink(d *desk.Desk) func(string, time.Time) string {
+	return func(account string, _ time.Time) string {
+		link := pageOf(d, account, desk.ScopeReply)
+		if len(link) > mostLink || strings.ContainsFunc(link, func(r rune) bool { return r <= ' ' || r > '~' || r == '%' }) {
+			return ""
+		}
+		return link
+	}
+}
+
+// recorder also counts verdicts for the console's overview, and tells people of
+// the blocks that strikes led to.
+type recorder struct {
+	*milter.Log
+	stats *stats.Counter
+	tell  func(notify.Event)
+}
+
+func (r recorder) Record(m *rules.Mail, v rules.Verdict, took time.Duration) {
+	r.Log.Record(m, v, took)
+	r.stats.Count(&v)
+	for _, b := range v.Blocked {
+		r.tell(notify.Event{What: notify.Block, At: v.At, Block: b})
+	}
+	if v.Alarm != "" {
+		r.tell(notify.Event{What: notify.Ceiling, At: v.At, Text: v.Alarm})
+	}
+}
