@@ -80,7 +80,7 @@ func walk(t *testing.T, w *world, zoe *tab) {
 	zoe.visit(w.url+"/admin/blocks", http.StatusOK)
 	zoe.look("blocks")
 	zoe.click("a[href^='/admin/blocks/B']", http.StatusOK)
-	zoe.reads("Lift it", "Extend it", "5 strikes within 1h")
+	zoe.reads("Lift it", "Extend it", "Decisions that struck", "service@bank.example")
 	zoe.look("block")
 
 	zoe.visit(w.url+"/admin/exemptions", http.StatusOK)

@@ -161,26 +161,8 @@ func (w *world) aDay() {
 	for i := range 14 {
 		w.mail(50*time.Minute-time.Duration(i)*time.Second, "newsletter@client-c.example", "newsletter@client-c.example", "Spring sale", fmt.Sprintf("reader%d@remote.example", i))
 	}
-	var struck []rules.Verdict
 	for i := range 5 {
-		struck = append(struck, w.mail(30*time.Minute-time.Duration(i)*time.Minute, "alice@client-a.example",
-			`"Your Bank" <service@bank.example>`, "Urgent: <b>verify</b> your account", fmt.Sprintf("victim%d@remote.example", i)))
+		w.mail(30*time.Minute-time.Duration(i)*time.Minute, "alice@client-a.example",
+			`"Your Bank" <service@bank.example>`, "Urgent: <b>verify</b> your account", fmt.Sprintf("victim%d@remote.example", i))
 	}
-	w.block("alice@client-a.example", struck)
-}
-
-// block is what the rules do after too many strikes.
-func (w *world) block(account string, struck []rules.Verdict) {
-	w.t.Helper()
-	b := state.Block{
-		ID: "B" + rules.NewID(), Subject: "account:" + account, Rule: "identity.header_from", Reason: "5 strikes within 1h",
-		Since: time.Now().UTC().Add(-25 * time.Minute), Until: time.Now().UTC().Add(4 * time.Hour), By: desk.Automatic, Account: account, Customer: "C-1001",
-	}
-	var evidence []rules.Evidence
-	for _, v := range struck {
-		b.Decisions = append(b.Decisions, v.ID)
-		evidence = append(evidence, v.Evidence...)
-	}
-	b.Evidence = detail(w.t, evidence)
-	check(w.t, w.desk.Store.AddBlock(w.t.Context(), b))
 }
