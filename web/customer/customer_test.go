@@ -136,7 +136,7 @@ func TestPage(t *testing.T) {
 				w.send(alice, 2500, "From: "+alice, "Subject: Far too many")
 			},
 			want: []string{
-				"2 From fields", "One clear sender: no address", "(allowed: at most 3)", "(allowed: at most 5)", "Nobody twice",
+				"2 From fields", "One clear sender: no address", "(allowed: at most 3)", "(allowed: at most 5)", "Nobody twice", "Few recipients for one message: 6 (allowed: at most 5)",
 			},
 			wantFR: []string{"2 champs From", "aucune adresse", "(autorisé : 3 au plus)"},
 			not:    []string{"exactly one From field"},

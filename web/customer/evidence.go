@@ -71,7 +71,7 @@ func gotText(l page.Lang, ev rules.Evidence) string {
 		got = ev.Got // an address, a number, or a fault in the terms of mail
 	}
 	unit, _, _ := strings.Cut(ev.Fact, " of ")
-	if key := "unit." + unit; words.Has(key) {
+	if key := "unit." + unit; strings.HasPrefix(ev.Rule, "limit.") && words.Has(key) {
 		got = words.Text(l, "got.unit", words.Text(l, key), got)
 	}
 	return got
