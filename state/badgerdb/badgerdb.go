@@ -12,40 +12,50 @@
 // ends while the commit is under way, the charge, block or lift may still stand;
 // it is never forgotten once it was answered without an error.
 //
-// With Sync a commit is on the disk (fsync) before the answer, and survives a
-// power cut; without, it is in the kernel's hands, and survives kill -9.
+// What survives what. A commit survives kill -9. With Sync it is on the disk (fsync)
+// before the answer, and survives a power cut too; without, the disk has it within a
+// second, and a power cut may forget charges and decisions of about that second.
+// Docs (blocks and the like) are in a journal beside the database, on the disk before
+// the answer, whatever Sync says; they survive the loss of the database.
 //
-// Badger drops records by its own clock. That only cleans: windows are kept for
-// twice their length and judged by their slots, blocks are kept for ever.
+// The disk is watched. Below Options.MinFree, or when it becomes read-only, the
+// database is closed before it dies of it, and judging goes on from memory: windows
+// that were not in memory begin at nothing, docs still go to the journal (in space
+// reserved for them), decisions are dropped and counted. When there is room again the
+// database is opened and gets what was charged meanwhile. A kill -9 in between loses
+// the charges since the database was closed, not the docs.
+//
+// Damage is never silent, and never a crash loop: openDatabase says what is done.
+// Each commit has a number, and each second with commits a link in a chain of marks;
+// so a database that has lost its end, or a part in the middle, is found out when it
+// is opened. What was found is in the log, in DAMAGE.txt, and in Status for a day.
+//
+// Nothing is dropped by a clock that may be wrong: windows, members and decisions
+// are deleted by a slow sweeper that goes by the store's time line, which is carried
+// over a restart (resume) and does not follow the host's clock when that is set.
 package badgerdb
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/options"
-
 	"o2n-milter/state"
+	"o2n-milter/state/internal/journal"
 	"o2n-milter/state/internal/ledger"
 )
 
-// format is the layout of keys and values that this version writes; it reads no
-// newer one.
-const format = 1
-
 const (
 	defaultRetention = 30 * 24 * time.Hour
-	gcEvery          = 10 * time.Minute
-	gcDiscard        = 0.5 // rewrite a value log file when half of it is stale
+	defaultMaxSize   = 2_000_000_000
+	// tellDamage is for how long Status speaks of what was found damaged.
+	tellDamage = 24 * time.Hour
 )
 
 // Options say where and how.
@@ -53,25 +63,63 @@ type Options struct {
 	Path      string        // folder; made when it does not exist
 	Sync      bool          // durability = "power": fsync before the answer
 	Retention time.Duration // of decisions; 0: 30 days
+	MaxSize   int64         // of the decisions, in bytes, about; the oldest go first; 0: 2 GB
+	MinFree   int64         // of the disk, in bytes, below which the database is closed; 0: 96 MB
+	Cache     int64         // of windows and sets in memory, in bytes; 0: not bounded
 	Log       *slog.Logger  // nil: slog.Default
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Path == "" {
+		return o, errors.New("store without a path")
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Retention < 0 || o.MaxSize < 0 || o.MinFree < 0 || o.Cache < 0 {
+		return o, fmt.Errorf("store %s: an option is below 0", o.Path)
+	}
+	o.Retention = cmp.Or(o.Retention, defaultRetention)
+	o.MaxSize = cmp.Or(o.MaxSize, defaultMaxSize)
+	o.MinFree = cmp.Or(o.MinFree, defaultMinFree)
+	return o, nil
 }
 
 // Store implements state.Store.
 type Store struct {
 	ledger.DocCalls
-	db        *badger.DB
-	log       *slog.Logger
-	retention time.Duration
-	windows   *ledger.Windows
-	docs      *ledger.Docs
-	writer    *writer
+	options  Options
+	log      *slog.Logger
+	host     func() reading // the host's clocks; tests have their own
+	folder   *folder
+	journal  *journal.Journal
+	progress *progressFile
+	base     *base
+	windows  *ledger.Windows
+	docs     *ledger.Docs
+	writer   *writer
+	clock    *state.Clock // the windows'
+	sweeper  sweeper
+	keeper   keeper
+	begun    atomic.Bool // all of this is there
+	line     progress    // where the time line was last seen to move; the other fields are empty
+
+	key            *state.MemberKey // what members are hashed with
+	journalDamaged bool             // and so not the only truth about docs
+	faults         []string         // found since the last report
+
+	mu     sync.Mutex
+	why    string      // the database is away; empty: it is there
+	absent atomic.Bool // the same, for the writer
+	damage string      // what was found damaged
+	since  time.Time   // by the host's clock
 
 	// life is held for reading by every call, so that Close waits for them.
 	life   sync.RWMutex
 	closed bool
 
-	stop     chan struct{} // ends collect
-	stopped  chan struct{}
+	stop     chan struct{} // ends the goroutines below
+	running  sync.WaitGroup
 	closing  sync.Once
 	closeErr error
 }
@@ -81,143 +129,158 @@ var _ state.Store = (*Store)(nil)
 var errClosed = errors.New("store is closed")
 
 // Open opens the store in o.Path, or makes one there.
-func Open(o Options) (*Store, error) {
-	if o.Path == "" {
-		return nil, errors.New("store without a path")
-	}
-	if o.Log == nil {
-		o.Log = slog.Default()
-	}
-	if o.Retention == 0 {
-		o.Retention = defaultRetention
-	}
-	db, err := openDB(o)
+func Open(o Options) (*Store, error) { return open(o, readHost) }
+
+func open(o Options, host func() reading) (*Store, error) {
+	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{
-		db: db, log: o.Log, retention: o.Retention, docs: ledger.NewDocs(),
-		stop: make(chan struct{}), stopped: make(chan struct{}),
+		options: o, log: o.Log, host: host, docs: ledger.NewDocs(), base: &base{}, stop: make(chan struct{}),
+		keeper: keeper{guard: guard{min: uint64(o.MinFree)}},
 	}
-	s.DocCalls = ledger.DocCalls{All: s.docs, Ready: s.ready, Put: s.PutDoc}
-	s.windows = ledger.NewWindows(ledger.Options{Key: state.NewMemberKey(), Source: source{s}})
-	if err := errors.Join(s.checkFormat(o.Path), s.loadDocs()); err != nil {
-		return nil, errors.Join(fmt.Errorf("store %s: %w", o.Path, err), db.Close())
+	if err := s.begin(); err != nil {
+		return nil, fmt.Errorf("store %s: %w", o.Path, errors.Join(err, s.letGo()))
 	}
-	s.writer = newWriter(db, s.windows, s.docs, o.Log)
+	s.running.Go(s.watch)
+	s.running.Go(s.tend)
 	go s.writer.run()
-	go s.collect()
 	return s, nil
 }
 
-// openDB turns what stops Badger into sentences; a table file cut short makes it panic.
-func openDB(o Options) (db *badger.DB, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			db, err = nil, fmt.Errorf("store %s is damaged: %v", o.Path, r)
-		}
-	}()
-	db, err = badger.Open(badgerOptions(o))
-	// Badger wraps the lock's errno beyond the reach of errors.Is.
-	if err != nil && strings.Contains(err.Error(), "Cannot acquire directory lock") {
-		path, _ := filepath.Abs(o.Path)
-		return nil, fmt.Errorf("store %s is in use: another o2n-milter runs on this folder (only one process can)", path)
+// begin opens what is in the folder.
+func (s *Store) begin() (err error) {
+	if s.folder, err = openFolder(s.options.Path, s.log); err != nil {
+		return err
 	}
-	if err != nil {
-		return nil, fmt.Errorf("store %s: %w", o.Path, err)
+	if s.progress, err = openProgress(progressPath(s.options.Path)); err != nil {
+		return err
 	}
-	return db, nil
-}
-
-// badgerOptions are for a small daemon: about 250 MB at the peak of 600,000
-// windows, where the defaults take 443.
-func badgerOptions(o Options) badger.Options {
-	b := badger.DefaultOptions(o.Path)
-	b.Logger = badgerLog{o.Log}
-	b.SyncWrites = o.Sync
-	b.MemTableSize = 8 << 20
-	b.NumMemtables = 2
-	b.NumLevelZeroTables = 2
-	b.NumLevelZeroTablesStall = 6
-	b.NumCompactors = 2
-	// ValueThreshold stays at 1 MB: nothing of ours goes to the value log, with
-	// which Badger has lost records.
-	b.ValueLogFileSize = 16 << 20
-	b.BlockCacheSize = 4 << 20
-	b.IndexCacheSize = 4 << 20
-	b.Compression = options.None
-	b.VerifyValueChecksum = true
-	b.MetricsEnabled = false
-	b.DetectConflicts = false // there is one writer
-	return b
-}
-
-// checkFormat refuses what a newer version, or another program, has written.
-func (s *Store) checkFormat(path string) error {
-	value, found, err := s.get([]byte(formatKey))
+	var docs []state.Doc
+	if s.journal, docs, err = journal.Open(s.folder.journal(), s.log); err != nil {
+		return err
+	}
+	s.loadJournal(docs)
+	r, err := roomAt(s.options.Path)
 	if err != nil {
 		return err
 	}
-	if !found {
-		return s.initFormat()
+	s.resumeClock()
+	if s.keeper.guard.look(r); s.keeper.guard.why == "" {
+		err = s.beginHere()
+	} else {
+		err = s.beginAway(s.keeper.guard.why)
 	}
-	n, err := strconv.Atoi(string(value))
-	switch {
-	case err != nil || n < 1:
-		return fmt.Errorf("%s: found %q; want a number", formatKey, value)
-	case n > format:
-		return fmt.Errorf("written by a newer o2n-milter (format %d; this one reads up to %d): install that version again, or use another folder", n, format)
+	if err = errors.Join(err, s.report()); err != nil {
+		return err
+	}
+	// From now on the store was not closed.
+	if err := s.save(false); err != nil && s.awayWhy() == "" {
+		return err
+	}
+	s.begun.Store(true)
+	return nil
+}
+
+// beginHere begins with the database.
+func (s *Store) beginHere() error {
+	o, err := s.openDatabase()
+	if err != nil {
+		if fault := diskFault(err); fault != "" && s.base.db == nil {
+			return s.beginAway(fault)
+		}
+		return err
+	}
+	s.checkJournal(max(o.stand.Journal, s.progress.known().Journal))
+	if err := s.chooseKey(o.db); err != nil {
+		return errors.Join(err, o.db.Close())
+	}
+	s.equip()
+	s.base.put(o.db)
+	return s.adopt(o)
+}
+
+// beginAway begins without it: from what the journal holds.
+func (s *Store) beginAway(why string) error {
+	s.checkJournal(s.progress.known().Journal)
+	if err := s.chooseKey(nil); err != nil && diskFault(err) == "" {
+		return err
+	}
+	s.equip()
+	s.goAway(why)
+	return nil
+}
+
+// equip makes what needs the key.
+func (s *Store) equip() {
+	s.windows = ledger.NewWindows(ledger.Options{
+		Key: *s.key, Source: source{s.base}, Bytes: s.options.Cache, Clock: s.clock,
+	})
+	s.DocCalls = ledger.DocCalls{All: s.docs, Ready: s.ready, Put: s.PutDoc}
+	s.writer = newWriter(s.base, s.log)
+	s.writer.windows, s.writer.docs, s.writer.journal = s.windows, s.docs, s.journal
+	s.writer.trouble, s.writer.away = s.goAway, s.absent.Load
+}
+
+// adopt takes an opened database into use; nothing else writes to it meanwhile.
+func (s *Store) adopt(o *opened) error {
+	s.faults = append(s.faults, o.faults...)
+	s.checkJournal(max(o.stand.Journal, s.progress.known().Journal))
+	s.writer.adopt(o.stand, o.marks, s.progress.known().Commit)
+	records, err := s.reconcile(o.db)
+	if err != nil {
+		return err
+	}
+	more, err := s.keepKey(o.db)
+	if err != nil {
+		return err
+	}
+	return s.writer.inParts(append(records, more...))
+}
+
+// resumeClock goes on with the time line where the last process left it.
+func (s *Store) resumeClock() {
+	s.clock = &state.Clock{}
+	p := s.progress.known()
+	if p.Line == 0 {
+		return
+	}
+	now := s.host()
+	line, doubt := resume(p, now)
+	if doubt != "" {
+		s.log.Error("store: " + doubt)
+	}
+	s.clock = state.NewClock(now.wall, line)
+	s.line = progress{Line: line, Wall: now.wall, Boot: now.boot, Up: now.up}
+}
+
+// report tells the operator what was found damaged: log, file and Status.
+func (s *Store) report() error {
+	faults := s.faults
+	s.faults = nil
+	if len(faults) == 0 {
+		return nil
+	}
+	for _, fault := range faults {
+		s.log.Error("store: damage", "found", fault)
+	}
+	s.mu.Lock()
+	s.damage, s.since = "damage: "+strings.Join(faults, "; "), s.host().wall
+	s.mu.Unlock()
+	if err := s.tell(faults); err != nil && diskFault(err) == "" {
+		return err
 	}
 	return nil
 }
 
-func (s *Store) initFormat() error {
-	empty := true
-	if err := s.scan("", false, func(*badger.Item) bool { empty = false; return false }); err != nil {
-		return err
-	}
-	if !empty {
-		return errors.New("a Badger database of another program: it holds keys but no " + formatKey)
-	}
-	return s.db.Update(func(txn *badger.Txn) error {
-		return txn.Set([]byte(formatKey), []byte(strconv.Itoa(format)))
-	})
-}
-
-func (s *Store) loadDocs() error {
-	var bad error
-	err := s.scan(docPrefix, true, func(item *badger.Item) bool {
-		bad = item.Value(func(value []byte) error {
-			var doc state.Doc
-			if err := json.Unmarshal(value, &doc); err != nil {
-				return err
-			}
-			return s.docs.Load(doc)
-		})
-		if bad != nil {
-			bad = fmt.Errorf("%s: %w", item.Key(), bad)
-		}
-		return bad == nil
-	})
-	return errors.Join(err, bad)
-}
-
-// collect gives value log space back to the disk.
-func (s *Store) collect() {
-	defer close(s.stopped)
-	tick := time.NewTicker(gcEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-s.stop:
-			return
-		case <-tick.C:
-			err := s.db.RunValueLogGC(gcDiscard)
-			if err != nil && !errors.Is(err, badger.ErrNoRewrite) {
-				s.log.Warn("store: value log collection", "err", err)
-			}
+func (s *Store) tell(faults []string) error {
+	for _, fault := range faults {
+		if err := s.folder.tell(s.host().wall, fault); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // enter begins a call; leave ends it.
@@ -247,19 +310,27 @@ func (s *Store) Close() error {
 		s.closed = true
 		s.life.Unlock()
 		close(s.stop)
-		<-s.stopped
-		s.closeErr = errors.Join(s.writer.close(), s.db.Close())
+		s.running.Wait()
+		s.lastChance()
+		s.closeErr = errors.Join(s.writer.close(), s.closeDatabase(), s.letGo())
 	})
 	return s.closeErr
 }
 
-// badgerLog passes on what an operator should know; Badger's news of its daily
-// work are debug lines here.
-type badgerLog struct{ log *slog.Logger }
-
-func (l badgerLog) Errorf(f string, a ...any)   { l.log.Error(line(f, a)) }
-func (l badgerLog) Warningf(f string, a ...any) { l.log.Warn(line(f, a)) }
-func (l badgerLog) Infof(f string, a ...any)    { l.log.Debug(line(f, a)) }
-func (l badgerLog) Debugf(string, ...any)       {}
-
-func line(f string, a []any) string { return "badger: " + strings.TrimSpace(fmt.Sprintf(f, a...)) }
+// letGo closes what else is open.
+func (s *Store) letGo() error {
+	var errs []error
+	if db := s.base.take(); db != nil { // only when beginning did not succeed
+		errs = append(errs, db.Close())
+	}
+	if s.journal != nil {
+		errs = append(errs, s.journal.Close())
+	}
+	if s.progress != nil {
+		errs = append(errs, s.progress.file.Close())
+	}
+	if s.folder != nil {
+		errs = append(errs, s.folder.close())
+	}
+	return errors.Join(errs...)
+}

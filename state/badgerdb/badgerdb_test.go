@@ -3,11 +3,14 @@ package badgerdb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -91,10 +94,43 @@ func used(t *testing.T, s *Store, subject string) int64 {
 func keys(t *testing.T, s *Store) []string {
 	t.Helper()
 	var found []string
-	if err := s.scan("", false, func(item *badger.Item) bool { found = append(found, string(item.Key())); return true }); err != nil {
+	err := s.base.use(func(db *badger.DB) error {
+		return scan(db, "", false, func(item *badger.Item) error {
+			if !hasPrefix(item.Key(), markPrefix) { // one for each second with commits
+				found = append(found, string(item.Key()))
+			}
+			return nil
+		})
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	return found
+}
+
+// until waits for something that other goroutines bring about.
+func until(t *testing.T, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("waited for 20 seconds")
+		}
+	}
+}
+
+// queued is how many calls wait for the writer.
+func queued(s *Store) int {
+	s.writer.mu.Lock()
+	defer s.writer.mu.Unlock()
+	return len(s.writer.queue)
+}
+
+// update writes to the database behind the store's back.
+func update(t *testing.T, s *Store, f func(txn *badger.Txn) error) {
+	t.Helper()
+	if err := s.base.use(func(db *badger.DB) error { return db.Update(f) }); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestKeysAreReadable(t *testing.T) {
@@ -106,97 +142,106 @@ func TestKeysAreReadable(t *testing.T) {
 	if err := s.Record(t.Context(), state.Decision{ID: "9M2FQ3K7", At: start, Subjects: []string{"ip:2001:db8::/64"}}); err != nil {
 		t.Fatal(err)
 	}
+	news := charges(5, "account:é")
+	news[0].Set, news[0].Members, news[0].Remember = "recipients", []string{"r1"}, time.Hour
+	take(t, s, news)
 	take(t, s, charges(5, "account:b")) // its commit holds the decision too
 	want := []string{
-		"by/ip:2001:db8::%2F64/7451005636854775807/9M2FQ3K7",
-		"decision/9M2FQ3K7",
+		"by/ip:2001:db8::%2F64/2026-03-01T12:00:00.000000000Z/9M2FQ3K7",
+		"decision/2026-03-01T12:00:00.000000000Z/9M2FQ3K7",
 		"doc/block/7K3QF2M9",
+		"id/9M2FQ3K7",
+		fmt.Sprintf("known/recipients/account:%%C3%%A9/%016x", s.key.Hashes([]string{"r1"})[0]),
 		"limit/hour/account:a%2F..%2F%25%00%E9",
 		"limit/hour/account:alice@client-a.example",
 		"limit/hour/account:b",
+		"limit/hour/account:%C3%A9",
+		"meta/commit",
 		"meta/format",
+		"meta/key",
 	}
+	slices.Sort(want)
 	if d := cmp.Diff(want, keys(t, s)); d != "" {
 		t.Errorf("keys (-want +got):\n%s", d)
 	}
 }
 
-func TestRetention(t *testing.T) {
-	s := openAt(t, t.TempDir())
-	take(t, s, charges(5, "account:a"))
-	if err := s.Record(t.Context(), state.Decision{ID: "D1", At: start, Subjects: []string{"account:a"}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.AddBlock(t.Context(), state.Block{ID: "B1", Subject: "account:a", Since: start, Until: start.Add(time.Hour)}); err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]time.Duration{
-		"limit/hour/account:a": 2 * time.Hour, "decision/D1": defaultRetention, "by/account:a/7451005636854775807/D1": defaultRetention,
-		"doc/block/B1": 0, "meta/format": 0,
-	}
-	err := s.scan("", false, func(item *badger.Item) bool {
-		got, exact := time.Duration(0), want[string(item.Key())]
-		if item.ExpiresAt() > 0 {
-			got = time.Until(time.Unix(int64(item.ExpiresAt()), 0))
-		}
-		if got > exact+time.Second || got < exact-time.Minute {
-			t.Errorf("%s: lives for %s; want %s", item.Key(), got, exact)
-		}
-		return true
-	})
+// prepared makes a database in the store's folder without the store.
+func prepared(t *testing.T, path, key, value string) {
+	t.Helper()
+	db, err := badger.Open(badgerOptions(filepath.Join(path, "badger"), false, nil))
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Update(func(txn *badger.Txn) error { return txn.Set([]byte(key), []byte(value)) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
 }
 
+// What is no damage is refused with a sentence, and nothing is changed or set aside.
 func TestOpenRefusals(t *testing.T) {
-	set := func(t *testing.T, path, key, value string) {
-		db, err := badger.Open(badgerOptions(Options{Path: path, Log: testLog(t)}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := db.Update(func(txn *badger.Txn) error { return txn.Set([]byte(key), []byte(value)) }); err != nil {
-			t.Fatal(err)
-		}
-		if err := db.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
 	tests := []struct {
 		name    string
 		prepare func(t *testing.T, path string)
 		want    string
 	}{
-		{"newer", func(t *testing.T, path string) { set(t, path, formatKey, "2") }, "written by a newer o2n-milter (format 2; this one reads up to 1)"},
-		{"no number", func(t *testing.T, path string) { set(t, path, formatKey, "x") }, `meta/format: found "x"`},
-		{"another program's", func(t *testing.T, path string) { set(t, path, "k", "v") }, "a Badger database of another program"},
-		{"in use", func(t *testing.T, path string) { openAt(t, path) }, "is in use: another o2n-milter runs on this folder"},
-		{"bad block", func(t *testing.T, path string) {
-			openAt(t, path).Close()
-			set(t, path, "doc/block/B1", "{")
-		}, "doc/block/B1: "},
-		{"a file in the way", func(t *testing.T, path string) {
-			if err := os.WriteFile(filepath.Join(path, "MANIFEST"), []byte("junk"), 0o600); err != nil {
+		{"newer", func(t *testing.T, path string) { prepared(t, path, formatKey, "2") }, "format 2 (this version reads up to 1): written by a newer o2n-milter"},
+		{"no number", func(t *testing.T, path string) { prepared(t, path, formatKey, "x") }, `meta/format: found "x"`},
+		{"another program's", func(t *testing.T, path string) { prepared(t, path, "k", "v") }, "a Badger database of another program"},
+		{"in use", func(t *testing.T, path string) { openAt(t, path) }, "in use: another o2n-milter runs on this folder"},
+		{"newer Badger", func(t *testing.T, path string) {
+			prepared(t, path, formatKey, "1")
+			poke(t, filepath.Join(path, "badger", manifestName), 7, badgerVersion+1)
+		}, "written by a newer o2n-milter"},
+		{"newer journal", func(t *testing.T, path string) {
+			text := `{"journal":"o2n-milter","format":2,"seq":0}`
+			if err := os.WriteFile(filepath.Join(path, "journal"), []byte(sum([]byte(text))+text+"\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, "store "},
+		}, "written by a newer o2n-milter (format 2"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			path := t.TempDir()
 			test.prepare(t, path)
-			s, err := Open(Options{Path: path, Log: slog.New(slog.DiscardHandler)})
-			if err == nil {
-				s.Close()
-				t.Fatal("opened")
+			for range deadStarts + 1 { // refusing is not dying
+				s, err := Open(Options{Path: path, Log: slog.New(slog.DiscardHandler)})
+				if err == nil {
+					s.Close()
+					t.Fatal("opened")
+				}
+				if !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), path) {
+					t.Errorf("error %q; want %q and the folder in it", err, test.want)
+				}
 			}
-			if !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), path) {
-				t.Errorf("error %q; want %q and the folder in it", err, test.want)
+			if bad, _ := filepath.Glob(filepath.Join(path, "badger.bad-*")); len(bad) > 0 {
+				t.Errorf("set aside: %v", bad)
 			}
 		})
 	}
-	if _, err := Open(Options{}); err == nil {
-		t.Error("opened without a path")
+	for _, o := range []Options{{}, {Path: t.TempDir(), MinFree: -1}, {Path: t.TempDir(), Cache: -1}} {
+		if s, err := Open(o); err == nil {
+			s.Close()
+			t.Errorf("opened with %+v", o)
+		}
+	}
+}
+
+// poke overwrites one byte of a file.
+func poke(t *testing.T, path string, at int64, b byte) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte{b}, at); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -204,10 +249,7 @@ func TestOpenRefusals(t *testing.T) {
 func TestDamagedWindow(t *testing.T) {
 	for _, value := range []string{"", "junk", "\x01", "\x02\x01"} {
 		s := openAt(t, t.TempDir())
-		err := s.db.Update(func(txn *badger.Txn) error { return txn.Set(limitKey("hour", "account:a/b"), []byte(value)) })
-		if err != nil {
-			t.Fatal(err)
-		}
+		update(t, s, func(txn *badger.Txn) error { return txn.Set(limitKey("hour", "account:a/b"), []byte(value)) })
 		if _, err := s.Take(t.Context(), start, state.Ask{Charges: charges(5, "account:b", "account:a/b")}); err == nil ||
 			!strings.Contains(err.Error(), "limit/hour/account:a%2Fb") {
 			t.Fatalf("take with window %q: %v; want an error that names the key", value, err)
@@ -224,19 +266,18 @@ func TestDamagedWindow(t *testing.T) {
 
 func TestDamagedDecision(t *testing.T) {
 	s := openAt(t, t.TempDir())
-	err := s.db.Update(func(txn *badger.Txn) error {
-		return errors.Join(txn.Set(decisionKey("D1"), []byte("junk")), txn.Set(byKey("account:a", start, "D1"), nil),
-			txn.Set([]byte("by/account:b/x"), nil), txn.Set([]byte("by/account:c/x/%zz"), nil))
+	update(t, s, func(txn *badger.Txn) error {
+		at := place(start, "D1")
+		return errors.Join(txn.Set([]byte(decisionPrefix+at), []byte("junk")), txn.Set(idKey("D1"), []byte(timeText(start))),
+			txn.Set([]byte(bySubject("account:a")+at), nil), txn.Set([]byte("by/account:b/x"), nil),
+			txn.Set([]byte("by/account:c/x/D1"), nil), txn.Set([]byte("by/account:d/"+timeText(start)+"/%zz"), nil))
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, subject := range []string{"account:a", "account:b", "account:c"} {
+	for _, subject := range []string{"account:a", "account:b", "account:c", "account:d", ""} {
 		if _, err := s.Decisions(t.Context(), state.Query{Subject: subject, Limit: 1}); err == nil {
 			t.Errorf("decisions of %s: no error", subject)
 		}
 	}
-	if _, err := s.Decision(t.Context(), "D1"); err == nil || !strings.Contains(err.Error(), "decision/D1") {
+	if _, err := s.Decision(t.Context(), "D1"); err == nil || !strings.Contains(err.Error(), "decision/2026-03-01T12:00:00.000000000Z/D1") {
 		t.Errorf("decision: %v; want an error that names the key", err)
 	}
 }
@@ -260,14 +301,24 @@ func TestTooBig(t *testing.T) {
 func TestLargeBatch(t *testing.T) {
 	path := t.TempDir()
 	s := openAt(t, path)
-	var many []state.Charge
-	for i := range 15_000 {
-		many = append(many, charges(5, "domain:"+strings.Repeat("d", i%200)+time.Duration(i).String())...)
+	const calls, each = 30, 500
+	s.writer.turn <- struct{}{} // so that all of it is one batch
+	var wg sync.WaitGroup
+	for i := range calls {
+		wg.Go(func() {
+			var many []state.Charge
+			for n := range each {
+				many = append(many, charges(5, fmt.Sprintf("domain:%s%d-%d", strings.Repeat("d", n%200), i, n))...)
+			}
+			take(t, s, many)
+		})
 	}
-	take(t, s, many)
+	until(t, func() bool { return queued(s) == calls })
+	<-s.writer.turn
+	wg.Wait()
 	n := len(keys(t, s))
-	if n != len(many)+1 {
-		t.Errorf("%d keys; want %d", n, len(many)+1)
+	if n != calls*each+3 {
+		t.Errorf("%d keys; want %d windows and 3 of meta/", n, calls*each)
 	}
 }
 
@@ -335,7 +386,7 @@ func BenchmarkTake(b *testing.B) {
 // outlives it. So what Badger is told is looked at.
 func TestDurabilityReachesBadger(t *testing.T) {
 	for _, sync := range []bool{false, true} {
-		if got := badgerOptions(Options{Path: t.TempDir(), Sync: sync, Log: testLog(t)}).SyncWrites; got != sync {
+		if got := badgerOptions(t.TempDir(), sync, nil).SyncWrites; got != sync {
 			t.Errorf("Sync %v: SyncWrites %v", sync, got)
 		}
 	}

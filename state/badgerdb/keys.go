@@ -2,7 +2,7 @@ package badgerdb
 
 import (
 	"fmt"
-	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -10,41 +10,80 @@ import (
 )
 
 // The keys, which an admin can read. What others chose is percent-escaped, so
-// that a '/' always parts and no two names share a key.
+// that a '/' always parts and no two names share a key. TIME is UTC with all its
+// nanoseconds, so that keys sort by it.
 //
-//	limit/NAME/SUBJECT               a window: state.Slots
-//	doc/KIND/ID                      a doc: JSON
-//	decision/ID                      a decision: JSON
-//	by/SUBJECT/INVERTED-TIME/ID      empty; a subject's decisions, newest first
-//	meta/format                      the number of this layout
+//	limit/NAME/SUBJECT        a window: state.Slots
+//	known/SET/SUBJECT/HASH    a member of a set: state.Members
+//	doc/KIND/ID               a doc: JSON
+//	decision/TIME/ID          a decision: JSON
+//	id/ID                     TIME of the decision with this id
+//	by/SUBJECT/TIME/ID        empty; a subject's decisions
+//	mark/COMMIT               JSON: a link of the chain that shows what is missing
+//	meta/commit               JSON: how far the database is
+//	meta/key                  hex: what members are hashed with
+//	meta/format               the number of this layout
 const (
 	limitPrefix    = "limit/"
+	knownPrefix    = "known/"
 	docPrefix      = "doc/"
 	decisionPrefix = "decision/"
+	idPrefix       = "id/"
 	byPrefix       = "by/"
+	markPrefix     = "mark/"
+	standKey       = "meta/commit"
+	memberKey      = "meta/key"
 	formatKey      = "meta/format"
 )
+
+// keyTime sorts as the times do: 1970 to 2199, as state.CheckTime has it.
+const keyTime = "2006-01-02T15:04:05.000000000Z"
 
 func limitKey(limit, subject string) []byte {
 	return []byte(limitPrefix + text.Escape(limit) + "/" + text.Escape(subject))
 }
 
+// knownBy is the prefix of a set's members.
+func knownBy(set, subject string) string {
+	return knownPrefix + text.Escape(set) + "/" + text.Escape(subject) + "/"
+}
+
+func knownKey(set, subject string, hash uint64) []byte {
+	return fmt.Appendf(nil, "%s%016x", knownBy(set, subject), hash)
+}
+
+// hashOf reads the hash at the end of a known/ key.
+func hashOf(key string) (uint64, error) {
+	hash, err := strconv.ParseUint(key[strings.LastIndexByte(key, '/')+1:], 16, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s: its end is no hash", key)
+	}
+	return hash, nil
+}
+
 func docKey(kind, id string) []byte { return []byte(docPrefix + kind + "/" + id) }
 
-func decisionKey(id string) []byte { return []byte(decisionPrefix + text.Escape(id)) }
+func idKey(id string) []byte { return []byte(idPrefix + text.Escape(id)) }
 
 func bySubject(subject string) string { return byPrefix + text.Escape(subject) + "/" }
 
-// byKey sorts newest first: the time is what is left of an int64 of ns, always 19 digits.
-func byKey(subject string, at time.Time, id string) []byte {
-	return fmt.Appendf(nil, "%s%019d/%s", bySubject(subject), math.MaxInt64-at.UnixNano(), text.Escape(id))
+// place is where a decision stands among all and, behind another prefix, in each
+// subject's history.
+func place(at time.Time, id string) string { return timeText(at) + "/" + text.Escape(id) }
+
+func timeText(at time.Time) string { return at.UTC().Format(keyTime) }
+
+// parsePlace undoes place.
+func parsePlace(s string) (at time.Time, id string, err error) {
+	timeOf, id, ok := strings.Cut(s, "/")
+	if !ok {
+		return at, "", fmt.Errorf("key part %q holds no id", s)
+	}
+	if at, err = time.Parse(keyTime, timeOf); err != nil {
+		return at, "", fmt.Errorf("key part %q holds no time", s)
+	}
+	id, err = text.Unescape(id)
+	return at, id, err
 }
 
-// idOf reads the id from the rest of a by/ key behind the subject.
-func idOf(rest string) (string, error) {
-	_, id, ok := strings.Cut(rest, "/")
-	if !ok {
-		return "", fmt.Errorf("key part %q holds no id", rest)
-	}
-	return text.Unescape(id)
-}
+func markKey(commit int64) []byte { return fmt.Appendf(nil, "%s%016d", markPrefix, commit) }

@@ -2,57 +2,70 @@ package badgerdb
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
+	"o2n-milter/state/internal/journal"
 	"o2n-milter/state/internal/ledger"
 )
 
 // maxDecisions bounds how many decisions wait for a commit, at some KB each.
 const maxDecisions = 4096
 
-// op is what one call wants kept; one of windows, doc and decision is set.
+// op is what one call wants kept; one of windows, doc, decision and dead is set.
 type op struct {
 	windows  *ledger.Change
 	doc      *ledger.DocChange
 	decision []record
+	dead     []corpse   // what the sweeper found
 	at       time.Time  // the call's time; zero when it has none
 	done     chan error // takes one answer; nil for a decision
 }
 
-// writer is the only one that writes to Badger.
+// writer is the only one that writes to Badger, and to the journal.
 type writer struct {
-	db      *badger.DB
+	base    *base
 	windows *ledger.Windows
 	docs    *ledger.Docs
+	journal *journal.Journal
 	log     *slog.Logger
-	write   func([]record) error // commit; tests put faults here
+	write   func([]record, []corpse) error // commit; tests put faults here
+	trouble func(fault string)             // is told, in mid-turn, of a disk that cannot be written to
+	away    func() bool                    // the windows are detached: what cannot be written stays in memory
 
 	wake    chan struct{} // holds one when something is queued
 	stop    chan struct{}
 	stopped chan struct{}
 	down    chan struct{} // closed when the writer has died
 	room    chan struct{} // one for each decision queued
+	turn    chan struct{} // holds one while a batch is written, or the database changed
+
+	markDue atomic.Bool  // the next commit writes a link of the chain
+	dropped atomic.Int64 // decisions that could not be kept
 
 	mu         sync.Mutex
 	queue      []op
 	fault      error // why the last commit did not succeed; nil when it did
 	dead       error // set once: why nothing will ever be written again
 	lastCommit time.Time
+	stand      stand // as of the last commit
+	onDisk     stand // as of the last sync
+	chain      chain
 }
 
-func newWriter(db *badger.DB, windows *ledger.Windows, docs *ledger.Docs, log *slog.Logger) *writer {
+func newWriter(b *base, log *slog.Logger) *writer {
 	w := &writer{
-		db: db, windows: windows, docs: docs, log: log,
+		base: b, log: log, trouble: func(string) {}, away: func() bool { return false },
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
-		down: make(chan struct{}), room: make(chan struct{}, maxDecisions),
+		down: make(chan struct{}), room: make(chan struct{}, maxDecisions), turn: make(chan struct{}, 1),
 	}
 	w.write = w.commit
 	return w
@@ -84,6 +97,10 @@ func (o op) answer(err error) {
 
 // putDecision queues a decision as soon as there is room.
 func (w *writer) putDecision(ctx context.Context, o op) error {
+	if w.away() {
+		w.dropped.Add(1)
+		return nil
+	}
 	select {
 	case w.room <- struct{}{}:
 		w.put(o)
@@ -112,6 +129,13 @@ func (w *writer) health() (lastCommit time.Time, fault error) {
 	return w.lastCommit, w.fault
 }
 
+// standing is how far the database is.
+func (w *writer) standing() stand {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stand
+}
+
 // close commits what is queued and ends the writer; nothing may be put any more.
 func (w *writer) close() error {
 	close(w.stop)
@@ -132,109 +156,96 @@ func (w *writer) run() {
 	}
 }
 
+// batch is what is written at one time.
+type batch struct {
+	ops      []op
+	records  []record // what calls wait for
+	history  []record // decisions
+	dead     []corpse
+	docFault error // why the journal did not take the docs
+	err      error // why Badger did not take the rest
+	lost     error // why decisions were not written
+	parked   bool  // it could not be written, and waits in memory
+}
+
 // flush commits all that is queued at one moment. A panic in it is the writer's
 // end: everything that waits, now and later, is told so.
 func (w *writer) flush() {
-	var batch []op
+	w.turn <- struct{}{}
+	defer func() { <-w.turn }()
+	var b batch
 	defer func() {
 		if r := recover(); r != nil {
 			w.log.Error("store: the writer died", "panic", r, "stack", string(debug.Stack()))
-			w.die(fmt.Errorf("store: the writer died: %v", r), batch)
+			w.die(fmt.Errorf("store: the writer died: %v", r), b.ops)
 		}
 	}()
-	var records []record
 	w.windows.Freeze(func() {
-		batch = w.take()
-		records = windowRecords(batch)
+		b.ops = w.take()
+		b.records = windowRecords(b.ops)
 	})
-	if len(batch) == 0 {
+	if len(b.ops) == 0 {
 		return
 	}
-	records = append(records, w.docRecords(batch)...)
-	err, lost := w.keep(records, decisions(batch))
-	w.settle(batch, err)
-	w.report(batch, err, lost)
-	for _, o := range batch {
+	w.keepDocs(&b)
+	w.keep(&b)
+	w.settle(&b)
+	w.report(&b)
+	for _, o := range b.ops {
 		if o.decision != nil {
 			<-w.room
 		}
-		o.answer(err)
+		o.answer(w.verdict(o, &b))
 	}
+}
+
+// verdict is what the caller behind o is told.
+func (w *writer) verdict(o op, b *batch) error {
+	if o.doc != nil && b.docFault != nil {
+		return b.docFault
+	}
+	return b.err
 }
 
 func (w *writer) take() []op {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	batch := w.queue
+	ops := w.queue
 	w.queue = nil
-	return batch
-}
-
-// windowRecords gives each window of the batch once, as it is now.
-func windowRecords(batch []op) []record {
-	var records []record
-	seen := make(map[*ledger.Entry]bool)
-	for _, o := range batch {
-		if o.windows == nil {
-			continue
-		}
-		o.windows.Each(func(e *ledger.Entry) {
-			if !seen[e] {
-				seen[e] = true
-				records = append(records, windowRecord(e))
-			}
-		})
-	}
-	return records
-}
-
-func windowRecord(e *ledger.Entry) record {
-	key := limitKey(e.Name, e.Subject)
-	if e.Slots.Used() == 0 {
-		return record{key: key, gone: true}
-	}
-	return record{key: key, value: e.Slots.Append(nil), ttl: 2 * e.Slots.Length()}
-}
-
-// docRecords gives the docs of the batch as they are now.
-func (w *writer) docRecords(batch []op) []record {
-	var records []record
-	for _, o := range batch {
-		if o.doc == nil {
-			continue
-		}
-		r := record{key: docKey(o.doc.Kind, o.doc.ID), gone: true}
-		if doc, ok := w.docs.Get(o.doc.Kind, o.doc.ID); ok {
-			value, err := json.Marshal(doc)
-			if err != nil { // checked when the call was made: a fault of ours
-				panic(fmt.Sprintf("%s %s: %v", doc.Kind, doc.ID, err))
-			}
-			r.value, r.gone = value, false
-		}
-		records = append(records, r)
-	}
-	return records
-}
-
-func decisions(batch []op) []record {
-	var records []record
-	for _, o := range batch {
-		records = append(records, o.decision...)
-	}
-	return records
+	return ops
 }
 
 // keep writes all in one commit where it fits; else what calls wait for first.
-// Lost says why decisions were not written.
-func (w *writer) keep(records, decisions []record) (err, lost error) {
-	err = w.write(append(records[:len(records):len(records)], decisions...))
-	if !errors.Is(err, badger.ErrTxnTooBig) {
-		return err, err
+func (w *writer) keep(b *batch) {
+	for _, o := range b.ops {
+		b.history = append(b.history, o.decision...)
+		b.dead = append(b.dead, o.dead...)
 	}
-	if err = w.inParts(records); err != nil {
-		return err, err
+	b.err = w.write(slices.Concat(b.records, b.history), b.dead)
+	if errors.Is(b.err, badger.ErrTxnTooBig) {
+		if b.err = w.inParts(b.records); b.err == nil {
+			b.lost = errors.Join(w.inParts(b.history), w.write(nil, b.dead))
+		}
 	}
-	return nil, w.inParts(decisions)
+	if b.err != nil {
+		w.fail(b)
+	}
+}
+
+// fail finds out whether it is the disk: then judging goes on from memory, and the
+// calls that wait are answered from there.
+func (w *writer) fail(b *batch) {
+	if fault := diskFault(b.err); fault != "" {
+		w.trouble(fault)
+	}
+	if !w.away() {
+		return
+	}
+	for _, o := range b.ops {
+		if o.decision != nil {
+			w.dropped.Add(1)
+		}
+	}
 }
 
 // inParts writes records in as many commits as it takes. A crash between two may
@@ -243,10 +254,10 @@ func (w *writer) inParts(records []record) error {
 	const part = 2000 // records: up to 12,000 fit, at up to 600 bytes each
 	for len(records) > 0 {
 		n := min(part, len(records))
-		err := w.write(records[:n])
+		err := w.write(records[:n], nil)
 		for errors.Is(err, badger.ErrTxnTooBig) && n > 1 {
 			n /= 2
-			err = w.write(records[:n])
+			err = w.write(records[:n], nil)
 		}
 		if err != nil {
 			return err
@@ -256,64 +267,93 @@ func (w *writer) inParts(records []record) error {
 	return nil
 }
 
-// commit writes records in one transaction, all or none.
-func (w *writer) commit(records []record) error {
-	txn := w.db.NewTransaction(true)
-	defer txn.Discard()
-	for _, r := range records {
-		if err := r.set(txn); err != nil {
-			return err
-		}
+// settle tells memory what became of the batch.
+func (w *writer) settle(b *batch) {
+	switch {
+	case b.err == nil:
+		w.windows.Freeze(func() {
+			for _, o := range b.ops {
+				if o.windows != nil {
+					o.windows.Settle()
+				}
+			}
+		})
+	case w.away():
+		w.park(b)
+	default:
+		w.undo(b)
 	}
-	return txn.Commit()
 }
 
-func (r record) set(txn *badger.Txn) error {
-	if r.gone {
-		return txn.Delete(r.key)
-	}
-	e := badger.NewEntry(r.key, r.value)
-	if r.ttl > 0 {
-		e.WithTTL(r.ttl)
-	}
-	return txn.SetEntry(e)
-}
-
-// settle tells memory what became of the batch. Undoing goes backwards: a charge
-// may stand on a reset before it.
-func (w *writer) settle(batch []op, err error) {
+// park leaves what could not be written in memory, for the day that the database is
+// back. The docs are in the journal.
+func (w *writer) park(b *batch) {
 	w.windows.Freeze(func() {
-		for i := len(batch) - 1; i >= 0; i-- {
-			switch o := batch[i]; {
-			case o.windows != nil && err != nil:
-				o.windows.Undo()
-			case o.windows != nil:
-				o.windows.Settle()
-			case o.doc != nil && err != nil:
-				w.docs.Undo(*o.doc)
+		for _, o := range b.ops {
+			if o.windows != nil {
+				o.windows.Park()
 			}
 		}
 	})
+	b.err, b.parked = nil, true
+}
+
+// undo takes back what was not written, and all that was charged upon it since: what
+// is queued by now. Of that, docs and decisions stay queued. It goes backwards: a
+// charge may stand on a reset before it.
+func (w *writer) undo(b *batch) {
+	w.windows.Freeze(func() {
+		var stay []op
+		for _, o := range w.take() {
+			if o.windows != nil {
+				b.ops = append(b.ops, o)
+			} else {
+				stay = append(stay, o)
+			}
+		}
+		w.requeue(stay)
+		for _, o := range slices.Backward(b.ops) {
+			if o.windows != nil {
+				o.windows.Undo()
+			}
+		}
+	})
+	w.undoDocs(b)
+}
+
+func (w *writer) requeue(ops []op) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queue = append(ops, w.queue...)
+	if len(w.queue) > 0 {
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // report keeps the store's health and logs each batch that was not written.
-func (w *writer) report(batch []op, err, lost error) {
-	failed := errors.Join(err, lost)
-	if err != nil {
-		failed = err // lost says the same
+func (w *writer) report(b *batch) {
+	if b.parked && b.docFault == nil {
+		return
+	}
+	failed := b.err
+	if failed == nil {
+		failed = errors.Join(b.docFault, b.lost)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if failed != nil {
 		w.fault = fmt.Errorf("commit: %w", failed)
-		w.log.Error("store: commit", "err", failed, "calls", len(batch))
+		w.log.Error("store: commit", "err", failed, "calls", len(b.ops))
 		return
 	}
 	if w.fault != nil {
 		w.log.Info("store: commits succeed again")
 		w.fault = nil
 	}
-	for _, o := range batch {
+	for _, o := range b.ops {
 		if o.at.After(w.lastCommit) {
 			w.lastCommit = o.at
 		}
@@ -321,19 +361,19 @@ func (w *writer) report(batch []op, err, lost error) {
 }
 
 // die answers everything that waits with err, now and from now on.
-func (w *writer) die(err error, batch []op) {
+func (w *writer) die(err error, ops []op) {
 	w.mu.Lock()
 	first := w.dead == nil
 	if first {
 		w.dead = err
 	}
-	batch = append(batch, w.queue...)
+	ops = append(ops, w.queue...)
 	w.queue = nil
 	w.mu.Unlock()
 	if first {
 		close(w.down)
 	}
-	for _, o := range batch {
+	for _, o := range ops {
 		select {
 		case o.done <- err:
 		default: // answered before the panic, or a decision

@@ -15,7 +15,7 @@ import (
 	"o2n-milter/state"
 )
 
-var errDisk = errors.New("no space left on device")
+var errDisk = errors.New("the moon is in the wrong quarter")
 
 // faulty opens a store whose next commits go through write.
 func faulty(t *testing.T, write func(next func([]record) error, records []record) error) *Store {
@@ -26,7 +26,9 @@ func faulty(t *testing.T, write func(next func([]record) error, records []record
 	}
 	t.Cleanup(func() { s.Close() })
 	next := s.writer.write
-	s.writer.write = func(records []record) error { return write(next, records) }
+	s.writer.write = func(records []record, dead []corpse) error {
+		return write(func(records []record) error { return next(records, dead) }, records)
+	}
 	return s
 }
 
@@ -92,12 +94,12 @@ func TestUndoneIsNotWritten(t *testing.T) {
 	s := openAt(t, path)
 	next := s.writer.write
 	fail := true
-	s.writer.write = func(records []record) error {
+	s.writer.write = func(records []record, dead []corpse) error {
 		if fail {
 			fail = false
 			return errDisk
 		}
-		return next(records)
+		return next(records, dead)
 	}
 	if _, err := s.Take(t.Context(), start, state.Ask{Charges: charges(9, "account:a")}); !errors.Is(err, errDisk) {
 		t.Fatal(err)

@@ -1,0 +1,42 @@
+package badgerdb
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+)
+
+// badgerLog passes on what an operator should know; Badger's news of its daily work
+// are debug lines here. What it tries each second in vain is said once.
+type badgerLog struct {
+	log   *slog.Logger
+	fault func(text string) // is told of every error line
+
+	mu   sync.Mutex
+	last string
+}
+
+func (l *badgerLog) Errorf(f string, a ...any) {
+	text := line(f, a)
+	if l.repeated(text) {
+		l.log.Debug(text)
+	} else {
+		l.log.Error(text)
+	}
+	l.fault(text)
+}
+
+func (l *badgerLog) repeated(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	same := text == l.last
+	l.last = text
+	return same
+}
+
+func (l *badgerLog) Warningf(f string, a ...any) { l.log.Warn(line(f, a)) }
+func (l *badgerLog) Infof(f string, a ...any)    { l.log.Debug(line(f, a)) }
+func (l *badgerLog) Debugf(string, ...any)       {}
+
+func line(f string, a []any) string { return "badger: " + strings.TrimSpace(fmt.Sprintf(f, a...)) }

@@ -1,0 +1,207 @@
+package badgerdb
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// format is the layout of keys and values that this version writes; it reads no
+// newer one.
+const format = 1
+
+// opened is a database fit to be used.
+type opened struct {
+	db     *badger.DB
+	stand  stand
+	marks  []found
+	faults []string // what was damaged, and what was done about it
+	aside  bool     // it is a new one: the old one was set aside
+}
+
+// openDatabase opens the database, whatever state it is in. What is damaged is
+// repaired, or left out, or the whole is set aside and a new one begun; what is not
+// damage (no rights, another program's, a newer version's) is an error.
+func (s *Store) openDatabase() (o *opened, err error) {
+	dead, err := s.folder.begin()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.folder.begun()) }() // whatever came of it, nothing died
+	o = &opened{}
+	if err := s.prepare(o, dead); err != nil {
+		return nil, err
+	}
+	if err := s.openBadger(o); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(s.checkFormat(o), s.examine(o)); err != nil {
+		return nil, errors.Join(err, o.db.Close())
+	}
+	return o, nil
+}
+
+// prepare makes the folder fit to be opened.
+func (s *Store) prepare(o *opened, dead int) error {
+	if dead >= deadStarts {
+		return s.setAside(o, fmt.Errorf("%d starts in a row died of it", dead))
+	}
+	faults, err := s.folder.repair(s.host().wall)
+	o.faults = append(o.faults, faults...)
+	if err == nil || refusal(err) {
+		return err
+	}
+	return s.setAside(o, err)
+}
+
+// setAside puts a new database in the place of the one that is there.
+func (s *Store) setAside(o *opened, why error) error {
+	bad, err := s.folder.setAside(s.host().wall)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // it had not even been made
+	}
+	if err != nil {
+		return fmt.Errorf("%w, and it cannot be set aside: %w", why, err)
+	}
+	o.aside = true
+	o.faults = append(o.faults, fmt.Sprintf("the database could not be opened (%v); it was set aside as %s and a new one begun: "+
+		"charges, known recipients and decisions are forgotten, blocks are not", why, filepath.Base(bad)))
+	return s.folder.mark(1)
+}
+
+// refusal says that an error is none of the database's: another start would do, or
+// another user, or another version.
+func refusal(err error) bool {
+	if errors.Is(err, errNewer) || diskFault(err) != "" {
+		return true
+	}
+	for _, s := range []string{"permission denied", "too many open files", "cannot allocate memory", "Cannot acquire directory lock"} {
+		if strings.Contains(err.Error(), s) {
+			return true
+		}
+	}
+	return false
+}
+
+// spare are files in which there is nothing of ours: no value is long enough for the
+// value log, and nothing is encrypted. Badger makes them anew.
+var spare = []string{"*.vlog", "DISCARD", "KEYREGISTRY"}
+
+func (s *Store) openBadger(o *opened) error {
+	err := s.tryBadger(o)
+	if err == nil || refusal(err) {
+		return err
+	}
+	var panicked badgerPanic
+	if errors.As(err, &panicked) {
+		// Its goroutines may live on, and write into the folder: not in this process.
+		return errors.Join(s.setAside(o, err), s.tell(o.faults), errors.New("start again: the next start finds a new database"))
+	}
+	if !o.aside {
+		if names := s.spareFiles(); len(names) > 0 {
+			bad, asideErr := s.folder.setFilesAside(s.host().wall, names)
+			if asideErr != nil {
+				return errors.Join(err, asideErr)
+			}
+			first := err
+			if err = s.tryBadger(o); err == nil {
+				o.faults = append(o.faults, fmt.Sprintf("files of the database that hold nothing of ours were damaged and are set aside in %s (%v)", filepath.Base(bad), first))
+				return nil
+			}
+		}
+		if err := s.setAside(o, err); err != nil {
+			return err
+		}
+		err = s.tryBadger(o)
+	}
+	return err
+}
+
+func (s *Store) spareFiles() (names []string) {
+	for _, pattern := range spare {
+		found, _ := filepath.Glob(filepath.Join(s.folder.database(), pattern)) // the patterns are good
+		for _, name := range found {
+			names = append(names, filepath.Base(name))
+		}
+	}
+	return names
+}
+
+// badgerPanic is what Badger panicked with while it was opened.
+type badgerPanic struct{ what any }
+
+func (p badgerPanic) Error() string { return fmt.Sprintf("panic: %.200v", p.what) }
+
+func (s *Store) tryBadger(o *opened) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = badgerPanic{r}
+		}
+	}()
+	o.db, err = badger.Open(badgerOptions(s.folder.database(), s.options.Sync, &badgerLog{log: s.log, fault: s.badgerFault}))
+	return err
+}
+
+// checkFormat refuses what a newer version, or another program, has written.
+func (s *Store) checkFormat(o *opened) error {
+	value, found, err := get(o.db, []byte(formatKey))
+	if err != nil {
+		return err
+	}
+	if !found {
+		return s.initFormat(o)
+	}
+	n, err := strconv.Atoi(string(value))
+	switch {
+	case err != nil || n < 1:
+		return fmt.Errorf("%s: found %q; want a number", formatKey, value)
+	case n > format:
+		return fmt.Errorf("format %d (this version reads up to %d): %w", n, format, errNewer)
+	}
+	return nil
+}
+
+var errNotEmpty = errors.New("not empty")
+
+func (s *Store) initFormat(o *opened) error {
+	err := scan(o.db, "", false, func(*badger.Item) error { return errNotEmpty })
+	if errors.Is(err, errNotEmpty) {
+		if s.progress.known().Commit == 0 && s.journal.Seq() == 0 {
+			return errors.New("a Badger database of another program: it holds keys but no " + formatKey)
+		}
+		o.faults = append(o.faults, "the database has lost its "+formatKey)
+	} else if err != nil {
+		return err
+	}
+	return o.db.Update(func(txn *badger.Txn) error {
+		return txn.Set([]byte(formatKey), []byte(strconv.Itoa(format)))
+	})
+}
+
+// examine compares what the database holds with what it should.
+func (s *Store) examine(o *opened) (err error) {
+	o.stand, o.marks, err = readStand(o.db)
+	if err != nil {
+		o.faults = append(o.faults, fmt.Sprintf("it is not known how far the database is: %v", err))
+		return nil
+	}
+	p := s.progress.known()
+	o.faults = append(o.faults, gaps(o.marks)...)
+	if back := rolledBack(o.stand, p); back != "" && !o.aside {
+		o.faults = append(o.faults, back)
+		return nil
+	}
+	switch {
+	case s.progress.lost != "" && o.stand.Commit > 0:
+		s.log.Warn("store: whether the database has lost anything cannot be told: the file progress was lost", "why", s.progress.lost)
+	case !s.options.Sync && !p.Clean && p.Commit > 0 && p.Boot != s.host().boot:
+		s.log.Warn("store: the host went down without notice; with durability = \"process\" charges of about the last second before that may be forgotten",
+			"after", utc(p.At))
+	}
+	return nil
+}
