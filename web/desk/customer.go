@@ -31,22 +31,6 @@ type CustomerBlock struct {
 	SelfLeft  int              `json:"self_left"` // how often the account may still, these 30 days
 }
 
-// Volume is how many messages an account sent.
-type Volume struct {
-	Hours [48]Sent `json:"hours"` // oldest first, up to the one that runs
-	Days  [30]Sent `json:"days"`
-	// Since is where counting began: where an account sent too much to count it
-	// all here, later than the first day.
-	Since time.Time `json:"since"`
-}
-
-// Sent is what was sent in an hour or a day.
-type Sent struct {
-	At       time.Time `json:"at"` // its begin
-	Accepted int64     `json:"accepted"`
-	Refused  int64     `json:"refused"` // deferred and held too
-}
-
 // SeenMail is a refused message as its sender may see it.
 type SeenMail struct {
 	ID       string           `json:"id"`
@@ -58,15 +42,8 @@ type SeenMail struct {
 	Evidence []rules.Evidence `json:"evidence"`
 }
 
-const (
-	// mostSeen refused messages are shown.
-	mostSeen = 20
-	// mostCounted bounds the decisions that are read for the charts; at some 1 KB
-	// each that is 20 MB of reading for the busiest account.
-	mostCounted = 20_000
-	// counted at a time.
-	page = 1000
-)
+// mostSeen refused messages are shown.
+const mostSeen = 20
 
 // refused says that mail with this action did not go its way at once.
 func refused(action string) bool {
@@ -129,7 +106,7 @@ func (d *Desk) Customer(ctx context.Context, account string) (CustomerView, erro
 	if err != nil {
 		return CustomerView{}, err
 	}
-	v := CustomerView{Account: h.login, Blocks: []CustomerBlock{}, Earlier: []BlockView{}}
+	v := CustomerView{Account: h.login, Blocks: []CustomerBlock{}, Earlier: []BlockView{}, Seen: []SeenMail{}}
 	blocks, err := d.blocksOf(ctx, h)
 	if err != nil {
 		return v, err
@@ -147,8 +124,13 @@ func (d *Desk) Customer(ctx context.Context, account string) (CustomerView, erro
 		v.Blocks = append(v.Blocks, cb)
 	}
 	slices.Reverse(v.Blocks)
-	if err = d.sentBy(ctx, h, blocks, &v); err != nil {
+	volume, seen, err := d.sentBy(ctx, h)
+	if err != nil {
 		return v, err
+	}
+	v.Volume = volume
+	for _, dec := range seen {
+		v.Seen = append(v.Seen, seenMail(dec, blocks))
 	}
 	v.Limits, err = d.limitsOf(ctx, h)
 	return v, err
@@ -231,85 +213,6 @@ func seenMail(dec state.Decision, visible []state.Block) SeenMail {
 		ID: dec.ID, At: dec.At.UTC(), Rcpts: dec.Rcpts, Subject: detail.Subject,
 		Rule: dec.Rule, Action: dec.Action, Evidence: evidence,
 	}
-}
-
-// sentBy fills Volume and Seen from the account's decisions, newest first.
-func (d *Desk) sentBy(ctx context.Context, h holder, visible []state.Block, v *CustomerView) error {
-	now := d.Now().UTC()
-	v.Volume, v.Seen = emptyVolume(now), []SeenMail{}
-	since, err := d.eachDecision(ctx, h.subject(), v.Volume.Since, func(dec state.Decision) {
-		if !h.sent(dec) {
-			return
-		}
-		v.Volume.count(now, dec)
-		if refused(dec.Action) && len(v.Seen) < mostSeen {
-			v.Seen = append(v.Seen, seenMail(dec, visible))
-		}
-	})
-	v.Volume.Since = since
-	return err
-}
-
-// eachDecision walks a subject's decisions since then, newest first, and says how
-// far back it came.
-func (d *Desk) eachDecision(ctx context.Context, subject string, since time.Time, each func(state.Decision)) (time.Time, error) {
-	q := state.Query{Subject: subject, Since: since, Limit: page}
-	var edge []string // ids of the oldest millisecond so far: the next page has it too
-	for read := 0; read < mostCounted; read += page {
-		found, err := d.Store.Decisions(ctx, q)
-		if err != nil {
-			return since, err
-		}
-		for _, dec := range found {
-			if !slices.Contains(edge, dec.ID) {
-				each(dec)
-			}
-		}
-		if len(found) < page {
-			return since, nil
-		}
-		oldest := found[page-1].At
-		edge = edge[:0]
-		for _, dec := range found {
-			if dec.At.Equal(oldest) {
-				edge = append(edge, dec.ID)
-			}
-		}
-		q.Before = oldest.Add(time.Millisecond)
-		if len(edge) == page {
-			q.Before = oldest // so many at once: the rest of them is passed over
-		}
-	}
-	return q.Before.UTC(), nil
-}
-
-const day = 24 * time.Hour
-
-func emptyVolume(now time.Time) Volume {
-	var v Volume
-	for i := range v.Hours {
-		v.Hours[i].At = now.Truncate(time.Hour).Add(time.Duration(i-len(v.Hours)+1) * time.Hour)
-	}
-	for i := range v.Days {
-		v.Days[i].At = now.Truncate(day).Add(time.Duration(i-len(v.Days)+1) * day)
-	}
-	v.Since = v.Days[0].At
-	return v
-}
-
-func (v *Volume) count(now time.Time, dec state.Decision) {
-	add := func(list []Sent, width time.Duration) {
-		i := len(list) - 1 - int(now.Truncate(width).Sub(dec.At.UTC().Truncate(width))/width)
-		switch {
-		case i < 0 || i >= len(list):
-		case refused(dec.Action):
-			list[i].Refused++
-		default:
-			list[i].Accepted++
-		}
-	}
-	add(v.Hours[:], time.Hour)
-	add(v.Days[:], day)
 }
 
 // limitsOf are the windows of the account and of its customer, which it shares.

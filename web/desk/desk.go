@@ -92,8 +92,9 @@ type Desk struct {
 	// ConsoleURL is where operators reach /admin/; empty: as PublicURL.
 	ConsoleURL string
 
-	codes codes
-	lines atomic.Uint32 // audit lines so far: keeps those of one microsecond in order
+	codes   codes
+	tallies tallies
+	lines   atomic.Uint32 // audit lines so far: keeps those of one microsecond in order
 }
 
 // now is the time of a change: whole seconds, which is what people are shown.
