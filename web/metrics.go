@@ -32,12 +32,12 @@ func RegisterClock(reg prometheus.Registerer, offset func() time.Duration) {
 	}, func() float64 { return offset().Seconds() }))
 }
 
-// RegisterLocal registers how many messages were counted alone, while the store
-// was away.
+// RegisterLocal registers how many calls were decided alone, while the store was
+// away: one for a message, and for each strike.
 func RegisterLocal(reg prometheus.Registerer, takes func() uint64) {
 	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "o2n_milter_store_local_takes_total",
-		Help: "Messages that were counted by this host alone, at half the limits, since the store was away.",
+		Help: "Calls that this host decided alone, at half the limits, since the store was away.",
 	}, func() float64 { return float64(takes()) }))
 }
 

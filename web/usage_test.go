@@ -255,7 +255,7 @@ func TestClockAndLocalAreMeasured(t *testing.T) {
 	want := `# HELP o2n_milter_clock_offset_seconds By how much the wall clock is ahead of the daemon's clock, which goes on without it; 0 as a rule.
 # TYPE o2n_milter_clock_offset_seconds gauge
 o2n_milter_clock_offset_seconds -90
-# HELP o2n_milter_store_local_takes_total Messages that were counted by this host alone, at half the limits, since the store was away.
+# HELP o2n_milter_store_local_takes_total Calls that this host decided alone, at half the limits, since the store was away.
 # TYPE o2n_milter_store_local_takes_total counter
 o2n_milter_store_local_takes_total 7
 `
