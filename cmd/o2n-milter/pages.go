@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"time"
 
 	"o2n-milter/config"
 	"o2n-milter/rules"
@@ -23,7 +24,7 @@ func pages(cfg *config.Config, d *desk.Desk, log *slog.Logger) (operators, custo
 		key, _ = desk.ParseKey(raw) // told of by openLinks
 	}
 	kit := page.New(page.Options{
-		PublicURL: publicURL(cfg), Key: key, Proxies: cfg.Web.TrustedProxy, Log: log, Now: d.Now,
+		PublicURL: publicURL(cfg), Key: key, Proxies: cfg.Web.TrustedProxy, Zone: time.Local, Log: log, Now: d.Now,
 		Language: func() string { return d.Judge.Settings().Language },
 	})
 	operators = console.Handler(console.Options{
