@@ -51,7 +51,7 @@ func (e *Engine) blockGuilty(ctx context.Context, now time.Time, r *ruling, v *V
 	if err := e.block(ctx, now, r, v, subject); err != nil || len(v.Blocked) == 0 {
 		return err
 	}
-	return e.blockCustomer(ctx, now, r, v, all)
+	return errors.Join(e.blockCustomer(ctx, now, r, v, all), e.blockClient(ctx, now, r, v))
 }
 
 // smallest is whom to block for what this script's user did: the script by its
@@ -151,7 +151,6 @@ func (e *Engine) blockOf(ctx context.Context, now time.Time, r *ruling, v *Verdi
 	}
 	b := state.Block{
 		ID: blockID(subject, before), Subject: subject, Rule: v.Rule, By: "o2n-milter", Since: now.UTC().Truncate(time.Second),
-		Reason: fmt.Sprintf("%d strikes in %s, the last one by %s", set.Strikes, FormatDuration(set.Within), v.Rule),
 		Before: before,
 	}
 	if d := set.Durations[min(recent, len(set.Durations)-1)]; d > 0 {
@@ -164,8 +163,14 @@ func (e *Engine) blockOf(ctx context.Context, now time.Time, r *ruling, v *Verdi
 	if b.Evidence, err = json.Marshal(v.Evidence[:min(len(v.Evidence), mostStruck)]); err != nil {
 		return b, err
 	}
-	b.Decisions, err = e.struck(ctx, now, v, r.guilty()[0])
-	return b, err
+	if b.Decisions, err = e.struck(ctx, now, v, r.guilty()[0]); err != nil {
+		return b, err
+	}
+	b.Reason = fmt.Sprintf("%d messages refused as abuse in %s, the last one by %s", len(b.Decisions), FormatDuration(set.Within), v.Rule)
+	if len(b.Decisions) == mostStruck {
+		b.Reason = "at least " + b.Reason
+	}
+	return b, nil
 }
 
 // blockID is the id of a subject's block after so many.

@@ -35,7 +35,7 @@ type Blocking struct {
 	MaxShare   int // percent
 
 	CustomerAfter int // a customer with so many subjects blocked at once is blocked too
-	IPAfter       int // a client with so many logins struck within Within is blocked too
+	IPAfter       int // a client with so many logins blocked within Within is blocked too
 
 	// Reachable are the addresses, folded, that a blocked subject may still write
 	// to, at most reachableMax messages an hour.
@@ -119,7 +119,7 @@ func (e *Engine) strike(ctx context.Context, now time.Time, r *ruling, v *Verdic
 			return e.blockGuilty(ctx, now, r, v, subject)
 		}
 	}
-	return e.strikeClient(ctx, now, r, v)
+	return nil
 }
 
 // strikeWeight is what this verdict counts. What is held at the pace of a limit is
@@ -236,10 +236,11 @@ func (e *Engine) threshold(now time.Time, past []state.Block, subject string) in
 	return n
 }
 
-// strikeClient counts the struck login against the client that it came from: a
-// thief tries one stolen password after the other.
-func (e *Engine) strikeClient(ctx context.Context, now time.Time, r *ruling, v *Verdict) error {
-	if r.mail.Login == "" || !r.blockableClient() || e.inNetworks(r.mail.Client) {
+// blockClient counts a blocked login against the client that it came from, and
+// blocks that when it was one too many: a thief tries one stolen password after the
+// other. Full windows do not count: an office behind one address fills many.
+func (e *Engine) blockClient(ctx context.Context, now time.Time, r *ruling, v *Verdict) error {
+	if r.mail.Login == "" || e.limitOf(v.Rule) != nil || !r.blockableClient() || e.inNetworks(r.mail.Client) {
 		return nil
 	}
 	b, subject := e.set.Blocking, clientSubject(r.mail.Client)

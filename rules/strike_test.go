@@ -351,19 +351,32 @@ func TestClientOfSeveralLogins(t *testing.T) {
 	for client, want := range map[string][]string{
 		"192.0.2.7": {"ip:192.0.2.7"}, "127.0.0.1": nil, "198.51.100.9": nil, // a webmail server's, in accounts.networks
 	} {
-		b := blockingBench(t, nil)
-		from := func(i int) *Mail {
+		b := blockingBench(t, func(s *Settings) { s.Blocking.Strikes = 1 })
+		from := func(i int) string {
 			m := forged(i)
 			m.Login, m.Client = fmt.Sprintf("user%d@client-%d.example", i, i), netip.MustParseAddr(client)
 			m.Sender = m.Login
-			return m
+			b.decide(t, m)
+			return "account:" + m.Login
 		}
-		b.decide(t, from(1))
-		b.decide(t, from(2))
-		b.decide(t, from(2))
-		b.wantBlocked(t, client+": two logins")
-		b.decide(t, from(3))
-		b.wantBlocked(t, client+": three logins", want...)
+		two := []string{from(1), from(2)}
+		b.wantBlocked(t, client+": two logins", two...)
+		b.wantBlocked(t, client+": three logins", append(append(two, from(3)), want...)...)
+	}
+}
+
+// An office behind one address, where everybody sends too much at once.
+func TestFullWindowsOfSeveralLogins(t *testing.T) {
+	b := blockingBench(t, func(s *Settings) { s.Blocking.Strikes, s.Limits = 1, []Limit{perMinute(1, Tempfail)} })
+	for i := range 5 {
+		for n := range 2 {
+			m := mail(fmt.Sprint("Message-ID: <", n, "@x>"))
+			m.Login = fmt.Sprintf("user%d@client-a.example", i)
+			b.decide(t, m)
+		}
+	}
+	if got := b.blocked(t); len(got) != 5 || strings.Contains(fmt.Sprint(got), "ip:") {
+		t.Errorf("blocked %v; want the five accounts", got)
 	}
 }
 
