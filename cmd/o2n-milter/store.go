@@ -42,7 +42,8 @@ func openBackend(cfg config.State, log *slog.Logger) (state.Store, error) {
 		return openRedis(cfg, log)
 	}
 	return badgerdb.Open(badgerdb.Options{
-		Path: cfg.Path, Sync: cfg.Durability == "power", Retention: cfg.Retention, Log: log,
+		Path: cfg.Path, Sync: cfg.Durability == "power", Retention: cfg.Retention,
+		MaxSize: cfg.MaxSize, MinFree: cfg.MinFree, Cache: cfg.Cache, Log: log,
 	})
 }
 
