@@ -204,33 +204,13 @@ func (d *Desk) blocksNamed(ctx context.Context, name string) ([]state.Block, err
 // its cause takes its place, first, so that there is no gap. Open requests go over
 // to the new one.
 func (d *Desk) ExtendBlock(ctx context.Context, who Actor, in ExtendBlock) (BlockView, error) {
-	all, err := d.Store.Blocks(ctx)
-	if err != nil {
-		return BlockView{}, err
-	}
-	i := slices.IndexFunc(all, func(b state.Block) bool { return b.ID == in.Block })
-	if i < 0 {
-		return BlockView{}, notFound("no block %.100q", in.Block)
-	}
 	now := d.now()
-	old := all[i]
-	if s := old.State(now); s != state.BlockActive {
-		return BlockView{}, conflict("block %s is %s; want one in force", old.ID, s)
-	}
-	b := old
-	b.Since, b.By = now, who.Name
-	if b.Until, err = endOf(now, in.For, true); err != nil {
-		return BlockView{}, err
-	}
-	reason, err := text("reason", in.Reason)
+	old, b, err := d.extension(ctx, now, in)
 	if err != nil {
 		return BlockView{}, err
 	}
-	if reason != "" {
-		b.Reason = reason
-	}
+	b.By = who.Name
 	if in.DryRun {
-		b.ID = ""
 		return viewOf(b, now), nil
 	}
 	ctx, cancel := carryOn(ctx)
@@ -244,4 +224,30 @@ func (d *Desk) ExtendBlock(ctx context.Context, who Actor, in ExtendBlock) (Bloc
 	d.audit(ctx, who, change{"block extend", b.ID, b.Subject, "in place of " + old.ID + ": " + b.Reason})
 	d.tell(Event{What: "block", Block: b})
 	return viewOf(b, now), d.moveRequests(ctx, old, b)
+}
+
+// extension is an active block and what is to take its place, without an id.
+func (d *Desk) extension(ctx context.Context, now time.Time, in ExtendBlock) (old, b state.Block, err error) {
+	all, err := d.Store.Blocks(ctx)
+	if err != nil {
+		return old, b, err
+	}
+	i := slices.IndexFunc(all, func(b state.Block) bool { return b.ID == in.Block })
+	if i < 0 {
+		return old, b, notFound("no block %.100q", in.Block)
+	}
+	old = all[i]
+	if s := old.State(now); s != state.BlockActive {
+		return old, b, conflict("block %s is %s; want one in force", old.ID, s)
+	}
+	b = old
+	b.ID, b.Since = "", now
+	if b.Until, err = endOf(now, in.For, true); err != nil {
+		return old, b, err
+	}
+	reason, err := text("reason", in.Reason)
+	if reason != "" {
+		b.Reason = reason
+	}
+	return old, b, err
 }

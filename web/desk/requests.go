@@ -74,17 +74,25 @@ func (d *Desk) Approve(ctx context.Context, who Actor, in AnswerRequest) (Reques
 	v := requestView(r)
 	for _, b := range blocks {
 		v.Lifted = append(v.Lifted, b.ID)
-		if in.DryRun {
-			continue
+	}
+	if in.DryRun {
+		return v, nil
+	}
+	return v, d.liftAll(ctx, who, blocks, "request "+r.ID+" approved")
+}
+
+// liftAll ends active blocks and answers who asked for it.
+func (d *Desk) liftAll(ctx context.Context, who Actor, blocks []state.Block, reason string) error {
+	for _, b := range blocks {
+		lifted, err := d.lift(ctx, who, b, reason)
+		if err == nil {
+			err = d.closeRequests(ctx, who, lifted)
 		}
-		if b, err = d.lift(ctx, who, b, "request "+r.ID+" approved"); err != nil {
-			return RequestView{}, err
-		}
-		if err = d.closeRequests(ctx, who, b); err != nil {
-			return RequestView{}, err
+		if err != nil {
+			return err
 		}
 	}
-	return v, nil
+	return nil
 }
 
 // Deny answers an open request, with a reason; the block stays.
