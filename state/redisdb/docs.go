@@ -32,7 +32,9 @@ type mirror struct {
 	log   *slog.Logger
 	known atomic.Pointer[generation]
 	turn  chan struct{} // holds one while somebody reads changes
-	// putBack is told what a server that had lost it was given again.
+	// claim writes what the server needs beside docs; putBack is told what a server
+	// that had lost it was given again.
+	claim   func(context.Context, redis.UniversalClient) error
 	putBack func(docs int)
 }
 
@@ -234,6 +236,9 @@ func (m *mirror) apply(docs []state.Doc, g generation) {
 
 // restore gives the server what this host knows and the server has lost.
 func (m *mirror) restore(ctx context.Context, c redis.UniversalClient, known generation) error {
+	if err := m.claim(ctx, c); err != nil {
+		return err
+	}
 	all, back := m.docs.All(), 0
 	for len(all) > 0 {
 		n := min(backDocs, len(all))

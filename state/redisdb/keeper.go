@@ -188,9 +188,9 @@ func (k *keeper) greet(ctx context.Context, c redis.UniversalClient) error {
 
 // claim writes what every host must agree on, and reads what stands there. A server
 // that is read-only or out of memory refuses here.
-func (k *keeper) claim(ctx context.Context, c redis.UniversalClient) error {
+func (s *Store) claim(ctx context.Context, c redis.UniversalClient) error {
 	mine := state.NewMemberKey()
-	if key := k.hashes.Load(); key != nil {
+	if key := s.hashes.Load(); key != nil {
 		mine = *key // of the server before it lost its data
 	}
 	pipe := c.Pipeline()
@@ -208,6 +208,6 @@ func (k *keeper) claim(ctx context.Context, c redis.UniversalClient) error {
 		return fmt.Errorf("%s: found %d characters; want %d bytes in hex", memberKey, len(key.Val()), len(mine))
 	}
 	copy(mine[:], raw)
-	k.hashes.Store(&mine)
+	s.hashes.Store(&mine)
 	return nil
 }

@@ -18,6 +18,8 @@
 // decisions are gone then. (A doc deleted after the backup that a server is restored
 // from comes back with it.)
 //
+// A user of the server's needs, in its ACL: ~o2n:* &o2n:* +@all -@admin -@dangerous +info.
+//
 // Every call has a budget of time. After a few that went wrong the server counts as
 // away: calls are refused at once with state.ErrUnavailable, while one goroutine
 // tries to come back. Blocks are known all the while.
@@ -116,7 +118,9 @@ func Open(o Options) (*Store, error) {
 	}
 	quiet()
 	s := &Store{options: o, address: where, log: o.Log, link: newLink(o.Budget, !where.IsClusterMode)}
-	s.mirror = &mirror{docs: ledger.NewDocs(), diary: diary, log: o.Log, turn: make(chan struct{}, 1), putBack: s.serverLost}
+	s.mirror = &mirror{
+		docs: ledger.NewDocs(), diary: diary, log: o.Log, turn: make(chan struct{}, 1), claim: s.claim, putBack: s.serverLost,
+	}
 	s.mirror.begin(docs, known)
 	s.DocCalls = ledger.DocCalls{All: s.mirror.docs, Ready: s.ready, Put: s.PutDoc}
 	s.writer = newWriter(s.link, o)

@@ -39,7 +39,7 @@ type writer struct {
 	retention time.Duration
 	queue     chan record
 	closing   chan struct{}
-	stopping  sync.Once
+	stopped   chan struct{}
 
 	lost   atomic.Int64 // decisions dropped since the last report
 	mu     sync.Mutex
@@ -50,7 +50,7 @@ type writer struct {
 func newWriter(l *link, o Options) *writer {
 	return &writer{
 		link: l, log: o.Log, budget: o.Budget, retention: o.Retention,
-		queue: make(chan record, queued), closing: make(chan struct{}),
+		queue: make(chan record, queued), closing: make(chan struct{}), stopped: make(chan struct{}),
 	}
 }
 
@@ -102,6 +102,7 @@ func (w *writer) recentlyLost() int64 {
 
 // run writes until life ends.
 func (w *writer) run(life context.Context) {
+	defer close(w.stopped)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -119,7 +120,10 @@ func (w *writer) run(life context.Context) {
 
 // stop writes what waits, if it can, and ends the goroutine; nothing may be put any
 // more.
-func (w *writer) stop() { w.stopping.Do(func() { close(w.closing) }) }
+func (w *writer) stop() {
+	close(w.closing)
+	<-w.stopped
+}
 
 // gather takes what waits behind first, up to a batch.
 func (w *writer) gather(first record) []record {
