@@ -1,12 +1,14 @@
 package notify
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"testing"
 	"time"
 
+	"o2n-milter/state"
 	"o2n-milter/state/memory"
 )
 
@@ -122,5 +124,33 @@ func TestGoneHostsNoticesAreSentOnce(t *testing.T) {
 		if n != 1 {
 			t.Errorf("%s was sent %d times", text, n)
 		}
+	}
+}
+
+// TestYoungNotices are left to a host that has given no sign of life yet.
+func TestYoungNotices(t *testing.T) {
+	store := memory.New()
+	a, b := start(t, store, "mx1", hook), start(t, store, "mx2", hook)
+	byB := b.record(nil)
+	a.Notify(t.Context(), t0, blockOf(alice))
+	for after, want := range []int{0, 1} {
+		b.settleAt(t, t0.Add(gone-1+time.Duration(after)))
+		if len(*byB) != want {
+			t.Errorf("%d taken over; want %d", len(*byB), want)
+		}
+	}
+}
+
+// taken is a store in which another host is always faster.
+type taken struct{ state.Store }
+
+func (taken) PutDoc(context.Context, state.Doc) (state.Doc, error) {
+	return state.Doc{}, state.ErrConflict
+}
+
+func TestAnotherHostTellsIt(t *testing.T) {
+	h := start(t, taken{memory.New()}, "mx1", Settings{Operator: ops})
+	if first, err := h.incidents.open(t.Context(), t0, time.Hour, blockOf(alice)); first || err != nil {
+		t.Errorf("first %v, %v", first, err)
 	}
 }

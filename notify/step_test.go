@@ -303,3 +303,18 @@ func TestRun(t *testing.T) {
 		}
 	})
 }
+
+// TestStepIsShort: a Step makes a bounded number of tries and asks for the next at once.
+func TestStepIsShort(t *testing.T) {
+	for _, waiting := range []int{batch - 1, batch, batch + 1} {
+		h := start(t, memory.New(), "mx1", hook)
+		sent := h.record(nil)
+		for range waiting {
+			h.Notify(t.Context(), t0, blockOf(alice))
+		}
+		next := h.Step(t.Context(), t0)
+		if len(*sent) != min(waiting, batch) || next.After(t0) != (waiting <= batch) {
+			t.Errorf("%d waiting: %d tries, next in %s", waiting, len(*sent), next.Sub(t0))
+		}
+	}
+}
