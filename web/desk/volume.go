@@ -27,8 +27,8 @@ type Sent struct {
 
 const (
 	day = 24 * time.Hour
-	// mostCounted bounds the decisions that are read for the charts of one account;
-	// on disk a read takes up to 0.2 ms.
+	// mostCounted bounds the decisions that are read for the charts of one account:
+	// 0.25 s from disk, once.
 	mostCounted = 10_000
 	// page is how many are read at a time.
 	page = 1000
