@@ -2,6 +2,7 @@ package rules
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -70,8 +71,9 @@ func (e *Engine) WindowsOf(ctx context.Context, now time.Time, subject string) (
 // a block, and gives the account whose plan chooses the max of its windows, nil
 // for none.
 func (e *Engine) heardOf(ctx context.Context, subject string) (known bool, acc *accounts.Account, err error) {
+	// A store that counts in memory for a while has no decisions at hand.
 	last, err := e.store.Decisions(ctx, state.Query{Subject: subject, Limit: 1})
-	if err != nil {
+	if err != nil && !errors.Is(err, state.ErrUnavailable) {
 		return false, nil, fmt.Errorf("store: %w", err)
 	}
 	blocks, err := e.store.BlocksOf(ctx, []string{subject})

@@ -119,29 +119,29 @@ func TestWindowsOfSharedSubjects(t *testing.T) {
 	}
 }
 
-// deaf is a store or a source that cannot answer one question.
+// deaf is a store that cannot answer every question; nil: it can.
 type deaf struct {
 	state.Store
-	decisions, blocks, usage bool
+	decisions, blocks, usage error
 }
 
 func (d deaf) Decisions(ctx context.Context, q state.Query) ([]state.Decision, error) {
-	if d.decisions {
-		return nil, errAway
+	if d.decisions != nil {
+		return nil, d.decisions
 	}
 	return d.Store.Decisions(ctx, q)
 }
 
 func (d deaf) BlocksOf(ctx context.Context, subjects []string) ([]state.Block, error) {
-	if d.blocks {
-		return nil, errAway
+	if d.blocks != nil {
+		return nil, d.blocks
 	}
 	return d.Store.BlocksOf(ctx, subjects)
 }
 
 func (d deaf) Usage(ctx context.Context, now time.Time, w []state.Window) ([]state.Usage, error) {
-	if d.usage {
-		return nil, errAway
+	if d.usage != nil {
+		return nil, d.usage
 	}
 	return d.Store.Usage(ctx, now, w)
 }
@@ -151,7 +151,7 @@ type sourceAway struct{ accounts.Source }
 func (sourceAway) ByLogin(context.Context, string) (*accounts.Account, error) { return nil, errAway }
 
 func TestWindowsOfWhenSomethingIsAway(t *testing.T) {
-	for i, d := range []deaf{{decisions: true}, {blocks: true}, {usage: true}, {}} {
+	for i, d := range []deaf{{decisions: errAway}, {blocks: errAway}, {usage: errAway}, {}} {
 		b := newBench(t, limits(perMinute(1, Tempfail)))
 		d.Store = b.store
 		b.Engine.store = d
@@ -160,6 +160,18 @@ func TestWindowsOfWhenSomethingIsAway(t *testing.T) {
 		}
 		if w, err := b.WindowsOf(context.Background(), start, aliceSubject); !errors.Is(err, errAway) || w != nil {
 			t.Errorf("%+v: %v, %v", d, w, err)
+		}
+	}
+}
+
+// A store that counts in memory, without its decisions, still tells its windows.
+func TestWindowsOfWithoutDecisions(t *testing.T) {
+	b := newBench(t, limits(perMinute(5, Tempfail), Limit{Name: "ip", Subject: "ip", Unit: Messages, Max: 5, Window: time.Hour, Action: Tempfail}))
+	check(t, b.decide(t, mail()), Accept, "none")
+	b.Engine.store = deaf{Store: b.store, decisions: fmt.Errorf("decisions: %w", state.ErrUnavailable)}
+	for subject, want := range map[string]int{aliceSubject: 1, "ip:192.0.2.7": 1, "ip:192.0.2.8": 0} {
+		if w := b.windowsOf(t, subject); len(w) != want || want > 0 && w[0].Used != 1 {
+			t.Errorf("%s: %+v", subject, w)
 		}
 	}
 }

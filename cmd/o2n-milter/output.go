@@ -44,9 +44,6 @@ func showTime(t *time.Time, none string) string {
 
 // showSize is a number of bytes in the units of TOML.
 func showSize(n int64) string {
-	if n == 0 {
-		return "not known"
-	}
 	units := []string{"B", "kB", "MB", "GB", "TB"}
 	f := float64(n)
 	for f >= 999.95 && len(units) > 1 { // rounded it would be 1000.0

@@ -4,7 +4,7 @@ import "testing"
 
 func TestShowSize(t *testing.T) {
 	for n, want := range map[int64]string{
-		0: "not known", 1: "1 B", 999: "999 B", 1000: "1.0 kB", 999_949: "999.9 kB", 999_950: "1.0 MB", 64e6: "64.0 MB", 2.5e9: "2.5 GB",
+		0: "0 B", 1: "1 B", 999: "999 B", 1000: "1.0 kB", 999_949: "999.9 kB", 999_950: "1.0 MB", 64e6: "64.0 MB", 2.5e9: "2.5 GB",
 		1e12: "1.0 TB", 1e16: "10000.0 TB",
 	} {
 		if got := showSize(n); got != want {

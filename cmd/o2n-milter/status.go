@@ -32,13 +32,17 @@ func (a *app) printStatus(s desk.Status) error {
 	if s.Degraded {
 		degraded = "yes: " + clean(s.Reason)
 	}
+	size := "not known"
+	if s.Size > 0 {
+		size = showSize(s.Size)
+	}
 	return table(a.out, [][]string{
 		{"version", s.Version},
 		{"store", s.Backend},
 		{"degraded", degraded},
-		{"size", showSize(s.Size)},
+		{"size", size},
 		{"last commit", showTime(s.LastCommit, "none yet")},
-		{"windows", fmt.Sprintf("%d in memory, %s", s.Windows, showSize(s.Memory))},
+		{"windows", fmt.Sprintf("%d, %s of memory", s.Windows, showSize(s.Memory))},
 		{"sessions", fmt.Sprint(s.Sessions)},
 		{"blocks", fmt.Sprint(s.Blocks)},
 		{"held", fmt.Sprint(s.Held)},
