@@ -97,7 +97,7 @@ var wants = []pattern{
 }
 
 var reasons = []pattern{
-	{regexp.MustCompile(`^\d+ strikes in (\w+), the last one by \S+$`), "reason.strikes"},
+	{regexp.MustCompile(`^(?:at least )?\d+ messages refused as abuse in (\w+), the last one by \S+$`), "reason.strikes"},
 }
 
 // phrase says s in plain words; empty when it fits none of list.
