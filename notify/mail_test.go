@@ -190,6 +190,9 @@ func checkMail(t *testing.T, text string) opened {
 		if len(line) > 998 || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r > '~' }) {
 			t.Fatalf("line %.1200q", line)
 		}
+		if strings.Contains(line, "=?utf-8?") && len(line) > len("Subject: ")+75 { // RFC 2047 2: a word has 75 at most
+			t.Fatalf("several encoded words on a line: %q", line)
+		}
 	}
 	m := open(t, text)
 	var fields []string

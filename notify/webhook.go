@@ -89,7 +89,7 @@ func onlyPrivate(_, address string, _ syscall.RawConn) error {
 	if err != nil {
 		return err
 	}
-	if ip := at.Addr().Unmap(); !ip.IsLoopback() && !ip.IsPrivate() {
+	if ip := at.Addr(); !ip.IsLoopback() && !ip.IsPrivate() {
 		return fmt.Errorf("plain http to %s; want https, or an address of this host or a private one", ip)
 	}
 	return nil

@@ -29,6 +29,7 @@ type call struct {
 	header http.Header
 	method string
 	body   string
+	last   bool // nothing more will come on this connection
 }
 
 // server answers with what answer says.
@@ -39,7 +40,7 @@ func server(t *testing.T, tls bool, answer http.HandlerFunc) (url string, calls 
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		mu.Lock()
-		list = append(list, call{r.Header, r.Method, string(body)})
+		list = append(list, call{r.Header, r.Method, string(body), r.Close})
 		mu.Unlock()
 		answer(w, r)
 	})
@@ -70,7 +71,7 @@ func TestWebhook(t *testing.T) {
 		id := h.left(t)[0].id
 		h.settleAt(t, t0.Add(90*time.Second))
 		got := calls()
-		if len(got) != 1 || got[0].method != http.MethodPost || len(h.left(t)) != 0 {
+		if len(got) != 1 || got[0].method != http.MethodPost || !got[0].last || len(h.left(t)) != 0 {
 			t.Fatalf("%d calls, %d left: %s", len(got), len(h.left(t)), h.log)
 		}
 		stamp := strconv.FormatInt(t0.Add(90*time.Second).Unix(), 10)
