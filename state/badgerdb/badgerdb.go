@@ -227,7 +227,6 @@ func (s *Store) equip() {
 func (s *Store) adopt(o *opened) error {
 	s.faults = append(s.faults, o.faults...)
 	s.checkJournal(max(o.stand.Journal, s.progress.known().Journal))
-	s.writer.adopt(o.stand, o.marks, s.progress.known().Commit)
 	records, err := s.reconcile(o.db)
 	if err != nil {
 		return err
@@ -236,7 +235,17 @@ func (s *Store) adopt(o *opened) error {
 	if err != nil {
 		return err
 	}
-	return s.writer.inParts(append(records, more...))
+	records = append(records, more...)
+	if len(o.faults) > 0 {
+		records = append(records, broken(o.marks)...)
+		o.marks = nil
+	}
+	s.writer.adopt(o.stand, o.marks, s.progress.known().Commit)
+	if err := s.writer.inParts(records); err != nil || len(o.faults) == 0 {
+		return err
+	}
+	// What was found is told once: numbers and marks go on from here.
+	return s.writer.write(nil, nil)
 }
 
 // resumeClock goes on with the time line where the last process left it.

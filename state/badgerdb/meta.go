@@ -76,6 +76,14 @@ func gaps(marks []found) (faults []string) {
 	return faults
 }
 
+// broken takes the marks of a chain away that is not whole: another begins.
+func broken(marks []found) (records []record) {
+	for _, m := range marks {
+		records = append(records, record{key: markKey(m.commit), gone: true})
+	}
+	return records
+}
+
 func utc(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // rolledBack says in words what a database that ends at here has lost of what was on

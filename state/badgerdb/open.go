@@ -88,48 +88,62 @@ func refusal(err error) bool {
 	return false
 }
 
-// spare are files in which there is nothing of ours: no value is long enough for the
-// value log, and nothing is encrypted. Badger makes them anew.
-var spare = []string{"*.vlog", "DISCARD", "KEYREGISTRY"}
+// remedy is what may make a database open that does not: files set aside, of which
+// Badger makes new ones.
+type remedy struct {
+	files []string // patterns
+	told  string
+}
+
+var remedies = []remedy{
+	{[]string{"*.vlog", "DISCARD", "KEYREGISTRY"}, "files of the database that hold nothing of ours were damaged (no value is long enough for the value log, and nothing is encrypted)"},
+	{[]string{"*.mem"}, "the database's log was damaged: the newest charges and decisions are forgotten"},
+}
 
 func (s *Store) openBadger(o *opened) error {
 	err := s.tryBadger(o)
+	for _, r := range remedies {
+		if err == nil || refusal(err) || o.aside {
+			break
+		}
+		if err = s.apply(o, r, err); err != nil && errors.As(err, new(badgerPanic)) {
+			break
+		}
+	}
 	if err == nil || refusal(err) {
 		return err
 	}
-	var panicked badgerPanic
-	if errors.As(err, &panicked) {
+	if errors.As(err, new(badgerPanic)) {
 		// Its goroutines may live on, and write into the folder: not in this process.
 		return errors.Join(s.setAside(o, err), s.tell(o.faults), errors.New("start again: the next start finds a new database"))
 	}
-	if !o.aside {
-		if names := s.spareFiles(); len(names) > 0 {
-			bad, asideErr := s.folder.setFilesAside(s.host().wall, names)
-			if asideErr != nil {
-				return errors.Join(err, asideErr)
-			}
-			first := err
-			if err = s.tryBadger(o); err == nil {
-				o.faults = append(o.faults, fmt.Sprintf("files of the database that hold nothing of ours were damaged and are set aside in %s (%v)", filepath.Base(bad), first))
-				return nil
-			}
-		}
-		if err := s.setAside(o, err); err != nil {
-			return err
-		}
-		err = s.tryBadger(o)
+	if err := s.setAside(o, err); err != nil {
+		return err
 	}
-	return err
+	return s.tryBadger(o)
 }
 
-func (s *Store) spareFiles() (names []string) {
-	for _, pattern := range spare {
+// apply sets files aside and tries again.
+func (s *Store) apply(o *opened, r remedy, why error) error {
+	var names []string
+	for _, pattern := range r.files {
 		found, _ := filepath.Glob(filepath.Join(s.folder.database(), pattern)) // the patterns are good
 		for _, name := range found {
 			names = append(names, filepath.Base(name))
 		}
 	}
-	return names
+	if len(names) == 0 || errors.As(why, new(badgerPanic)) {
+		return why
+	}
+	bad, err := s.folder.setFilesAside(s.host().wall, names)
+	if err != nil {
+		return errors.Join(why, err)
+	}
+	if err := s.tryBadger(o); err != nil {
+		return err
+	}
+	o.faults = append(o.faults, fmt.Sprintf("%s; they are set aside as %s (%v)", r.told, filepath.Base(bad), why))
+	return nil
 }
 
 // badgerPanic is what Badger panicked with while it was opened.

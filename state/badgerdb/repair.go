@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -100,7 +101,7 @@ func survey(dir string) (shelf, error) {
 		return sh, err
 	}
 	for _, e := range entries {
-		id, ok := tableID(e.Name())
+		id, ok, _ := tableID(e.Name())
 		if !ok || e.IsDir() {
 			continue
 		}
@@ -112,13 +113,18 @@ func survey(dir string) (shelf, error) {
 	return sh, sh.readManifest(dir)
 }
 
-// tableID knows the names that Badger gives; it dies of some others.
-func tableID(name string) (uint64, bool) {
-	if strings.HasPrefix(name, "-") {
-		return 0, false
+// tableID is the number in a table's name; odd is a name that Badger takes for a
+// table's, and would not have given.
+func tableID(name string) (id uint64, ok, odd bool) {
+	digits, ok := strings.CutSuffix(name, ".sst")
+	n, err := strconv.Atoi(digits)
+	if !ok || err != nil {
+		return 0, false, false
 	}
-	id, ok := table.ParseFileID(name)
-	return id, ok && tableName(id) == name
+	if n < 0 || tableName(uint64(n)) != name {
+		return 0, false, true
+	}
+	return uint64(n), true, false
 }
 
 // checkTable reads a table whole. Badger panics on some that are cut short.
@@ -189,7 +195,7 @@ func (f *folder) repair(now time.Time) (faults []string, err error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err := f.removeEmpty(); err != nil {
+	if err := errors.Join(f.removeEmpty(), f.removeOdd(now)); err != nil {
 		return nil, err
 	}
 	began := time.Now()
@@ -233,6 +239,27 @@ func (f *folder) removeEmpty() error {
 		}
 	}
 	return nil
+}
+
+// removeOdd sets aside what Badger would take for a table of its own, and end the
+// process for (-1.sst), or not open for (1.sst).
+func (f *folder) removeOdd(now time.Time) error {
+	entries, err := os.ReadDir(f.database())
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, e := range entries {
+		if _, _, odd := tableID(e.Name()); odd {
+			names = append(names, e.Name())
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	bad, err := f.setFilesAside(now, names)
+	f.log.Warn("store: files that are not the database's are set aside", "files", names, "in", bad)
+	return err
 }
 
 // carryOut puts a new MANIFEST in the place of the old one. Dying between any two
