@@ -8,7 +8,6 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -99,7 +98,7 @@ func TestGoneAtStart(t *testing.T) {
 	srv := newServer(t)
 	srv.kill()
 	var log lines
-	s := open(t, Options{URL: srv.url(), Log: slog.New(slog.NewTextHandler(&log, nil))})
+	s := open(t, Options{URL: srv.url(), Budget: short, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if !log.has("redis: away at the start; going on without it") {
 		t.Errorf("log: %s; want it to say so", &log)
 	}
@@ -118,7 +117,7 @@ func TestGoneAtStart(t *testing.T) {
 func TestKilled(t *testing.T) {
 	srv := newServer(t, "--appendonly", "yes", "--appendfsync", "always")
 	var log lines
-	s := open(t, Options{URL: srv.url(), Log: slog.New(slog.NewTextHandler(&log, nil))})
+	s := open(t, Options{URL: srv.url(), Budget: short, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	add(t, s, block("B1", "account:blocked"))
 	passes(t, s, true, one("account:a", 2))
 	srv.kill()
@@ -164,7 +163,7 @@ func refusedAtOnce(t *testing.T, s *Store) {
 // counts as away; none of the crowd waits for another's turn.
 func TestSlow(t *testing.T) {
 	srv := newServer(t)
-	s := open(t, Options{URL: srv.url()})
+	s := open(t, Options{URL: srv.url(), Budget: short})
 	passes(t, s, true, one("account:a", 1<<40))
 	srv.signal(t, syscall.SIGSTOP)
 	var wg sync.WaitGroup
@@ -208,7 +207,7 @@ func TestCallerGivesUp(t *testing.T) {
 
 func TestReadOnlyReplica(t *testing.T) {
 	srv := newServer(t, "--repl-timeout", "3600")
-	s := open(t, Options{URL: srv.url()})
+	s := open(t, Options{URL: srv.url(), Budget: short})
 	srv.do(t, "REPLICAOF", "127.0.0.1", freePort(t))
 	trip(t, s)
 	away(t, s, "READONLY")
@@ -223,7 +222,7 @@ func TestReadOnlyReplica(t *testing.T) {
 // Out of memory nothing is charged in part: the message's windows agree.
 func TestOutOfMemory(t *testing.T) {
 	srv := newServer(t)
-	s := open(t, Options{URL: srv.url()})
+	s := open(t, Options{URL: srv.url(), Budget: short})
 	minute, hour := window("minute", "account:a", time.Minute, 100), window("hour", "account:a", time.Hour, 100)
 	message := []state.Charge{{Window: minute, Cost: 1}, {Window: hour, Cost: 1}}
 	passes(t, s, true, message)
@@ -245,7 +244,7 @@ func TestOutOfMemory(t *testing.T) {
 func TestEvicts(t *testing.T) {
 	srv := newServer(t, "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
 	var log lines
-	s := open(t, Options{URL: srv.url(), Log: slog.New(slog.NewTextHandler(&log, nil))})
+	s := open(t, Options{URL: srv.url(), Budget: short, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	passes(t, s, true, one("account:a", 1)) // it goes on
 	st, err := s.Status(t.Context(), time.Now())
 	if err != nil || !strings.Contains(st.Degraded, "evicts keys") || !log.has("limits will leak") {
@@ -267,7 +266,7 @@ func TestEvicts(t *testing.T) {
 func TestWrongPassword(t *testing.T) {
 	srv := newServer(t, "--requirepass", "right")
 	for _, password := range []string{"", "wrong"} {
-		s := open(t, Options{URL: srv.url(), Password: password})
+		s := open(t, Options{URL: srv.url(), Budget: short, Password: password})
 		away(t, s, map[string]string{"": "NOAUTH", "wrong": "WRONGPASS"}[password])
 	}
 	s := open(t, Options{URL: srv.url(), Password: "right"})
@@ -293,134 +292,8 @@ func TestTooManyClients(t *testing.T) {
 		return err
 	})
 	defer first.Close()
-	s := open(t, Options{URL: srv.url()})
+	s := open(t, Options{URL: srv.url(), Budget: short})
 	away(t, s, "")
-}
-
-// fake answers every connection with what serve does, and counts them.
-func fake(t *testing.T, serve func(net.Conn)) (url string, count *atomic.Int64) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	count = new(atomic.Int64)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			count.Add(1)
-			wg.Go(func() { serve(c); c.Close() })
-		}
-	})
-	t.Cleanup(func() { l.Close(); wg.Wait() })
-	return "redis://" + l.Addr().String(), count
-}
-
-// always answers whatever comes with the same.
-func always(answer string) func(net.Conn) {
-	return func(c net.Conn) {
-		for b := make([]byte, 4096); ; {
-			if _, err := c.Read(b); err != nil {
-				return
-			}
-			if _, err := io.WriteString(c, answer); err != nil {
-				return
-			}
-		}
-	}
-}
-
-func TestJunkAnswers(t *testing.T) {
-	for name, answer := range map[string]string{
-		"of a web server":  "HTTP/1.1 400 Bad Request\r\n\r\n",
-		"of a mail server": "220 mail.example ESMTP\r\n",
-		"status":           "+OK\r\n+OK\r\n+OK\r\n+OK\r\n+OK\r\n",
-		"number":           ":1\r\n:1\r\n:1\r\n:1\r\n",
-		"text":             "$3\r\nabc\r\n$3\r\nabc\r\n$3\r\nabc\r\n$3\r\nabc\r\n",
-		"nothing":          "$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
-		"list":             "*1\r\n+OK\r\n*1\r\n+OK\r\n*1\r\n+OK\r\n",
-		"endless length":   "$9223372036854775807\r\n",
-		"negative length":  "*-7\r\n",
-		"line ends":        "\r\n\r\n\r\n",
-		"zeros":            strings.Repeat("\x00", 4096),
-		"half an answer":   "*3\r\n$2\r\nok",
-		"none":             "",
-	} {
-		t.Run(name, func(t *testing.T) {
-			url, _ := fake(t, always(answer))
-			begin := time.Now()
-			s := open(t, Options{URL: url})
-			if took := time.Since(begin); took > within {
-				t.Errorf("open took %s", took)
-			}
-			away(t, s, "")
-		})
-	}
-}
-
-// A server that turns into junk while it is in use.
-func TestTurnsIntoJunk(t *testing.T) {
-	srv := newServer(t)
-	var junk atomic.Bool
-	url, _ := fake(t, func(c net.Conn) {
-		up, err := net.Dial("tcp", "127.0.0.1:"+srv.port)
-		if err != nil {
-			return
-		}
-		defer up.Close()
-		go func() { _, _ = io.Copy(up, c); up.Close() }()
-		for b := make([]byte, 4096); ; {
-			n, err := up.Read(b)
-			if err != nil {
-				return
-			}
-			if junk.Load() {
-				copy(b, ":7\r\n*2\r\n+abc\r\n")
-			}
-			if _, err := c.Write(b[:n]); err != nil {
-				return
-			}
-		}
-	})
-	s := open(t, Options{URL: url})
-	passes(t, s, true, one("account:a", 1<<40))
-	junk.Store(true)
-	trip(t, s)
-	away(t, s, "")
-	junk.Store(false)
-	back(t, s)
-}
-
-// However many calls come while the server is away, one goroutine knocks, and less
-// and less often.
-func TestNoHerd(t *testing.T) {
-	url, count := fake(t, func(c net.Conn) {})
-	s := open(t, Options{URL: url})
-	var calls atomic.Int64
-	until := time.Now().Add(1500 * time.Millisecond)
-	var wg sync.WaitGroup
-	for range 20 {
-		wg.Go(func() {
-			for time.Now().Before(until) {
-				_, _ = s.Take(context.Background(), time.Now(), state.Ask{Charges: one("account:a", 1)})
-				calls.Add(1)
-				time.Sleep(time.Millisecond)
-			}
-		})
-	}
-	wg.Wait()
-	// 50 ms, 100, 200, 400, 800, each half to one and a half: up to six attempts, with
-	// up to three connections each, and the first.
-	if n := count.Load(); n < 3 || n > 25 {
-		t.Errorf("%d connections while %d calls were refused; want 3 to 25", n, calls.Load())
-	}
-	if calls.Load() < 1000 {
-		t.Errorf("only %d calls: the test shows nothing", calls.Load())
-	}
 }
 
 func TestClosed(t *testing.T) {

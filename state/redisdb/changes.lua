@@ -1,6 +1,6 @@
 -- changes.lua: what has changed since a generation.
--- ARGV[4]: how many changes at most; ARGV[5]: '1' to read everything anew, from the
--- generation given and without a mark.
+-- ARGV[4]: how many changes at most; ARGV[5]: '1' to read from the generation given
+-- on without looking at the mark.
 -- Answer: 'ok', the generation read up to, and field and value of each change ('' for
 -- a deletion), with the whole of gen in front of them when there are no more; or
 -- 'behind', or 'other'.

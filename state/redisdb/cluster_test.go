@@ -78,7 +78,7 @@ func TestCluster(t *testing.T) {
 	t.Run("suite", func(t *testing.T) {
 		statetest.Run(t, func(t *testing.T) state.Store {
 			c.flush(t)
-			return open(t, Options{URL: c.url(), HostTime: true, Budget: 5 * time.Second, Log: testLog(t)})
+			return open(t, Options{URL: c.url(), HostTime: true, Log: testLog(t)})
 		})
 	})
 	t.Run("slots", func(t *testing.T) { testSlots(t, c) })
@@ -103,7 +103,7 @@ func testSlots(t *testing.T, c cluster) {
 // reported, in whatever slot it is; members become known only when all have passed.
 func testTakenBack(t *testing.T, c cluster) {
 	c.flush(t)
-	s := open(t, Options{URL: c.url(), Budget: 5 * time.Second})
+	s := open(t, Options{URL: c.url()})
 	a, b, d := on(0, "a"), on(1, "b"), on(2, "c")
 	hour := func(subject string, most int64) state.Window { return window("hour", subject, time.Hour, most) }
 	to := state.Charge{Window: window("new", a, time.Hour, 10), Set: "recipients", Members: []string{"r1", "r2"}, Remember: time.Hour}
@@ -146,7 +146,7 @@ func testTakenBack(t *testing.T, c cluster) {
 // Messages of which some are refused by the last slot never bring the first over.
 func testNeverOver(t *testing.T, c cluster) {
 	c.flush(t)
-	s := open(t, Options{URL: c.url(), Budget: 5 * time.Second})
+	s := open(t, Options{URL: c.url()})
 	first, last := window("hour", on(0, "a"), time.Hour, 40), window("hour", on(2, "b"), time.Hour, 1<<40)
 	never := window("hour", on(1, "c"), time.Hour, 0)
 	var passed atomic.Int64
@@ -187,7 +187,7 @@ func testNeverOver(t *testing.T, c cluster) {
 // were charged for them counts, if at all, too much.
 func testClusterServerAway(t *testing.T, c cluster) {
 	c.flush(t)
-	s := open(t, Options{URL: c.url()})
+	s := open(t, Options{URL: c.url(), Budget: short})
 	there, away := window("hour", on(0, "a"), time.Hour, 100), window("hour", on(2, "b"), time.Hour, 100)
 	message := []state.Charge{{Window: there, Cost: 1}, {Window: away, Cost: 1}}
 	passes(t, s, true, message)

@@ -34,7 +34,7 @@ func ids(list []state.Decision) []string {
 // More decisions of one millisecond than one page holds: in order of their ns, then
 // their ids, whatever part is asked for.
 func TestManyOfOneMillisecond(t *testing.T) {
-	s := open(t, Options{URL: common(t).url(), Budget: 5 * time.Second})
+	s := open(t, Options{URL: common(t).url()})
 	const n = 3*pageDecisions + 7
 	var want []string
 	for i := range n {
@@ -114,7 +114,7 @@ func TestDecisionsWhileAway(t *testing.T) {
 // Close writes what waits.
 func TestCloseWritesDecisions(t *testing.T) {
 	srv := common(t)
-	s := open(t, Options{URL: srv.url(), Budget: 5 * time.Second})
+	s := open(t, Options{URL: srv.url()})
 	for i := range 1000 {
 		recorded(t, s, state.Decision{ID: fmt.Sprint("D", i), At: start})
 	}

@@ -153,43 +153,53 @@ func (m *mirror) readAll(ctx context.Context, c redis.UniversalClient) error {
 // readOn reads what has changed since a generation; with seen everything, noting
 // there what there is. It says 'ok' when it has come to the end.
 func (m *mirror) readOn(ctx context.Context, c redis.UniversalClient, from generation, seen map[string]bool) (string, error) {
-	after, anew := strconv.FormatInt(from.n, 10), "" // -1 is before all generations
-	for {
-		if seen != nil || after != strconv.FormatInt(from.n, 10) {
-			anew = "1" // the mark is only of the first page's generation
+	anew := seen != nil
+	for after := from.n; ; {
+		p, err := m.page(ctx, c, after, from.mark, anew)
+		if err != nil || p.status != "ok" {
+			return p.status, err
 		}
-		r, err := run(ctx, c, changesScript, docKeys, []any{newMark(), after, from.mark, pageDocs, anew})
-		if err != nil {
-			return "", err
-		}
-		if status := r.text(); status != "ok" {
-			return status, r.problem(status)
-		}
-		read, end := r.number(), r.text()
-		docs := m.parse(r)
-		if r.bad != nil {
-			return "", r.bad
-		}
-		for _, doc := range docs {
+		for _, doc := range p.docs {
 			if seen != nil {
 				seen[field(doc)] = doc.Data != nil
 			}
 		}
-		if end == "" {
-			m.apply(docs, *m.known.Load())
-			after = strconv.FormatInt(read, 10)
-			continue
+		if p.end != none {
+			m.apply(p.docs, p.end)
+			return "ok", nil
 		}
-		g, err := parseGeneration(end)
-		if err == nil && g.n < read {
-			err = fmt.Errorf("%s: %d after %d: the docs changed their history", genKey, g.n, read)
-		}
-		if err != nil {
-			return "", err
-		}
-		m.apply(docs, g)
-		return "ok", nil
+		m.apply(p.docs, *m.known.Load())
+		after, anew = p.last, true // the mark is only of the generation that we began at
 	}
+}
+
+// page is an answer of changes.lua.
+type page struct {
+	status string
+	docs   []state.Doc
+	last   int64      // the generation read up to
+	end    generation // the server's, when there is no more; else none
+}
+
+func (m *mirror) page(ctx context.Context, c redis.UniversalClient, after int64, mark string, anew bool) (page, error) {
+	p := page{end: none}
+	r, err := run(ctx, c, changesScript, docKeys, []any{newMark(), after, mark, pageDocs, anew})
+	if err != nil {
+		return p, err
+	}
+	if p.status = r.text(); p.status != "ok" {
+		return p, r.problem(p.status)
+	}
+	p.last = r.number()
+	end := r.text()
+	p.docs = m.parse(r)
+	if r.bad != nil || end == "" {
+		return p, r.bad
+	}
+	if p.end, err = parseGeneration(end); err == nil && p.end.n < p.last {
+		err = fmt.Errorf("%s: %d after %d: the docs changed their history", genKey, p.end.n, p.last)
+	}
+	return p, err
 }
 
 // problem is the error of a status that no caller can go on with.

@@ -42,7 +42,7 @@ func TestBlocksAtOnce(t *testing.T) { testBlocksAtOnce(t, common(t).url()) }
 
 // A block is in force on the other host with the next message, and so is its lift.
 func testBlocksAtOnce(t *testing.T, url string) {
-	a, b := open(t, Options{URL: url, Budget: 5 * time.Second}), open(t, Options{URL: url, Budget: 5 * time.Second})
+	a, b := open(t, Options{URL: url}), open(t, Options{URL: url})
 	w := window("hour", "account:x", time.Hour, 1000)
 	charge := []state.Charge{{Window: w, Cost: 1}}
 	for i := range 20 {
@@ -77,7 +77,7 @@ func TestIdleHostLearns(t *testing.T) {
 // Writers on two hosts who retry on ErrConflict lose no change.
 func TestPutDocRace(t *testing.T) {
 	url := common(t).url()
-	stores := []*Store{open(t, Options{URL: url, Budget: 5 * time.Second}), open(t, Options{URL: url, Budget: 5 * time.Second})}
+	stores := []*Store{open(t, Options{URL: url}), open(t, Options{URL: url})}
 	const writers, each = 8, 10
 	var wg sync.WaitGroup
 	for i := range writers {
@@ -111,8 +111,8 @@ func TestPutDocRace(t *testing.T) {
 func TestFarBehind(t *testing.T) {
 	srv := common(t)
 	path := t.TempDir()
-	a := open(t, Options{URL: srv.url(), Budget: 5 * time.Second})
-	b := open(t, Options{URL: srv.url(), Budget: 5 * time.Second, Path: path})
+	a := open(t, Options{URL: srv.url()})
+	b := open(t, Options{URL: srv.url(), Path: path})
 	add(t, a, block("B0", "account:gone"))
 	add(t, a, block("B1", "account:stays"))
 	blocked(t, b, "account:gone", nil, "B0")
@@ -127,7 +127,7 @@ func TestFarBehind(t *testing.T) {
 	}
 	wants(t, "deleted docs remembered", srv.do(t, "ZCARD", docKeys[2]), 0)
 	wants(t, "marks kept", srv.do(t, "ZCARD", docKeys[3]), 1000)
-	b = open(t, Options{URL: srv.url(), Budget: 5 * time.Second, Path: path})
+	b = open(t, Options{URL: srv.url(), Path: path})
 	blocked(t, b, "account:gone", nil)
 	blocked(t, b, "account:stays", nil, "B1")
 	if st, err := b.Status(t.Context(), time.Now()); err != nil || st.Degraded != "" {

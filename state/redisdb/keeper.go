@@ -22,6 +22,8 @@ const (
 	// pollEvery is how often an idle host looks whether docs have changed, should the
 	// notice have been lost.
 	pollEvery = time.Second
+	// pollTime is what a poll gets beyond a call's budget: it may read many docs.
+	pollTime = 2 * time.Second
 	// inspectEvery is how many polls pass between two looks at the server's health.
 	inspectEvery = 10
 	// firstPause and longestPause are between attempts to come back. They double, and
@@ -102,7 +104,7 @@ func (k *keeper) watch() bool {
 // poll reads changes of docs and, now and then, the server's health. What goes wrong
 // is the link's to count.
 func (k *keeper) poll(inspect bool) {
-	_ = k.link.do(k.life, func(ctx context.Context, c redis.UniversalClient) error {
+	_ = k.link.within(k.life, k.options.Budget+pollTime, func(ctx context.Context, c redis.UniversalClient) error {
 		if err := k.mirror.renew(ctx, c); err != nil || !inspect {
 			return err
 		}

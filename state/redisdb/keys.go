@@ -25,6 +25,10 @@ import (
 //	o2n:decisions             sorted set of the ids of all decisions, likewise
 //	o2n:meta/key              what members are hashed with, in hex
 //	o2n:meta/format           the number of this layout
+//
+// A window is a hash because the server adds int64 there exactly, and a charge touches
+// two fields however many slots there are. To read and write three costs the server
+// 11 us of a message's 30; three packed strings, taken apart in Lua, cost 6 before that.
 const (
 	prefix       = "o2n:"
 	namesKey     = prefix + "names"

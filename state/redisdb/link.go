@@ -64,7 +64,12 @@ func wrongType(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
 
 // do runs call, which may ask the server several times, within the budget.
 func (l *link) do(ctx context.Context, call func(context.Context, redis.UniversalClient) error) error {
-	limited, cancel := context.WithTimeout(ctx, l.budget)
+	return l.within(ctx, l.budget, call)
+}
+
+// within is do for another budget.
+func (l *link) within(ctx context.Context, budget time.Duration, call func(context.Context, redis.UniversalClient) error) error {
+	limited, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
 	if _, err := l.current(); err != nil { // while away nobody waits for a place
 		return err

@@ -36,12 +36,12 @@ func TestMain(m *testing.M) {
 
 // server is a redis-server of a test's own.
 type server struct {
-	program string // or "redis-sentinel"
-	dir     string
-	port    string
-	args    []string
-	cmd     *exec.Cmd
-	exited  chan struct{}
+	dir      string
+	port     string
+	args     []string
+	sentinel bool // not a server of its own: args are all
+	cmd      *exec.Cmd
+	exited   chan struct{}
 }
 
 func (s *server) url() string { return "redis://127.0.0.1:" + s.port }
@@ -78,7 +78,7 @@ func newServer(t testing.TB, args ...string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{program: "redis-server", dir: dir, port: freePort(t), args: args}
+	s := &server{dir: dir, port: freePort(t), args: args}
 	t.Cleanup(s.end)
 	s.start(t)
 	return s
@@ -94,14 +94,14 @@ func (s *server) start(t testing.TB) {
 
 func (s *server) launch() error {
 	args := slices.Clone(s.args)
-	if s.program == "redis-server" {
+	if !s.sentinel {
 		own := strings.NewReplacer("PORT", s.port, "DIR", s.dir)
 		for i, a := range args {
 			args[i] = own.Replace(a)
 		}
 		args = append([]string{"--port", s.port, "--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--logfile", s.dir + "/log"}, args...)
 	}
-	s.cmd = exec.Command(s.program, args...)
+	s.cmd = exec.Command("redis-server", args...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
 		return err
@@ -171,7 +171,7 @@ func common(t testing.TB) *server {
 		if err != nil {
 			t.Fatal(err)
 		}
-		shared = &server{program: "redis-server", dir: dir, port: freePort(t), args: []string{"--appendonly", "no"}}
+		shared = &server{dir: dir, port: freePort(t), args: []string{"--appendonly", "no"}}
 		shared.start(t)
 	})
 	shared.do(t, "FLUSHALL")
@@ -219,15 +219,22 @@ func (l *lines) String() string {
 	return l.b.String()
 }
 
+// short is the budget of a store that is to be away.
+const short = defaultBudget
+
 func testLog(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 }
 
-// open opens a store and closes it when the test ends.
+// open opens a store and closes it when the test ends. Calls get more time than an
+// operator would give them: the machine may be busy. Tests of being away say short.
 func open(t testing.TB, o Options) *Store {
 	t.Helper()
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Budget == 0 {
+		o.Budget = 3 * time.Second
 	}
 	s, err := Open(o)
 	if err != nil {

@@ -12,20 +12,20 @@ var start = time.Date(2026, 3, 1, 12, 0, 0, 333_000_000, time.UTC)
 
 func TestStore(t *testing.T) {
 	statetest.Run(t, func(t *testing.T) state.Store {
-		return open(t, Options{URL: common(t).url(), HostTime: true, Budget: 5 * time.Second, Log: testLog(t)})
+		return open(t, Options{URL: common(t).url(), HostTime: true, Log: testLog(t)})
 	})
 }
 
 func TestReopen(t *testing.T) {
 	url := common(t).url()
 	reopen := func(t *testing.T) state.Store {
-		return open(t, Options{URL: url, HostTime: true, Budget: 5 * time.Second, Log: testLog(t)})
+		return open(t, Options{URL: url, HostTime: true, Log: testLog(t)})
 	}
 	statetest.Reopen(t, reopen, reopen)
 }
 
 func BenchmarkTake(b *testing.B) {
 	statetest.Bench(b, func(b *testing.B) state.Store {
-		return open(b, Options{URL: common(b).url(), Budget: 5 * time.Second})
+		return open(b, Options{URL: common(b).url()})
 	})
 }

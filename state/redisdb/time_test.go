@@ -15,7 +15,7 @@ import (
 // 400 places are 400 places, for 32 sessions on two hosts whose clocks are 5 s apart.
 func TestOneWindowOfTwoHosts(t *testing.T) {
 	url := common(t).url()
-	hosts := []*Store{open(t, Options{URL: url, Budget: 5 * time.Second}), open(t, Options{URL: url, Budget: 5 * time.Second})}
+	hosts := []*Store{open(t, Options{URL: url}), open(t, Options{URL: url})}
 	const sessions, tries, places = 32, 20, 400
 	w := window("hour", "account:a", time.Hour, places)
 	var passed atomic.Int64
@@ -123,7 +123,7 @@ func TestServersClockSetBack(t *testing.T) {
 
 // A clock that stands and a dry call do not disturb the order of charges by the hosts' time.
 func TestHostTimeTogether(t *testing.T) {
-	s := open(t, Options{URL: common(t).url(), HostTime: true, Budget: 5 * time.Second})
+	s := open(t, Options{URL: common(t).url(), HostTime: true})
 	w := window("minute", "account:a", time.Minute, 1<<40)
 	var wg sync.WaitGroup
 	for i := range 16 {

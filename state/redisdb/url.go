@@ -22,7 +22,7 @@ import (
 const connections = 32
 
 // parameters are those that a URL may have; others have no place here.
-var parameters = []string{"addr", "db", "master_name", "password", "pool_size", "skip_verify", "username"}
+var parameters = []string{"addr", "db", "master_name", "password", "skip_verify", "username"}
 
 // CheckURL says what is wrong with an address; its errors never hold a password.
 //
@@ -71,7 +71,7 @@ func serverURL(raw string) (*redis.UniversalOptions, error) {
 		return nil, err
 	}
 	return &redis.UniversalOptions{
-		Addrs: []string{p.Addr}, DB: p.DB, Username: p.Username, Password: p.Password, TLSConfig: p.TLSConfig, PoolSize: p.PoolSize,
+		Addrs: []string{p.Addr}, DB: p.DB, Username: p.Username, Password: p.Password, TLSConfig: p.TLSConfig,
 	}, nil
 }
 
@@ -85,7 +85,7 @@ func sentinelURL(raw string) (*redis.UniversalOptions, error) {
 	}
 	return &redis.UniversalOptions{
 		Addrs: p.SentinelAddrs, MasterName: p.MasterName, DB: p.DB, Username: p.Username, Password: p.Password,
-		SentinelUsername: p.SentinelUsername, SentinelPassword: p.SentinelPassword, TLSConfig: p.TLSConfig, PoolSize: p.PoolSize,
+		SentinelUsername: p.SentinelUsername, SentinelPassword: p.SentinelPassword, TLSConfig: p.TLSConfig,
 	}, nil
 }
 
@@ -98,7 +98,7 @@ func clusterURL(u *url.URL, raw string) (*redis.UniversalOptions, error) {
 		return nil, err
 	}
 	return &redis.UniversalOptions{
-		Addrs: p.Addrs, IsClusterMode: true, Username: p.Username, Password: p.Password, TLSConfig: p.TLSConfig, PoolSize: p.PoolSize,
+		Addrs: p.Addrs, IsClusterMode: true, Username: p.Username, Password: p.Password, TLSConfig: p.TLSConfig,
 	}, nil
 }
 
@@ -148,10 +148,7 @@ func connect(life context.Context, o *redis.UniversalOptions, budget time.Durati
 	c.ContextTimeoutEnabled = true
 	c.Protocol, c.DisableIdentity = 2, true // nothing of RESP3 is used; asks less of an ACL
 	c.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	c.PipelinePoolSize = -1
-	if c.PoolSize == 0 {
-		c.PoolSize = connections
-	}
+	c.PoolSize, c.PipelinePoolSize = connections, -1
 	return redis.NewUniversalClient(&c)
 }
 
