@@ -1,0 +1,470 @@
+package badgerdb
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"o2n-milter/state"
+)
+
+// The test binary runs itself to fill a store and be killed, and to open a damaged
+// one: Badger may take the process with it.
+const (
+	childFill = "O2N_TEST_FILL"
+	childLook = "O2N_TEST_LOOK"
+)
+
+// So much that there are tables at two levels, and a log that is not in any.
+const (
+	fillWindows   = 10_000
+	fillDecisions = 5_000
+	fillDocs      = 50
+	fillCall      = 100 // windows charged in one call
+)
+
+// fill writes known content, waits until it is on the disk, and for its end.
+func fill(path string) error {
+	s, err := Open(Options{Path: path, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	for i := range fillDocs {
+		if err := s.AddBlock(ctx, state.Block{ID: fmt.Sprint("B", i), Subject: fmt.Sprint("account:", i), Since: start}); err != nil {
+			return err
+		}
+	}
+	pad := strings.Repeat("x", 4000)
+	for call := range fillWindows / fillCall {
+		var c []state.Charge
+		for n := range fillCall {
+			c = append(c, charges(1<<40, fmt.Sprint("account:", call*fillCall+n))...)
+		}
+		if _, err := s.Take(ctx, start, state.Ask{Charges: c}); err != nil {
+			return err
+		}
+		for n := range fillDecisions / (fillWindows / fillCall) {
+			d := state.Decision{ID: fmt.Sprintf("D%d-%d", call, n), At: start.Add(time.Duration(call) * time.Second), Subjects: []string{"account:x"}, From: pad}
+			if err := s.Record(ctx, d); err != nil {
+				return err
+			}
+		}
+		time.Sleep(20 * time.Millisecond) // so that there are several seconds, and marks
+	}
+	for s.writer.durable() != s.writer.standing() || s.progress.known().Commit < s.writer.standing().Commit || queued(s) > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	fmt.Println("filled")
+	select {}
+}
+
+// looked is what a store that was opened holds.
+type looked struct {
+	Err                      string // of Open
+	Fault                    string // of a call, or of Close
+	Degraded, Log            string
+	Windows, Decisions, Docs int
+}
+
+func lookAt(path string) (l looked) {
+	var log bytes.Buffer
+	s, err := Open(Options{Path: path, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	if err != nil {
+		return looked{Err: err.Error(), Log: log.String()}
+	}
+	if err := errors.Join(l.count(s), s.Close()); err != nil {
+		l.Fault = err.Error()
+	}
+	l.Log = log.String()
+	return l
+}
+
+// count counts keys, which is quick, and looks at a few of what they stand for.
+func (l *looked) count(s *Store) error {
+	ctx := context.Background()
+	places := make(map[string]bool)
+	err := s.base.use(func(db *badger.DB) error {
+		return scan(db, "", false, func(item *badger.Item) error {
+			key := string(item.Key())
+			if at, ok := strings.CutPrefix(key, bySubject("account:x")); ok {
+				places[at] = true
+			}
+			if at, ok := strings.CutPrefix(key, decisionPrefix); ok && places[at] {
+				l.Decisions++
+			}
+			if strings.HasPrefix(key, limitPrefix) {
+				l.Windows++
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for i := range 50 {
+		if _, err := s.Usage(ctx, start, []state.Window{charges(1, fmt.Sprint("account:", i*fillWindows/50))[0].Window}); err != nil {
+			return err
+		}
+	}
+	if _, err := s.Decisions(ctx, state.Query{Subject: "account:x", Limit: 50}); err != nil {
+		return err
+	}
+	blocks, err := s.Blocks(ctx)
+	if err != nil {
+		return err
+	}
+	st, err := s.Status(ctx, start)
+	l.Docs, l.Degraded = len(blocks), st.Degraded
+	return err
+}
+
+// damageChild is what the test binary does instead of tests.
+func damageChild() (ran bool) {
+	if path := os.Getenv(childFill); path != "" {
+		if err := fill(path); err != nil {
+			fmt.Println("child:", err)
+		}
+		return true
+	}
+	if path := os.Getenv(childLook); path != "" {
+		if err := json.NewEncoder(os.Stdout).Encode(lookAt(path)); err != nil {
+			panic(err)
+		}
+		return true
+	}
+	return false
+}
+
+func self(t *testing.T, env string) *exec.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "-test.run=^$")
+	cmd.Env = append(os.Environ(), env)
+	return cmd
+}
+
+// filled makes a store in a child and kills that.
+func filled(t *testing.T, path string) {
+	t.Helper()
+	cmd := self(t, childFill+"="+path)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	guard := time.AfterFunc(2*time.Minute, func() { cmd.Process.Kill() })
+	defer guard.Stop()
+	said := make([]byte, 200)
+	n, err := out.Read(said)
+	if string(said[:n]) != "filled\n" {
+		t.Fatalf("child said %q, %v", said[:n], err)
+	}
+	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Fatal("child ended by itself")
+	}
+}
+
+// opens opens the store in a child, until it does not die of it.
+func opens(t *testing.T, path string) (l looked, deaths int) {
+	t.Helper()
+	for ; deaths < 4; deaths++ {
+		cmd := self(t, childLook+"="+path)
+		guard := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+		out, err := cmd.Output()
+		guard.Stop()
+		if err == nil && json.Unmarshal(out, &l) == nil {
+			return l, deaths
+		}
+		t.Logf("start died: %v", err)
+	}
+	t.Fatalf("crash loop: %d starts died", deaths)
+	return l, deaths
+}
+
+// what says what becomes of the content.
+type what int
+
+const (
+	all    what = iota // nothing is lost, and nothing need be said
+	mended             // nothing is lost, and it is told that something was damaged
+	told               // something is lost, and told
+	none               // the database is new
+)
+
+type damage struct {
+	name string
+	want what
+	do   func(t *testing.T, dir string) // to the store's folder
+}
+
+// last is the file of this kind with the highest number, or the lowest for first.
+func numbered(t *testing.T, dir, ext string, first bool) string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "badger", "*"+ext))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no %s in %s: %v", ext, dir, err)
+	}
+	slices.Sort(names)
+	if first {
+		return names[0]
+	}
+	return names[len(names)-1]
+}
+
+// written is how much of a file holds anything: Badger's are longer.
+func written(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.TrimRight(b, "\x00")
+}
+
+func flip(ext string, at float64, first bool) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		path := numbered(t, dir, ext, first)
+		b := written(t, path)
+		i := int(at * float64(len(b)-1))
+		poke(t, path, int64(i), b[i]^0x10)
+	}
+}
+
+func cut(ext string, at float64) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		path := numbered(t, dir, ext, false)
+		if err := os.Truncate(path, int64(at*float64(len(written(t, path))-1))); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func gone(pattern string) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		names, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil || len(names) == 0 {
+			t.Fatalf("no %s in %s: %v", pattern, dir, err)
+		}
+		for _, name := range names {
+			if err := os.RemoveAll(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func junk(names ...string) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		for _, name := range names {
+			if err := os.WriteFile(filepath.Join(dir, "badger", name), []byte("junk"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// shorter cuts n bytes off a file.
+func shorter(name string, n int64) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		path := filepath.Join(dir, name)
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, info.Size()-n); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func dead(n string) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		if err := os.WriteFile(filepath.Join(dir, "opening"), []byte(n), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func damages() []damage {
+	list := []damage{
+		{"nothing", all, func(*testing.T, string) {}},
+		{".mem empty", told, cut(".mem", 0)},
+		{".mem gone", told, gone("badger/*.mem")},
+		{".mem head flipped", told, flip(".mem", 0, false)},
+		{".vlog empty", all, cut(".vlog", 0)},
+		{".vlog gone", all, gone("badger/*.vlog")},
+		{".vlog head flipped", mended, flip(".vlog", 0, false)},
+		{".vlog end flipped", all, flip(".vlog", 1, false)},
+		{".sst empty", told, cut(".sst", 0)},
+		{".sst gone", told, func(t *testing.T, dir string) {
+			if err := os.Remove(numbered(t, dir, ".sst", false)); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"all .sst gone", told, gone("badger/*.sst")},
+		{"MANIFEST 1 byte short", mended, shorter("badger/MANIFEST", 1)},
+		{"MANIFEST 40 bytes short", mended, shorter("badger/MANIFEST", 40)},
+		{"MANIFEST empty", mended, cut("MANIFEST", 0)},
+		{"MANIFEST gone", mended, gone("badger/MANIFEST")},
+		{"KEYREGISTRY gone", all, gone("badger/KEYREGISTRY")},
+		{"KEYREGISTRY empty", mended, cut("KEYREGISTRY", 0)},
+		{"DISCARD gone", all, gone("badger/DISCARD")},
+		{"DISCARD empty", all, cut("DISCARD", 0)},
+		{"junk tables", all, junk("x.sst", "-1.sst", "1.sst", "999999.sst", "LOST")},
+		{"junk .mem", all, junk("99999.mem")},
+		{"junk value log", mended, junk("99999.vlog")},
+		{"MANIFEST gone, junk tables", mended, func(t *testing.T, dir string) {
+			gone("badger/MANIFEST")(t, dir)
+			junk("x.sst", "-1.sst", "1.sst", "999999.sst")(t, dir)
+		}},
+		{"database's folder empty", none, gone("badger/*")},
+		{"database's folder gone", none, gone("badger")},
+		{"database is a file", none, func(t *testing.T, dir string) {
+			gone("badger")(t, dir)
+			junk("")(t, dir)
+		}},
+		{"one start died", all, dead("1\n")},
+		{"two starts died", none, dead("2\n")},
+		{"a start died in its first moment", all, dead("")},
+		{"progress gone", all, gone("progress")},
+		{"progress empty", all, func(t *testing.T, dir string) {
+			if err := os.Truncate(filepath.Join(dir, "progress"), 0); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"journal 1 byte short", mended, shorter("journal", 1)},
+		{"journal a line short", mended, func(t *testing.T, dir string) {
+			path := filepath.Join(dir, "journal")
+			b := bytes.TrimSuffix(written(t, path), []byte("\n"))
+			if err := os.Truncate(path, int64(bytes.LastIndexByte(b, '\n')+1)); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"journal gone", mended, gone("journal")},
+		{"journal flipped", mended, func(t *testing.T, dir string) {
+			path := filepath.Join(dir, "journal")
+			b := written(t, path)
+			poke(t, path, int64(len(b)/2), b[len(b)/2]^1)
+		}},
+	}
+	for _, at := range []float64{0.1, 0.5, 0.9, 1} {
+		list = append(list,
+			damage{fmt.Sprintf(".mem cut at %g", at), told, cut(".mem", at)},
+			damage{fmt.Sprintf(".mem flipped at %g", at), told, flip(".mem", at, false)},
+			damage{fmt.Sprintf(".sst cut at %g", at), told, cut(".sst", at)},
+			damage{fmt.Sprintf(".sst flipped at %g", at), told, flip(".sst", at, false)},
+			damage{fmt.Sprintf("first .sst flipped at %g", at), told, flip(".sst", at, true)},
+			damage{fmt.Sprintf("MANIFEST flipped at %g", at), mended, flip("MANIFEST", at, false)},
+		)
+	}
+	return list
+}
+
+// campaign tells the long runs: O2N_CAMPAIGN=1 go test ./state/badgerdb -timeout 30m
+var campaign = os.Getenv("O2N_CAMPAIGN") != ""
+
+// daily are tried each time, one of each kind.
+var daily = []string{
+	".mem flipped at 0.5", ".mem head flipped", ".vlog empty", ".sst cut at 0.5", ".sst flipped at 0.5", "MANIFEST 1 byte short", "MANIFEST gone",
+	"junk tables", "database's folder empty", "two starts died", "progress gone", "journal gone", "journal flipped",
+}
+
+// Whatever happens to the files: the store opens, all docs are there, and what is lost
+// is told. The next start finds nothing wrong any more.
+func TestDamage(t *testing.T) {
+	base := filepath.Join(t.TempDir(), "base")
+	filled(t, base)
+	var mu sync.Mutex
+	var matrix []string
+	slots := make(chan struct{}, 2) // children at one time
+	t.Run("each", func(t *testing.T) {
+		for _, d := range damages() {
+			if !campaign && !slices.Contains(daily, d.name) {
+				continue
+			}
+			t.Run(d.name, func(t *testing.T) {
+				t.Parallel()
+				slots <- struct{}{}
+				defer func() { <-slots }()
+				line := d.check(t, base)
+				mu.Lock()
+				defer mu.Unlock()
+				matrix = append(matrix, line)
+			})
+		}
+	})
+	slices.Sort(matrix)
+	t.Logf("what becomes of a store with %d windows, %d decisions, %d docs:\n%s", fillWindows, fillDecisions, fillDocs, strings.Join(matrix, "\n"))
+}
+
+func (d damage) check(t *testing.T, base string) string {
+	dir := filepath.Join(t.TempDir(), "store")
+	if out, err := exec.Command("cp", "-a", "--sparse=always", base, dir).CombinedOutput(); err != nil {
+		t.Fatalf("cp: %v, %s", err, out)
+	}
+	d.do(t, dir)
+	l, deaths := opens(t, dir)
+	d.judge(t, dir, l)
+	again, more := opens(t, dir)
+	if again.Err != "" || again.Fault != "" || again.Degraded != "" || more > 0 || strings.Contains(again.Log, "level=ERROR") {
+		t.Errorf("the next start: %+v; want it calm", again)
+	}
+	if again.Windows != l.Windows || again.Decisions != l.Decisions || again.Docs != l.Docs {
+		t.Errorf("the next start finds %d, %d, %d; want the same as the one before, %d, %d, %d",
+			again.Windows, again.Decisions, again.Docs, l.Windows, l.Decisions, l.Docs)
+	}
+	return fmt.Sprintf("%-32s lost: %5d windows %5d decisions %2d docs; deaths %d; %.160s", d.name,
+		fillWindows-l.Windows, fillDecisions-l.Decisions, fillDocs-l.Docs, deaths, l.Degraded)
+}
+
+func (d damage) judge(t *testing.T, dir string, l looked) {
+	t.Helper()
+	if l.Err != "" || l.Fault != "" || l.Docs != fillDocs {
+		t.Errorf("opened with error %q, fault %q, %d docs; want all %d docs", l.Err, l.Fault, l.Docs, fillDocs)
+	}
+	whole := l.Windows == fillWindows && l.Decisions == fillDecisions
+	_, err := os.Stat(filepath.Join(dir, "DAMAGE.txt"))
+	says := strings.Contains(l.Degraded, "damage: ") && strings.Contains(l.Log, "level=ERROR") && err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	switch {
+	case !whole && !says:
+		t.Errorf("lost %d windows and %d decisions without a word: degraded %q, DAMAGE.txt %v, log %s",
+			fillWindows-l.Windows, fillDecisions-l.Decisions, l.Degraded, err, l.Log)
+	case !whole && (d.want == all || d.want == mended):
+		t.Errorf("lost %d windows and %d decisions; want none: %s", fillWindows-l.Windows, fillDecisions-l.Decisions, l.Log)
+	case says && d.want == all:
+		t.Errorf("%q is said of what lost nothing", l.Degraded)
+	case !says && d.want != all:
+		t.Errorf("not a word is said: degraded %q, DAMAGE.txt %v, log %s", l.Degraded, err, l.Log)
+	case d.want == none && l.Windows+l.Decisions > 0:
+		t.Errorf("%d windows and %d decisions are there; want a new database", l.Windows, l.Decisions)
+	case d.want == told && l.Windows == 0:
+		t.Error("all is lost; want what is whole to be kept")
+	}
+}
