@@ -119,10 +119,10 @@ func TestPage(t *testing.T) {
 			},
 			want: []string{
 				"You can send mail", "10 of 10 used within 1 minute", "Next free place: 23 Nov 2026, 12:01 UTC", "to be sent again later",
-				"Sending limit: Messages: 10 used, and this message wanted 1 more (allowed: at most 10 in 1 minute)",
+				"Sending limit. Found: Messages: 10 used, and this message wanted 1 more (allowed: at most 10 in 1 minute)",
 				"10 messages accepted and 1 refused", "(shared by all accounts of your contract)", "40,000 of 1,000,000 used within 1 hour",
 			},
-			wantFR: []string{"Limite d’envoi : Messages : 10 déjà comptés, et ce message en demandait 1 de plus (autorisé : 10 au plus en 1 minute)"},
+			wantFR: []string{"Limite d’envoi. Constaté : Messages : 10 déjà comptés, et ce message en demandait 1 de plus (autorisé : 10 au plus en 1 minute)"},
 		},
 		{
 			name: "everything that rules write", scope: desk.ScopeFull,
@@ -132,7 +132,7 @@ func TestPage(t *testing.T) {
 				w.send(alice, 2500, "From: "+alice, "Subject: Far too many")
 			},
 			want: []string{
-				"2 From fields", "One clear sender: no address", "(allowed: at most 3)", "(allowed: at most 5)", "Nobody twice", "Few recipients for one message: 6 (allowed: at most 5)",
+				"2 From fields", "One clear sender. Found: no address", "(allowed: at most 3)", "(allowed: at most 5)", "Nobody twice", "Few recipients for one message. Found: 6 (allowed: at most 5)",
 			},
 			wantFR: []string{"2 champs From", "aucune adresse", "(autorisé : 3 au plus)"},
 			not:    []string{"exactly one From field"},
@@ -241,8 +241,13 @@ func TestHelpLinks(t *testing.T) {
 func TestAnswersStayAfterTheBlock(t *testing.T) {
 	w := newWorld(t)
 	w.blockByHand("account:"+alice, "4h", "why")
+	const todo, done = "then ask for unblocking", "You have asked for unblocking"
+	if page := seen(t, w.get(w.link(alice))); !strings.Contains(page, todo) || strings.Contains(page, done) {
+		t.Error(page)
+	}
 	w.ask(w.link(alice))
-	if page := seen(t, w.get(w.link(alice))); !strings.Contains(page, "Waiting for an answer") || strings.Contains(page, "Send the request") {
+	page := seen(t, w.get(w.link(alice)))
+	if !strings.Contains(page, "Waiting for an answer") || strings.Contains(page, "Send the request") || strings.Contains(page, todo) || !strings.Contains(page, done) {
 		t.Error(page)
 	}
 	_, err := w.desk.Approve(w.Context(), operator, desk.AnswerRequest{Request: w.requests()[0].ID, Text: "Please be careful."})

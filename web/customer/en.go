@@ -10,6 +10,7 @@ var english = map[string]string{
 	"until":      "The block ends by itself on ",
 	"until.open": "The block stays until your provider ends it.",
 	"what.now":   "What you can do: put right what is described below, then ask for unblocking.",
+	"what.asked": "You have asked for unblocking. Your provider will answer on this page.",
 
 	"subject.account":  "this account",
 	"subject.customer": "all accounts of your contract",
@@ -35,7 +36,7 @@ var english = map[string]string{
 	"mail":        "Subject line",
 	"mail.empty":  "(no subject line)",
 	"rcpts":       "Recipients",
-	"colon":       ": ",
+	"found":       ". Found: ",
 	"why":         "Why",
 	"got.used":    "%s used, and this message wanted %s more",
 	"got.alone":   "%s in one message",

@@ -10,6 +10,7 @@ var french = map[string]string{
 	"until":      "Le blocage prend fin de lui-même le ",
 	"until.open": "Le blocage dure jusqu’à ce que votre hébergeur y mette fin.",
 	"what.now":   "Ce que vous pouvez faire : corrigez ce qui est décrit ci-dessous, puis demandez le déblocage.",
+	"what.asked": "Vous avez demandé le déblocage. Votre hébergeur répondra sur cette page.",
 
 	"subject.account":  "ce compte",
 	"subject.customer": "tous les comptes de votre contrat",
@@ -35,7 +36,7 @@ var french = map[string]string{
 	"mail":        "Objet",
 	"mail.empty":  "(sans objet)",
 	"rcpts":       "Destinataires",
-	"colon":       " : ",
+	"found":       ". Constaté : ",
 	"why":         "Pourquoi",
 	"got.used":    "%s déjà comptés, et ce message en demandait %s de plus",
 	"got.alone":   "%s dans un seul message",
@@ -84,7 +85,7 @@ var french = map[string]string{
 	"request.denied.text":   "Votre hébergeur a répondu. Vous pouvez demander de nouveau quand la situation aura changé.",
 	"request.yours":         "Ce que vous avez écrit",
 	"request.sent":          "Envoyée",
-	"request.answered":      "Répondue",
+	"request.answered":      "Réponse du",
 	"request.answer":        "Réponse de votre hébergeur",
 
 	"limits":       "Vos limites",

@@ -44,6 +44,9 @@ type block struct {
 // mostAnswers of earlier requests are shown.
 const mostAnswers = 3
 
+// Asked says that every block in force has a request that waits for its answer.
+func (s *sheet) Asked() bool { return !slices.ContainsFunc(s.Blocks, block.CanAsk) }
+
 // CanAsk says that there is no request that waits for its answer.
 func (b block) CanAsk() bool { return b.Request == nil || b.Request.State != state.RequestOpen }
 

@@ -147,7 +147,11 @@ func (v *View) UTCDay(t time.Time) string { return shortDay(v.Lang, t.UTC()) }
 
 // Away is how far t is from now: "in 3 hours", "2 days ago".
 func (v *View) Away(t time.Time) string {
-	switch d := t.Sub(v.now); {
+	d := t.Sub(v.now)
+	if d.Abs() > time.Minute {
+		d = d.Truncate(time.Minute) // nobody waits for the second
+	}
+	switch {
 	case d >= time.Second:
 		return own.Text(v.Lang, "in", Span(v.Lang, d))
 	case d <= -time.Second:

@@ -175,6 +175,8 @@ func TestTimes(t *testing.T) {
 	check(v.Away(noon.Add(time.Second)), "in 1 second")
 	check(v.Away(noon.Add(time.Minute-1)), "in 59 seconds")
 	check(v.Away(noon.Add(time.Minute)), "in 1 minute")
+	check(v.Away(noon.Add(2*time.Minute-1)), "in 1 minute")
+	check(v.Away(noon.Add(-2*time.Minute+1)), "1 minute ago")
 	check(v.Away(noon.Add(-time.Hour-5*time.Minute)), "1 hour 5 minutes ago")
 	check(fr.Away(noon.Add(-49*time.Hour)), "il y a 2 jours 1 heure")
 	check(v.Span(24*time.Hour), "1 day")
