@@ -75,6 +75,10 @@ func writeConfig(t testing.TB, dir, base, toml string) string {
 	if err := os.MkdirAll(filepath.Join(dir, "conf.d"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	// A case that provokes refusal after refusal is about blocks only when it says so.
+	if !strings.Contains(toml, "[block]") {
+		toml += "\n[block]\nautomatic = \"off\"\n"
+	}
 	main := filepath.Join(dir, "o2n-milter.toml")
 	for file, text := range map[string]string{
 		main: base, filepath.Join(dir, "conf.d/10-common.toml"): string(common), filepath.Join(dir, "conf.d/20-case.toml"): toml,

@@ -1,0 +1,8 @@
+// Package faults breaks what the daemon stands on and looks whether it keeps its
+// promises: the daemon as it is shipped, driven through the milter protocol by many
+// sessions at once, on Badger and on Redis, killed, starved and damaged.
+//
+// Each campaign prints one line: what was tried, what held. It is bounded in time,
+// stays on loopback, and ends only what it started. FAULTS=long runs them in full
+// (make faults); without it a slice of each runs.
+package faults
