@@ -39,7 +39,7 @@ var notifyKeys = []Key{
 		set: into(func(c *Config) *string { return &c.Notify.SMTP })},
 	{Name: "notify.webhook", Kind: "URL", Default: `""`, check: orEmpty(plain(wantURL, webURL)),
 		set: into(func(c *Config) *string { return &c.Notify.Webhook })},
-	{Name: "notify.webhook_key_file", Kind: "path", Default: `""`, check: orEmpty(text(wantHookKey, hookKey)),
+	{Name: "notify.webhook_key_file", Kind: "path", Default: `""`, check: orEmpty(text(wantLinkKey, linkKey)),
 		set: into(func(c *Config) *string { return &c.Notify.WebhookKeyFile })},
 	{Name: "notify.webhook_plain", Kind: "boolean", Default: "false", check: boolean,
 		set: into(func(c *Config) *bool { return &c.Notify.WebhookPlain })},
@@ -50,19 +50,6 @@ var notifyKeys = []Key{
 		set: into(func(c *Config) *time.Duration { return &c.Notify.Digest })},
 	{Name: "notify.timeout", Kind: "duration", Default: `"30s"`, check: duration(time.Second, 2*time.Minute),
 		set: into(func(c *Config) *time.Duration { return &c.Notify.Timeout })},
-}
-
-const (
-	wantHookKey = "a file of at least 16 bytes that other users cannot read"
-	minHookKey  = 16
-)
-
-func hookKey(s, dir string) (string, error) {
-	path, raw, err := secret(s, dir)
-	if err == nil && len(Password(raw)) < minHookKey {
-		err = fmt.Errorf("holds a key of %d bytes", len(Password(raw)))
-	}
-	return path, err
 }
 
 func noticeEvent(name string) error {

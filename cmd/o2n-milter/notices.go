@@ -103,10 +103,12 @@ func noticeSettings(cfg *config.Config) (notify.Settings, error) {
 	}
 	if c.WebhookKeyFile != "" {
 		raw, err := os.ReadFile(c.WebhookKeyFile)
+		if err == nil {
+			set.WebhookKey, err = desk.ParseKey(raw)
+		}
 		if err != nil {
 			return set, fmt.Errorf("notify.webhook_key_file: %w", err)
 		}
-		set.WebhookKey = []byte(config.Password(raw))
 	}
 	return set, nil
 }
