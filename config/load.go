@@ -164,6 +164,9 @@ func (r *reader) across() {
 		r.faultAt(r.at("web", "listen"), "web.listen", fmt.Sprintf("%q is open to other hosts", web.Listen),
 			"a loopback address, or allow_remote = true")
 	}
+	if n := r.cfg.Notify; n.Webhook != "" && n.WebhookKeyFile == "" {
+		r.faultAt(r.at("notify", "webhook"), "notify.webhook", "is set and notify.webhook_key_file is not", "a key that signs what is posted")
+	}
 	r.twoListeners()
 	r.redisFiles()
 }
