@@ -120,6 +120,13 @@ func TestFarBehind(t *testing.T) {
 	if _, err := a.PutDoc(t.Context(), state.Doc{Kind: "block", ID: "B0", Rev: 1}); err != nil {
 		t.Fatal(err)
 	}
+	// Deleted and made again: it stays when the deletion is forgotten.
+	for _, data := range [][]byte{[]byte("1"), nil, []byte("1")} {
+		doc, _ := a.mirror.docs.Get("note", "again")
+		if _, err := a.PutDoc(t.Context(), state.Doc{Kind: "note", ID: "again", Rev: doc.Rev, Data: data}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for i := range 1010 {
 		if _, err := a.PutDoc(t.Context(), state.Doc{Kind: "note", ID: "n", Rev: int64(i), Data: []byte("1")}); err != nil {
 			t.Fatal(err)
@@ -130,6 +137,9 @@ func TestFarBehind(t *testing.T) {
 	b = open(t, Options{URL: srv.url(), Path: path})
 	blocked(t, b, "account:gone", nil)
 	blocked(t, b, "account:stays", nil, "B1")
+	if list, err := b.Docs(t.Context(), "note"); err != nil || len(list) != 2 {
+		t.Errorf("notes: %v, %v; want 2", list, err)
+	}
 	if st, err := b.Status(t.Context(), time.Now()); err != nil || st.Degraded != "" {
 		t.Errorf("status %q, error %v; want it whole", st.Degraded, err)
 	}

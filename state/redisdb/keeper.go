@@ -154,7 +154,7 @@ func (k *keeper) read(ctx context.Context, notice *redis.PubSub) {
 func (k *keeper) join() error {
 	ctx, cancel := context.WithTimeout(k.life, joinTime)
 	defer cancel()
-	c := connect(k.life, k.address, k.options.Budget)
+	c := connect(k.life, k.address)
 	err := guard(ctx, c, k.greet)
 	if err != nil {
 		return errors.Join(err, c.Close())
@@ -165,8 +165,9 @@ func (k *keeper) join() error {
 }
 
 func (k *keeper) greet(ctx context.Context, c redis.UniversalClient) error {
-	// A server that does not answer costs one budget, not the whole attempt's time.
-	first, cancel := context.WithTimeout(ctx, k.options.Budget)
+	// A server that does not answer costs a few budgets, not the whole attempt's time:
+	// there are four answers to wait for, and a connection to make.
+	first, cancel := context.WithTimeout(ctx, 3*k.options.Budget)
 	defer cancel()
 	found, err := look(first, c)
 	if err != nil {

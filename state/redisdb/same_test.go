@@ -1,6 +1,7 @@
 package redisdb
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
 
 	"o2n-milter/state"
 	"o2n-milter/state/memory"
@@ -126,7 +128,11 @@ func randomAsk(rnd *rand.Rand, seed uint64) state.Ask {
 // A window's length changes with every look, as state.Slots does it: what has left
 // one length stays forgotten.
 func TestLengthChanges(t *testing.T) {
-	lengths := []time.Duration{time.Second, 7*time.Second + 1, time.Minute, 61*time.Second + 7, time.Hour, 24*time.Hour + 59, 30 * 24 * time.Hour, state.MaxLength - 1}
+	lengths := []time.Duration{
+		time.Second, 7*time.Second + 1, time.Minute, 61*time.Second + 7, time.Hour, 24*time.Hour + 59, 30 * 24 * time.Hour, state.MaxLength - 1,
+		// Two lengths with slots of one width, which is odd: no slot may move.
+		60 * 1_016_666_667, 60*1_016_666_667 + 1, 60 * 43_200_000_000_007, 60*43_200_000_000_007 + 1,
+	}
 	for seed := range uint64(4) {
 		rnd := rand.New(rand.NewPCG(seed, 6))
 		s := open(t, Options{URL: common(t).url(), HostTime: true})
@@ -158,4 +164,87 @@ func TestLengthChanges(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A nanosecond decides which slot a charge is in, for any length: doubles do not.
+func TestSlotEdges(t *testing.T) {
+	srv := common(t)
+	s := open(t, Options{URL: srv.url(), HostTime: true})
+	rnd := rand.New(rand.NewPCG(1, 7))
+	for n, at := 0, start; n < 300; n++ {
+		length := time.Second + time.Duration(rnd.Int64N(int64(time.Minute)<<rnd.IntN(17)))
+		width := int64(length) / 60
+		k := at.UnixNano()/width + 1
+		for _, ns := range []int64{k*width - 1, k * width} {
+			subject := fmt.Sprint("account:", n, ns)
+			if _, err := s.Take(t.Context(), time.Unix(0, ns), state.Ask{Charges: []state.Charge{{Window: window("w", subject, length, 9), Cost: 1}}}); err != nil {
+				t.Fatal(err)
+			}
+			if got := srv.do(t, "HGET", limitKey("w", subject), "n"); got != fmt.Sprint(ns/width) {
+				t.Fatalf("%s at %d: slot %v; want %d", length, ns, got, ns/width)
+			}
+			at = time.Unix(0, ns)
+		}
+	}
+}
+
+// Two lengths with slots of one width: no charge moves to another slot.
+func TestSameWidth(t *testing.T) {
+	srv := common(t)
+	s := open(t, Options{URL: srv.url(), HostTime: true})
+	rnd := rand.New(rand.NewPCG(1, 8))
+	at := start
+	for n := range 200 {
+		width := int64(time.Second)/60 + 1 + rnd.Int64N(int64(time.Second)<<rnd.IntN(17))
+		subject := fmt.Sprint("account:", n)
+		slot := at.UnixNano() / width
+		for _, length := range []int64{60 * width, 60*width + 1} {
+			charges := []state.Charge{{Window: window("w", subject, time.Duration(length), 9), Cost: 1}}
+			if _, err := s.Take(t.Context(), at, state.Ask{Charges: charges}); err != nil {
+				t.Fatal(err)
+			}
+			at = at.Add(time.Duration(2 * width))
+		}
+		want := []any{fmt.Sprint(slot), fmt.Sprint(slot + 2)}
+		if got := srv.do(t, "HMGET", limitKey("w", subject), "o", "n"); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Fatalf("slots %d ns wide: %v; want %v", width, got, want)
+		}
+	}
+}
+
+// What an undo finds less of than it gives back, or of another length, it leaves right.
+func TestUndo(t *testing.T) {
+	srv := common(t)
+	s := open(t, Options{URL: srv.url()})
+	undo := func(length time.Duration, slot, cost int64) {
+		t.Helper()
+		err := s.link.do(t.Context(), func(ctx context.Context, c redis.UniversalClient) error {
+			_, err := run(ctx, c, undoScript, []string{"o2n:w"}, []any{int64(length), slot, cost})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		length     time.Duration
+		slot, cost int64
+		want       string
+	}{
+		{time.Minute, 7, 1, "[w 60000000000 u 9 o 7 n 8 7 4 8 5]"},
+		{time.Minute, 7, 5, "[w 60000000000 u 5 o 7 n 8 8 5]"},
+		{time.Minute, 7, 12, "[w 60000000000 u 5 o 7 n 8 8 5]"},
+		{time.Minute, 9, 1, "[w 60000000000 u 10 o 7 n 8 7 5 8 5]"},
+		{time.Hour, 7, 1, "[w 60000000000 u 10 o 7 n 8 7 5 8 5]"},
+	} {
+		srv.do(t, "DEL", "o2n:w")
+		srv.do(t, "HSET", "o2n:w", "w", int64(time.Minute), "u", 10, "o", 7, "n", 8, 7, 5, 8, 5)
+		undo(test.length, test.slot, test.cost)
+		wants(t, fmt.Sprint(test), srv.do(t, "HGETALL", "o2n:w"), test.want)
+	}
+	undo(time.Minute, 9, 1)
+	srv.do(t, "DEL", "o2n:w")
+	srv.do(t, "HSET", "o2n:w", "w", int64(time.Minute), "u", 5, "o", 7, "n", 7, 7, 5)
+	undo(time.Minute, 7, 5)
+	wants(t, "an empty window", srv.do(t, "EXISTS", "o2n:w"), 0)
 }

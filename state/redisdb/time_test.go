@@ -114,11 +114,14 @@ func TestServersClockSetBack(t *testing.T) {
 	passes(t, s, true, []state.Charge{to})
 	member := srv.do(t, "ZRANGE", set, 0, -1).([]any)[0]
 	srv.do(t, "ZADD", set, future*1_000_000, member)
-	wants(t, "costs", passes(t, s, true, []state.Charge{to}).Costs, []int64{0})
+	other := to
+	other.Members = []string{"r2"}
+	wants(t, "costs", passes(t, s, true, []state.Charge{other}).Costs, []int64{1})
 	score, _ := strconv.ParseFloat(fmt.Sprint(srv.do(t, "ZSCORE", set, member)), 64)
 	if left := time.Until(time.UnixMicro(int64(score))); left > time.Second {
 		t.Errorf("the member's slot ends in %s; want at most a second", left)
 	}
+	wants(t, "costs", passes(t, s, true, []state.Charge{to}).Costs, []int64{0})
 }
 
 // A clock that stands and a dry call do not disturb the order of charges by the hosts' time.

@@ -139,11 +139,13 @@ func readCAs(path string) (*x509.CertPool, error) {
 // connect makes a client; it dials only when it is used. Nothing is tried twice by
 // itself: a charge may have been made although its answer was lost. Every call has
 // its own deadline, so the library's are only a last resort.
-func connect(life context.Context, o *redis.UniversalOptions, budget time.Duration) redis.UniversalClient {
+func connect(life context.Context, o *redis.UniversalOptions) redis.UniversalClient {
 	const lastResort = 10 * time.Second
+	// A dial goes on when its caller's budget is over, so that the next one finds it done.
+	const dialTime = time.Second
 	c := *o
 	c.Dialer = dialer(life, o.TLSConfig)
-	c.DialTimeout, c.DialerRetries, c.MaxRetries = budget, 1, -1
+	c.DialTimeout, c.DialerRetries, c.MaxRetries = dialTime, 1, -1
 	c.ReadTimeout, c.WriteTimeout, c.PoolTimeout = lastResort, lastResort, lastResort
 	c.ContextTimeoutEnabled = true
 	c.Protocol, c.DisableIdentity = 2, true // nothing of RESP3 is used; asks less of an ACL

@@ -101,7 +101,7 @@ func TestUnixSocket(t *testing.T) {
 // auth is do with a password.
 func (s *server) auth(t *testing.T, password string, args ...any) any {
 	t.Helper()
-	c := connect(t.Context(), must(parseURL("redis://:"+strings.ReplaceAll(password, "@", "%40")+"@127.0.0.1:"+s.port)), time.Second)
+	c := connect(t.Context(), must(parseURL("redis://:"+strings.ReplaceAll(password, "@", "%40")+"@127.0.0.1:"+s.port)))
 	defer c.Close()
 	v, err := c.Do(context.Background(), args...).Result()
 	if err != nil {
