@@ -14,6 +14,14 @@ import (
 	"o2n-milter/state"
 )
 
+// Automatic is who makes the blocks that strikes lead to: their By.
+const Automatic = "o2n-milter"
+
+// BlocksWindow counts all automatic blocks; its Max is the ceiling's.
+func BlocksWindow(most int64) state.Window {
+	return state.Window{Limit: "blocks", Subject: "automatic", Length: time.Hour, Max: most}
+}
+
 const (
 	// leastCeiling is how many automatic blocks an hour there may always be.
 	leastCeiling = 10
@@ -112,7 +120,7 @@ func (e *Engine) block(ctx context.Context, now time.Time, r *ruling, v *Verdict
 	}
 	most := e.ceiling(now)
 	answer, err := e.store.Take(ctx, now, state.Ask{Charges: []state.Charge{{
-		Window: state.Window{Limit: "blocks", Subject: "automatic", Length: time.Hour, Max: most}, Cost: 1,
+		Window: BlocksWindow(most), Cost: 1,
 	}}})
 	if err != nil {
 		return err
@@ -150,7 +158,7 @@ func (e *Engine) blockOf(ctx context.Context, now time.Time, r *ruling, v *Verdi
 		}
 	}
 	b := state.Block{
-		ID: blockID(subject, before), Subject: subject, Rule: v.Rule, By: "o2n-milter", Since: now.UTC().Truncate(time.Second),
+		ID: blockID(subject, before), Subject: subject, Rule: v.Rule, By: Automatic, Since: now.UTC().Truncate(time.Second),
 		Before: before,
 	}
 	if d := set.Durations[min(recent, len(set.Durations)-1)]; d > 0 {

@@ -88,7 +88,7 @@ func (o *office) blocked(t *testing.T, id string) desk.RequestView {
 		t.Fatal(err)
 	}
 	err = o.Store.AddBlock(t.Context(), state.Block{
-		ID: id, Subject: "account:" + login, Rule: "identity.header_from", Reason: "5 strikes", Since: time.Now(), By: desk.Automatic,
+		ID: id, Subject: "account:" + login, Rule: "identity.header_from", Reason: "5 strikes", Since: time.Now(), By: rules.Automatic,
 		Account: login, Customer: "C-1001", Evidence: evidence, Decisions: []string{"D" + id},
 	})
 	if err != nil {

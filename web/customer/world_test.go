@@ -134,7 +134,7 @@ func (w *world) block(id, subject, account string, struck ...rules.Verdict) stat
 	w.Helper()
 	b := state.Block{
 		ID: id, Subject: subject, Rule: "identity.header_from", Since: w.now, Until: w.now.Add(4 * time.Hour),
-		By: desk.Automatic, Account: account,
+		By: rules.Automatic, Account: account,
 	}
 	var evidence []rules.Evidence
 	for _, v := range struck {

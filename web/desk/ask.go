@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"o2n-milter/rules"
 	"o2n-milter/state"
 )
 
@@ -25,14 +26,11 @@ type AskUnblock struct {
 // selfWithin is how long unblocking oneself counts.
 const selfWithin = 30 * 24 * time.Hour
 
-// Automatic is who made a block that the rules made: its By.
-const Automatic = "o2n-milter"
-
 // selfAllowed says whether the account may end this block itself: an automatic one
 // of its own, none that an operator made or extended, and not the customer's, which
 // stops other accounts too.
 func selfAllowed(h holder, b state.Block) bool {
-	return b.Rule != "manual" && b.By == Automatic && h.owns(b.Subject)
+	return b.Rule != "manual" && b.By == rules.Automatic && h.owns(b.Subject)
 }
 
 // selfLeft is how often the account may still unblock itself.

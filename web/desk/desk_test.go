@@ -84,7 +84,7 @@ func (f *fixture) automatic(t *testing.T, id, subject string, more ...func(*stat
 	t.Helper()
 	b := state.Block{
 		ID: id, Subject: subject, Rule: "identity.header_from", Reason: "5 strikes",
-		Since: f.now, Until: f.now.Add(4 * time.Hour), By: Automatic,
+		Since: f.now, Until: f.now.Add(4 * time.Hour), By: rules.Automatic,
 	}
 	for _, f := range more {
 		f(&b)

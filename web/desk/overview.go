@@ -46,11 +46,18 @@ func (d *Desk) Overview(ctx context.Context) (Overview, error) {
 		return Overview{}, err
 	}
 	requests, err := d.Requests(ctx, false)
+	if err != nil {
+		return Overview{}, err
+	}
+	made, err := d.Store.Usage(ctx, d.Now(), []state.Window{rules.BlocksWindow(manyBlocks)})
+	if err != nil {
+		return Overview{}, err
+	}
 	return Overview{
 		Hours: day.Hours, Rules: day.Rules, Senders: day.Senders,
 		Blocks: blocks.Blocks, Requests: requests.Requests, Held: status.Held,
-		Alarms: d.alarms(status, day.Rules),
-	}, err
+		Alarms: d.alarms(status, day.Rules, made[0].Used),
+	}, nil
 }
 
 // alarming are rules that decide when something of ours is broken.
@@ -60,7 +67,10 @@ var alarming = map[string]string{
 	"internal.panic":       "an internal error stopped",
 }
 
-func (d *Desk) alarms(status Status, counts []RuleCount) []string {
+// manyBlocks automatic ones in an hour are worth a look: a rule may be wrong.
+const manyBlocks = 10
+
+func (d *Desk) alarms(status Status, counts []RuleCount, made int64) []string {
 	list := []string{}
 	if status.Degraded {
 		list = append(list, "the store is degraded: "+status.Reason)
@@ -69,6 +79,9 @@ func (d *Desk) alarms(status Status, counts []RuleCount) []string {
 		if what, ok := alarming[c.Rule]; ok {
 			list = append(list, fmt.Sprintf("%s %d messages in the last 24 hours (%s, %s)", what, c.Count, c.Rule, c.Action))
 		}
+	}
+	if made >= manyBlocks {
+		list = append(list, fmt.Sprintf("%d automatic blocks in the last hour: is a rule wrong?", made))
 	}
 	if len(d.Judge.Settings().Limits) == 0 {
 		list = append(list, "no limit is configured: nobody is kept from sending any amount")
