@@ -115,6 +115,10 @@ func (e Event) account() string {
 // block is the id of the block that it is about; empty when there is none.
 func (e Event) block() string { return cmp.Or(e.Block.ID, e.Request.Block) }
 
+// forOperator says whether the operator gets a mail: the answer to a request has told
+// him of the lift that follows from it.
+func (e Event) forOperator() bool { return e.What != Lift || e.Request.ID == "" }
+
 // forCustomer says whether the customer is told: of a block and of an answer.
 func (e Event) forCustomer() bool {
 	return e.What == Block || e.What == Approve || e.What == Deny

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"o2n-milter/state"
 	"o2n-milter/state/memory"
 )
 
@@ -90,6 +91,27 @@ func TestOtherIncidentsHaveTheirOwnMail(t *testing.T) {
 	h.settleAt(t, t0)
 	if len(*sent) != 5 || len(h.left(t)) != 2 {
 		t.Errorf("sent %d, left %d", len(*sent), len(h.left(t)))
+	}
+}
+
+// TestLiftByRequest: the operator has one mail of an approved request, programs are
+// told of the lift too.
+func TestLiftByRequest(t *testing.T) {
+	set := hook
+	set.Operator = ops
+	h := start(t, memory.New(), "mx1", set)
+	told := map[string]int{}
+	h.record(func(j job) error { told[j.Channel+" "+j.Event.What]++; return nil })
+	e := blockOf(alice)
+	e.Request = state.Request{ID: "R1", Subject: alice}
+	for _, what := range []string{Approve, Lift} {
+		e.What = what
+		h.Notify(t.Context(), t0, e)
+	}
+	h.settleAt(t, t0)
+	want := map[string]int{toOperator + " " + Approve: 1, toWebhook + " " + Approve: 1, toWebhook + " " + Lift: 1}
+	if diff := cmp.Diff(want, told); diff != "" || len(h.left(t)) != 0 {
+		t.Errorf("%s, %d left", diff, len(h.left(t)))
 	}
 }
 

@@ -140,7 +140,7 @@ func (n *Notifier) noticesOf(ctx context.Context, now time.Time, e Event) []noti
 	add := func(channel string, due time.Time) {
 		list = append(list, newNotice(now, channel, n.opts.Host, due, e))
 	}
-	if len(set.Operator) > 0 {
+	if len(set.Operator) > 0 && e.forOperator() {
 		first, err := n.incidents.open(ctx, now, set.Digest, e)
 		if err != nil {
 			n.opts.Log.Error("incident", "event", e.What, "error", err)

@@ -162,7 +162,7 @@ func (d *Desk) unblockSelf(ctx context.Context, who Actor, h holder, b state.Blo
 		err = conflict("unblocked %d times in 30 days already: please ask", most)
 	}
 	if err == nil {
-		b, err = d.lift(ctx, who, b, "request "+r.ID+", by the customer")
+		b, err = d.lift(ctx, who, b, "request "+r.ID+", by the customer", r)
 	}
 	if err != nil {
 		return RequestView{}, errors.Join(err, state.DeleteRecord(ctx, d.Store, r))

@@ -101,7 +101,7 @@ func TestUnblockSelf(t *testing.T) {
 	if r := all.Requests[0]; !r.Self || r.State != state.RequestApproved || r.AnsweredBy != alice.Name || r.Account != aliceLogin {
 		t.Errorf("%+v", r)
 	}
-	if want := []string{"lift B1", "approve B1" + all.Requests[0].ID}; !slices.Equal(f.events, want) {
+	if want := []string{"lift B1" + all.Requests[0].ID, "approve B1" + all.Requests[0].ID}; !slices.Equal(f.events, want) {
 		t.Errorf("events %v, want %v", f.events, want)
 	}
 	// Twice in 30 days, the third is refused, and counts for nothing.

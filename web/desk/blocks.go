@@ -151,7 +151,7 @@ func (d *Desk) LiftBlock(ctx context.Context, who Actor, in LiftBlock) (LiftedLi
 	for _, b := range found {
 		active := b.State(now) == state.BlockActive
 		if active && !in.DryRun {
-			if b, err = d.lift(ctx, who, b, reason); err != nil {
+			if b, err = d.lift(ctx, who, b, reason, state.Request{}); err != nil {
 				return LiftedList{}, err
 			}
 			if err = d.closeRequests(ctx, who, b); err != nil {
@@ -163,14 +163,14 @@ func (d *Desk) LiftBlock(ctx context.Context, who Actor, in LiftBlock) (LiftedLi
 	return list, nil
 }
 
-// lift ends an active block.
-func (d *Desk) lift(ctx context.Context, who Actor, b state.Block, reason string) (state.Block, error) {
+// lift ends an active block, for a request where somebody asked for it.
+func (d *Desk) lift(ctx context.Context, who Actor, b state.Block, reason string, r state.Request) (state.Block, error) {
 	b, err := d.Store.LiftBlock(ctx, b.ID, d.now(), who.by(), reason)
 	if err != nil {
 		return b, err
 	}
 	d.audit(ctx, who, change{"block lift", b.ID, b.Subject, reason})
-	d.tell(Event{What: "lift", Block: b})
+	d.tell(Event{What: "lift", Block: b, Request: r})
 	return b, nil
 }
 

@@ -78,13 +78,14 @@ func (d *Desk) Approve(ctx context.Context, who Actor, in AnswerRequest) (Reques
 	if in.DryRun {
 		return v, nil
 	}
-	return v, d.liftAll(ctx, who, blocks, "request "+r.ID+" approved")
+	return v, d.liftAll(ctx, who, blocks, r)
 }
 
-// liftAll ends active blocks and answers who asked for it.
-func (d *Desk) liftAll(ctx context.Context, who Actor, blocks []state.Block, reason string) error {
+// liftAll ends the active blocks that an approved request is about, and answers who
+// else asked for it.
+func (d *Desk) liftAll(ctx context.Context, who Actor, blocks []state.Block, r state.Request) error {
 	for _, b := range blocks {
-		lifted, err := d.lift(ctx, who, b, reason)
+		lifted, err := d.lift(ctx, who, b, "request "+r.ID+" approved", r)
 		if err == nil {
 			err = d.closeRequests(ctx, who, lifted)
 		}
@@ -142,8 +143,19 @@ func (d *Desk) answer(ctx context.Context, who Actor, r state.Request, dryRun bo
 	}
 	what := map[state.RequestState]string{state.RequestApproved: "approve", state.RequestDenied: "deny"}[r.State]
 	d.audit(ctx, who, change{"request " + what, r.ID, r.Subject, r.Answer})
-	d.tell(Event{What: what, Request: r})
+	d.tell(Event{What: what, Block: d.blockOf(ctx, r), Request: r})
 	return r, nil
+}
+
+// blockOf is the block that a request is about; the zero one when it is forgotten or
+// the store is away: an answer stands all the same.
+func (d *Desk) blockOf(ctx context.Context, r state.Request) state.Block {
+	blocks, err := d.Store.BlocksOf(ctx, []string{r.Subject})
+	i := slices.IndexFunc(blocks, func(b state.Block) bool { return b.ID == r.Block })
+	if err != nil || i < 0 {
+		return state.Block{}
+	}
+	return blocks[i]
 }
 
 // closeRequests answers what is still open about a block that was lifted.

@@ -38,7 +38,7 @@ func TestApprove(t *testing.T) {
 	if f.stateOf(t, "B1") != state.BlockLifted || f.stateOf(t, "B2") != state.BlockLifted || f.stateOf(t, other.ID) != state.BlockActive {
 		t.Error("not exactly the blocks of the subject are lifted")
 	}
-	if want := []string{"approve " + r.ID, "lift B1", "lift B2", "approve " + second.ID}; !slices.Equal(f.events, want) {
+	if want := []string{"approve B1" + r.ID, "lift B1" + r.ID, "lift B2" + r.ID, "approve B2" + second.ID}; !slices.Equal(f.events, want) {
 		t.Errorf("events %v, want %v", f.events, want)
 	}
 	for _, answer := range []func(context.Context, Actor, AnswerRequest) (RequestView, error){f.Approve, f.Deny} {
@@ -111,6 +111,9 @@ func TestDeny(t *testing.T) {
 	v, err := f.Deny(t.Context(), root, AnswerRequest{Request: r.ID, Text: "scan your computer first"})
 	if err != nil || v.State != state.RequestDenied || f.stateOf(t, "B1") != state.BlockActive {
 		t.Errorf("%+v, %v", v, err)
+	}
+	if want := "deny B1" + r.ID; f.events[len(f.events)-1] != want {
+		t.Errorf("events %v, want %s last", f.events, want)
 	}
 	_, err = f.Approve(t.Context(), root, AnswerRequest{Request: r.ID})
 	wants(t, err, ErrConflict, "denied by root")
