@@ -171,7 +171,7 @@ func (e *Engine) blockOf(ctx context.Context, now time.Time, r *ruling, v *Verdi
 	if b.Evidence, err = json.Marshal(v.Evidence[:min(len(v.Evidence), mostStruck)]); err != nil {
 		return b, err
 	}
-	if b.Decisions, err = e.struck(ctx, now, v, r.guilty()[0]); err != nil {
+	if b.Decisions, err = e.struck(ctx, now, v, r.guilty()[0], past); err != nil {
 		return b, err
 	}
 	b.Reason = fmt.Sprintf("%d messages refused as abuse in %s, the last one by %s", len(b.Decisions), FormatDuration(set.Within), v.Rule)
@@ -187,11 +187,15 @@ func blockID(subject string, before int) string {
 	return "B" + base32.StdEncoding.EncodeToString(sum[:5])
 }
 
-// struck are the decisions behind a block, the newest first.
-func (e *Engine) struck(ctx context.Context, now time.Time, v *Verdict, subject string) ([]string, error) {
+// struck are the decisions behind a block, the newest first. Those behind an earlier
+// one do not count again.
+func (e *Engine) struck(ctx context.Context, now time.Time, v *Verdict, subject string, past []state.Block) ([]string, error) {
 	ids := []string{v.ID}
 	list, err := e.store.Decisions(ctx, state.Query{Subject: subject, Since: now.Add(-e.set.Blocking.Within), Limit: 10 * mostStruck})
 	for _, d := range list {
+		if slices.ContainsFunc(past, func(b state.Block) bool { return slices.Contains(b.Decisions, d.ID) }) {
+			continue
+		}
 		action, actionErr := ParseAction(d.Action)
 		if actionErr == nil && action >= Quarantine && e.set.Blocking.weight(d.Rule) > 0 && len(ids) < mostStruck {
 			ids = append(ids, d.ID)

@@ -272,6 +272,10 @@ func TestRearmed(t *testing.T) {
 	b.wantBlocked(t, "2 of 3 strikes after a lift")
 	b.decide(t, crowded(12))
 	b.wantBlocked(t, "3 of 3", alice)
+	again := mustActive(t, b)[0]
+	if len(again.Decisions) != 3 || !strings.HasPrefix(again.Reason, "3 messages refused as abuse") {
+		t.Errorf("the second block counts %v: %s", again.Decisions, again.Reason)
+	}
 }
 
 func php(n int, name string) *Mail {
