@@ -9,7 +9,7 @@ VERSION     := $(shell git describe --always --dirty 2>/dev/null || echo dev)
 TAGS        := mta,browser
 export CGO_ENABLED ?= 1
 
-.PHONY: build run test check packages unit e2e fuzz bench clean
+.PHONY: build run test check packages unit e2e faults fuzz bench clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/o2n-milter ./cmd/o2n-milter
@@ -35,11 +35,19 @@ unit: packages
 
 e2e: build packages
 	$(call timed,end to end: Postfix and Sendmail,tests/isolated go test -count=1 -tags mta -timeout 20m ./tests ./tests/mta)
+	$(call timed,faults in short,$(FAULT_RUN))
 	$(call timed,the pages in a browser,tests/isolated go test -count=1 -tags browser -timeout 10m ./tests/browser)
 	$(call timed,first run,CGO_ENABLED=0 go run ./tests/firstrun -once -dir "$$(mktemp -d)")
 
 $(STATICCHECK):
 	$(call timed,build staticcheck,GOBIN=$(CACHE)/bin go install honnef.co/go/tools/cmd/staticcheck@v0.8.2 && mv $(CACHE)/bin/staticcheck $@)
+
+# FAULT_RUN drives the daemon while its store is killed, filled up and damaged.
+FAULT_RUN := sh -c 'go test -count=1 -tags mta -timeout 30m -v ./tests/faults >bin/faults.log 2>&1 || { cat bin/faults.log; exit 1; }; grep "^== faults" bin/faults.log'
+
+# The same in full: some ten minutes.
+faults: build packages
+	$(call timed,faults in full,FAULTS=long $(FAULT_RUN))
 
 # Fuzz every target for a while: make fuzz FUZZTIME=5m
 FUZZTIME ?= 1m

@@ -71,6 +71,7 @@ type member struct {
 // from the end of its old slot.
 func (m *Members) Advance(remember time.Duration, line int64) (folded bool) {
 	if m.length != int64(remember) {
+		folded = m.Expire(line) // what has left the old length stays forgotten
 		m.resize(int64(remember))
 	}
 	if len(m.list) > 0 && slotLeaves(m.oldest, m.length) <= line {
@@ -79,10 +80,10 @@ func (m *Members) Advance(remember time.Duration, line int64) (folded bool) {
 	}
 	now := line / slotWidth(m.length)
 	if len(m.list) == 0 || m.newest <= now {
-		return false
+		return folded
 	}
 	m.bounds()
-	folded = m.newest > now
+	folded = folded || m.newest > now
 	for i := range m.list {
 		m.list[i].k = min(m.list[i].k, now)
 	}

@@ -75,6 +75,7 @@ func (s *Slots) leaves(k int64) int64 { return slotLeaves(k, s.length) }
 // future: another copy of s would count them longer.
 func (s *Slots) Advance(length time.Duration, line int64) (folded bool) {
 	if s.length != int64(length) {
+		folded = s.Expire(line) // what has left the old window stays forgotten
 		s.resize(int64(length))
 	}
 	gone := 0
@@ -84,7 +85,7 @@ func (s *Slots) Advance(length time.Duration, line int64) (folded bool) {
 	s.slots = slices.Delete(s.slots, 0, gone) // in place: a window that goes on takes no new array
 	if len(s.slots) == 0 {
 		s.slots = nil // lets go of the array
-		return false
+		return folded
 	}
 	now := line / s.width()
 	future := sort.Search(len(s.slots), func(i int) bool { return s.slots[i].k > now })
@@ -94,7 +95,7 @@ func (s *Slots) Advance(length time.Duration, line int64) (folded bool) {
 		s.used -= x.n
 		s.put(now, x.n)
 	}
-	return len(late) > 0
+	return folded || len(late) > 0
 }
 
 func (s *Slots) resize(length int64) {

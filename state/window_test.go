@@ -202,3 +202,22 @@ func FuzzDecodeSlots(f *testing.F) {
 		}
 	})
 }
+
+// What has left a window stays forgotten when the window is made longer, also when
+// nobody looked in between.
+func TestLongerWindowForgets(t *testing.T) {
+	at := int64(time.Hour)
+	var s Slots
+	s.Advance(time.Minute, at)
+	s.Charge(5, at)
+	later := at + int64(2*time.Minute)
+	if s.Advance(time.Hour, later); s.Used() != 0 {
+		t.Errorf("used %d; want 0", s.Used())
+	}
+	var m Members
+	m.Advance(time.Minute, at)
+	m.Put([]uint64{1}, at)
+	if m.Advance(time.Hour, later); m.Unknown([]uint64{1}) != 1 {
+		t.Error("a member that was forgotten is known again")
+	}
+}
