@@ -19,8 +19,12 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// patience bounds a whole journey.
-const patience = 3 * time.Minute
+const (
+	// patience bounds a whole journey.
+	patience = 3 * time.Minute
+	// pagePatience bounds the way to the next page.
+	pagePatience = 20 * time.Second
+)
 
 // A screen is what pages are looked at on.
 type screen struct {
@@ -41,8 +45,11 @@ type tab struct {
 	shots string
 }
 
-// open starts a browser.
-func open(t *testing.T) *tab {
+// open starts a browser whose owner reads English.
+func open(t *testing.T) *tab { t.Helper(); return openIn(t, "en") }
+
+// openIn starts a browser that asks for pages in a language.
+func openIn(t *testing.T, language string) *tab {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -51,7 +58,7 @@ func open(t *testing.T) *tab {
 	var said bytes.Buffer
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("lang", "en"), chromedp.CombinedOutput(&said))
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("lang", language), chromedp.Flag("accept-lang", language), chromedp.CombinedOutput(&said))
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
@@ -116,11 +123,36 @@ func (b *tab) visit(url string, want int64) {
 // click presses what the selector finds, which leads to another page.
 func (b *tab) click(selector string, want int64) {
 	b.t.Helper()
-	r, err := chromedp.RunResponse(b.ctx, chromedp.Click(chromedp.CSS(selector)))
+	ctx, cancel := context.WithTimeout(b.ctx, pagePatience)
+	defer cancel()
+	b.leads(want, "click "+selector, func() (*network.Response, error) {
+		return chromedp.RunResponse(ctx, chromedp.Click(chromedp.CSS(selector)))
+	})
+}
+
+// leads does what leads to another page and wants its status.
+func (b *tab) leads(want int64, what string, do func() (*network.Response, error)) {
+	b.t.Helper()
+	var r *network.Response
+	err := settled(func() (err error) { r, err = do(); return err })
 	if err != nil {
-		b.t.Fatalf("click %s: %v", selector, err)
+		b.t.Fatalf("%s: %v on\n%s", what, err, b.text())
 	}
 	b.wants(r, want)
+}
+
+// settled does something to an element of a page that has just come. Right after the
+// load Chromium may number its nodes anew: then what was looked up is not there any
+// more, nothing was done, and it is done again.
+func settled(do func() error) error {
+	err := do()
+	for range 10 {
+		if err == nil || !strings.Contains(err.Error(), "No node with given id") {
+			break
+		}
+		err = do()
+	}
+	return err
 }
 
 func (b *tab) wants(r *network.Response, want int64) {
@@ -134,27 +166,55 @@ func (b *tab) wants(r *network.Response, want int64) {
 func (b *tab) fill(selector, text string) {
 	b.t.Helper()
 	all := chromedp.Evaluate[chromedp.Void](fmt.Sprintf("document.querySelector(%q).select()", selector))
-	b.check(chromedp.Do(b.ctx, all, chromedp.SendKeys(chromedp.CSS(selector), text)))
+	b.check(settled(func() error { return chromedp.Do(b.ctx, all, chromedp.SendKeys(chromedp.CSS(selector), text)) }))
+}
+
+// pick takes an option of a list, by its first letters.
+func (b *tab) pick(selector, option string) {
+	b.t.Helper()
+	b.check(settled(func() error { return chromedp.Do(b.ctx, chromedp.SendKeys(chromedp.CSS(selector), option)) }))
 }
 
 // choose presses what leads nowhere.
 func (b *tab) choose(selector string) {
 	b.t.Helper()
-	b.check(chromedp.Do(b.ctx, chromedp.Click(chromedp.CSS(selector))))
+	b.check(settled(func() error { return chromedp.Do(b.ctx, chromedp.Click(chromedp.CSS(selector))) }))
 }
 
 // press is the Enter key in a field.
 func (b *tab) press(selector string, want int64) {
 	b.t.Helper()
-	r, err := chromedp.RunResponse(b.ctx, chromedp.SendKeys(chromedp.CSS(selector), kb.Enter))
+	b.leads(want, "Enter in "+selector, func() (*network.Response, error) {
+		return chromedp.RunResponse(b.ctx, chromedp.SendKeys(chromedp.CSS(selector), kb.Enter))
+	})
+}
+
+// asks fills in the customer's form and presses a button of it.
+func (b *tab) asks(happened, done, button string, want int64) {
+	b.t.Helper()
+	b.fill("[name=happened]", happened)
+	b.fill("[name=done]", done)
+	b.choose("[name=password][value=yes]")
+	b.click(button, want)
+}
+
+const (
+	sendRequest = "form button:not([name])"
+	unblockMe   = "form button[name=self]"
+)
+
+// count is how much of the page the selector finds.
+func (b *tab) count(selector string) int {
+	b.t.Helper()
+	n, err := chromedp.Run(b.ctx, chromedp.Evaluate[int64](fmt.Sprintf("document.querySelectorAll(%q).length", selector)))
 	b.check(err)
-	b.wants(r, want)
+	return int(n)
 }
 
 // text is what a person reads.
 func (b *tab) text() string {
 	b.t.Helper()
-	text, err := chromedp.Run(b.ctx, chromedp.Text(chromedp.CSS("body")))
+	text, err := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.body.innerText"))
 	b.check(err)
 	return strings.Join(strings.Fields(text), " ")
 }
@@ -166,6 +226,17 @@ func (b *tab) reads(want ...string) {
 	for _, w := range want {
 		if !strings.Contains(text, w) {
 			b.t.Errorf("no %q in:\n%s", w, text)
+		}
+	}
+}
+
+// lacks makes sure that a person reads none of these.
+func (b *tab) lacks(unwanted ...string) {
+	b.t.Helper()
+	text := b.text()
+	for _, u := range unwanted {
+		if strings.Contains(text, u) {
+			b.t.Errorf("%q in:\n%s", u, text)
 		}
 	}
 }

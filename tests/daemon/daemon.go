@@ -1,0 +1,157 @@
+// Package daemon builds o2n-milter and runs it for tests, as it is shipped: a
+// process of its own with its configuration, store and sockets in a scratch folder.
+package daemon
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"o2n-milter/tests/mta"
+)
+
+// program is where the daemon is once a test wanted it.
+var program string
+
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "o2n-bin-")
+	if err != nil {
+		return "", err
+	}
+	program = filepath.Join(dir, "o2n-milter")
+	if out, err := exec.Command("go", "build", "-o", program, "o2n-milter/cmd/o2n-milter").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return program, nil
+})
+
+// Remove removes what was built; TestMain calls it last.
+func Remove() {
+	if program != "" {
+		os.RemoveAll(filepath.Dir(program))
+	}
+}
+
+// Daemon is a running o2n-milter.
+type Daemon struct {
+	// Dir is its folder: o2n-milter.toml with conf.d, state, admin.sock, link.key.
+	Dir string
+	// URL is where its pages are, without a slash at the end.
+	URL string
+
+	t    testing.TB
+	proc *mta.Proc
+}
+
+// key signs customers' links, in every daemon alike.
+const key = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
+
+// Start starts a daemon on these milter addresses and waits until it is ready. Each
+// text of TOML becomes a file of conf.d. It ends with the test.
+func Start(t testing.TB, listen []string, toml ...string) *Daemon {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "o2n-milter-") // short: socket paths end at 108 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	web := fmt.Sprintf("127.0.0.1:%d", mta.FreePort(t))
+	d := &Daemon{Dir: dir, URL: "http://" + web, t: t}
+	quoted, err := json.Marshal(listen) // TOML's strings are JSON's
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The servers' own users must reach the socket, whatever group they are in.
+	d.write("o2n-milter.toml", fmt.Sprintf("[milter]\nlisten = %s\nsocket_mode = \"0666\"\n[state]\npath = \"state\"\n"+
+		"[admin]\nsocket = \"admin.sock\"\n[web]\nlisten = %q\npublic_url = %q\nlink_key_file = \"link.key\"\n", quoted, web, d.URL))
+	d.write("link.key", key)
+	for i, text := range toml {
+		d.write(fmt.Sprintf("conf.d/%d.toml", i), text)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("o2n-milter:\n%s", d.Log())
+		}
+	})
+	d.start()
+	return d
+}
+
+func (d *Daemon) write(name, text string) {
+	d.t.Helper()
+	path := filepath.Join(d.Dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		d.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *Daemon) start() {
+	d.t.Helper()
+	file, err := build()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	out, err := os.OpenFile(filepath.Join(d.Dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer out.Close() // the child has its own
+	cmd := exec.Command(file, "serve", "--config", filepath.Join(d.Dir, "o2n-milter.toml"))
+	cmd.Stdout, cmd.Stderr = out, out
+	d.proc = mta.Start(d.t, cmd)
+	client := http.Client{Timeout: time.Second}
+	mta.Poll(d.t, "o2n-milter is ready", func() bool {
+		if !d.proc.Running() {
+			d.t.Fatalf("o2n-milter ended: %v\n%s", d.proc.Err(), d.Log())
+		}
+		resp, err := client.Get(d.URL + "/readyz")
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+// Log is what the daemon has said so far.
+func (d *Daemon) Log() string {
+	b, err := os.ReadFile(filepath.Join(d.Dir, "log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+// Command runs one of the operator's commands and gives what it prints on standard
+// output, without the last newline.
+func (d *Daemon) Command(t testing.TB, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(program, append(args, "--config", filepath.Join(d.Dir, "o2n-milter.toml"))...)
+	var talk bytes.Buffer
+	cmd.Stderr = &talk
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("o2n-milter %s: %v\n%s", strings.Join(args, " "), err, talk.String())
+	}
+	return strings.TrimSuffix(string(out), "\n")
+}
+
+// JSON is Command with --json, read into v.
+func (d *Daemon) JSON(t testing.TB, v any, args ...string) {
+	t.Helper()
+	out := d.Command(t, append(args, "--json")...)
+	if err := json.Unmarshal([]byte(out), v); err != nil {
+		t.Fatalf("o2n-milter %s: %v in %s", strings.Join(args, " "), err, out)
+	}
+}
