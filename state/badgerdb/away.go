@@ -24,8 +24,7 @@ const (
 	longPause  = time.Minute
 )
 
-// keeper closes the database when the disk cannot bear it, and opens it again. Only
-// watch uses it, and Close when that has ended.
+// keeper sees to a database that the disk cannot bear. Only watch uses it, and Close when that has ended.
 type keeper struct {
 	guard   guard
 	closing chan error // Badger's answer to Close; nil: it was not asked
@@ -52,27 +51,34 @@ func (s *Store) watch() {
 	}
 }
 
-// look does what the disk's room asks for.
+// look does what the disk's room asks for. While there is none, the database is left
+// alone: it takes no more pages than it has, where closing it would write some MB. It
+// is closed, and opened with all its checks, when there is room again.
 func (s *Store) look(now time.Time, r room) {
 	k := &s.keeper
-	k.guard.look(r)
-	if k.guard.why != "" {
+	if k.guard.look(r); k.guard.why != "" {
 		s.goAway(k.guard.why)
-	}
-	if s.awayWhy() == "" {
 		return
 	}
 	switch {
+	case s.awayWhy() == "" || now.Before(k.retry):
 	case k.closing != nil:
 		s.awaitClosed(now)
-	case s.base.handle() != nil:
-		// Closing writes too. Left alone, the database takes no more pages than it has.
-		if !r.readOnly && r.free >= min(flushRoom, k.guard.min/2) {
-			s.startClosing()
-		}
-	case k.guard.why == "" && !now.Before(k.retry):
+	case s.base.handle() == nil:
 		s.comeBack(now)
+	default:
+		s.closeAway(now)
 	}
+}
+
+// closeAway closes a database that was left alone. Where nothing can be written Badger
+// would try for ever.
+func (s *Store) closeAway(now time.Time) {
+	if err := s.probe(); err != nil {
+		s.keeper.retry = now.Add(shortPause)
+		return
+	}
+	s.startClosing()
 }
 
 func (s *Store) awayWhy() string {
@@ -81,8 +87,8 @@ func (s *Store) awayWhy() string {
 	return s.why
 }
 
-// goAway makes judging go on from memory. The database is not written to any more,
-// and watch closes it.
+// goAway makes judging go on from memory. The database is neither read nor written to
+// any more.
 func (s *Store) goAway(why string) {
 	s.mu.Lock()
 	first := s.why == ""
@@ -123,11 +129,10 @@ func (s *Store) awaitClosed(now time.Time) {
 	select {
 	case err := <-s.keeper.closing:
 		s.keeper.closing = nil
-		s.keeper.retry = now.Add(shortPause)
 		if err != nil {
 			s.log.Warn("store: closing the database", "err", err)
 		}
-		s.log.Info("store: the database is closed until there is room")
+		s.comeBack(now)
 	default:
 	}
 }
@@ -167,7 +172,10 @@ func (s *Store) postpone(now time.Time, err error) {
 // probe writes a little: free space alone does not say that one may.
 func (s *Store) probe() error {
 	path := filepath.Join(s.options.Path, "probe")
-	return errors.Join(writeSynced(path, make([]byte, 64<<10)), os.Remove(path))
+	if err := writeSynced(path, make([]byte, 64<<10)); err != nil {
+		return err
+	}
+	return os.Remove(path)
 }
 
 // rejoin gives an opened database what was put and charged without it. Nothing is
@@ -204,42 +212,12 @@ func (s *Store) lastChance() {
 	if s.awayWhy() == "" {
 		return
 	}
-	err := s.closeForGood()
-	if err == nil {
-		err = s.tryOnce()
-	}
-	if err != nil {
+	if err := s.tryOnce(); err != nil {
 		s.log.Error("store: closed without its database: what was charged since it went away is forgotten, blocks are not", "why", err)
 	}
 }
 
-// closeForGood makes sure that a database that is away is closed.
-func (s *Store) closeForGood() error {
-	if s.keeper.closing == nil && s.base.handle() != nil {
-		r, err := roomAt(s.options.Path)
-		if err != nil {
-			return err
-		}
-		if r.readOnly || r.free < flushRoom {
-			return errors.New("there is no room to close it; its log files hold what was committed")
-		}
-		s.startClosing()
-	}
-	if s.keeper.closing == nil {
-		return nil
-	}
-	return awaitClose(s.keeper.closing)
-}
-
-func awaitClose(closing chan error) error {
-	select {
-	case err := <-closing:
-		return err
-	case <-time.After(closeWait):
-		return errors.New("the database does not close; its log files hold what was committed")
-	}
-}
-
+// tryOnce closes and opens it, if it may.
 func (s *Store) tryOnce() error {
 	r, err := roomAt(s.options.Path)
 	if err != nil {
@@ -247,6 +225,17 @@ func (s *Store) tryOnce() error {
 	}
 	if why := r.shortage(uint64(s.options.MinFree), minInodes); why != "" {
 		return errors.New(why)
+	}
+	if err := s.probe(); err != nil {
+		return err
+	}
+	if s.base.handle() != nil {
+		s.startClosing()
+	}
+	if s.keeper.closing != nil {
+		if err := awaitClose(s.keeper.closing); err != nil {
+			return err
+		}
 	}
 	o, err := s.openDatabase()
 	if err != nil {
@@ -257,6 +246,15 @@ func (s *Store) tryOnce() error {
 		return errors.Join(err, o.db.Close())
 	}
 	return nil
+}
+
+func awaitClose(closing chan error) error {
+	select {
+	case err := <-closing:
+		return err
+	case <-time.After(closeWait):
+		return errors.New("the database does not close; its log files hold what was committed")
+	}
 }
 
 // closeDatabase ends a database that is there, and says so in the progress file.

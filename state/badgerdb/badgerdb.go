@@ -18,12 +18,12 @@
 // Docs (blocks and the like) are in a journal beside the database, on the disk before
 // the answer, whatever Sync says; they survive the loss of the database.
 //
-// The disk is watched. Below Options.MinFree, or when it becomes read-only, the
-// database is closed before it dies of it, and judging goes on from memory: windows
-// that were not in memory begin at nothing, docs still go to the journal (in space
-// reserved for them), decisions are dropped and counted. When there is room again the
-// database is opened and gets what was charged meanwhile. A kill -9 in between loses
-// the charges since the database was closed, not the docs.
+// The disk is watched. Below Options.MinFree, or when it cannot be written to, the
+// database is left alone before it dies of it, and judging goes on from memory:
+// windows that were not in memory begin at nothing, docs still go to the journal (in
+// space reserved for them), decisions are dropped and counted. When there is room again
+// the database is closed, opened, and gets what was charged meanwhile. A kill -9 in
+// between loses the charges since the database was left alone, not the docs.
 //
 // Damage is never silent, and never a crash loop: openDatabase says what is done.
 // Each commit has a number, and each second with commits a link in a chain of marks;
@@ -64,7 +64,7 @@ type Options struct {
 	Sync      bool          // durability = "power": fsync before the answer
 	Retention time.Duration // of decisions; 0: 30 days
 	MaxSize   int64         // of the decisions, in bytes, about; the oldest go first; 0: 2 GB
-	MinFree   int64         // of the disk, in bytes, below which the database is closed; 0: 96 MB
+	MinFree   int64         // of the disk, in bytes, below which the database is left alone; 0: 96 MB
 	Cache     int64         // of windows and sets in memory, in bytes; 0: not bounded
 	Log       *slog.Logger  // nil: slog.Default
 }
@@ -141,6 +141,9 @@ func open(o Options, host func() reading) (*Store, error) {
 		keeper: keeper{guard: guard{min: uint64(o.MinFree)}},
 	}
 	if err := s.begin(); err != nil {
+		if db := s.base.take(); db != nil {
+			err = errors.Join(err, db.Close())
+		}
 		return nil, fmt.Errorf("store %s: %w", o.Path, errors.Join(err, s.letGo()))
 	}
 	s.running.Go(s.watch)
@@ -221,6 +224,7 @@ func (s *Store) equip() {
 	s.writer = newWriter(s.base, s.log)
 	s.writer.windows, s.writer.docs, s.writer.journal = s.windows, s.docs, s.journal
 	s.writer.trouble, s.writer.away = s.goAway, s.absent.Load
+	s.writer.ahead.least = s.keeper.guard.min
 }
 
 // adopt takes an opened database into use; nothing else writes to it meanwhile.
@@ -329,9 +333,6 @@ func (s *Store) Close() error {
 // letGo closes what else is open.
 func (s *Store) letGo() error {
 	var errs []error
-	if db := s.base.take(); db != nil { // only when beginning did not succeed
-		errs = append(errs, db.Close())
-	}
 	if s.journal != nil {
 		errs = append(errs, s.journal.Close())
 	}

@@ -21,7 +21,7 @@ type base struct {
 }
 
 // errAway is what reading gets then; judging goes on from memory.
-var errAway = fmt.Errorf("the database is closed for now: %w", state.ErrUnavailable)
+var errAway = fmt.Errorf("the database cannot be read now: %w", state.ErrUnavailable)
 
 // use calls f with the database; it is not closed meanwhile.
 func (b *base) use(f func(*badger.DB) error) error {

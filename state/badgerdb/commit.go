@@ -29,6 +29,9 @@ func (w *writer) commit(records []record, dead []corpse) error {
 	if db == nil || w.away() {
 		return errWhileAway
 	}
+	if err := w.makeRoom(db.Opts().Dir, records, dead); err != nil {
+		return err
+	}
 	txn := db.NewTransaction(true)
 	defer txn.Discard()
 	st := w.next(records)
@@ -66,6 +69,31 @@ func (w *writer) commit(records []record, dead []corpse) error {
 	defer w.mu.Unlock()
 	w.stand, w.chain = st, grown
 	return nil
+}
+
+// makeRoom reserves what a commit of these will write. Too little room is trouble.
+func (w *writer) makeRoom(dir string, records []record, dead []corpse) error {
+	err := w.ahead.before(dir, commitSize(records, dead))
+	var short shortage
+	if errors.As(err, &short) {
+		w.trouble(string(short))
+	}
+	return err
+}
+
+// commitSize is at most how many bytes a commit adds to the memtable's log.
+func commitSize(records []record, dead []corpse) int64 {
+	// Of each entry Badger writes a header of at most 22 bytes and a checksum of 4; of
+	// the transaction an end; of ours how far the database is.
+	const entry, rest = 40, 4096
+	n := int64(rest)
+	for _, r := range records {
+		n += int64(len(r.key) + len(r.value) + entry)
+	}
+	for _, c := range dead {
+		n += int64(len(c.key) + entry)
+	}
+	return n
 }
 
 // next is how far the database is with these records.

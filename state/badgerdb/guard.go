@@ -11,14 +11,11 @@ import (
 
 const (
 	// defaultMinFree: Badger writes through mapped memory, and a page that the disk
-	// has no room for is a SIGBUS, which ends the process. At 200 MB/s the disk loses
-	// 20 MB between two looks; closing takes 8 MB (a full memtable) and some for a
-	// compaction under way.
+	// has no room for is a SIGBUS, which ends the process. Between two looks a disk may
+	// lose 20 MB (at 200 MB/s); a memtable and a compaction under way may take 40.
 	defaultMinFree = 96_000_000
-	// minInodes: closing makes a handful of files.
+	// minInodes: Badger makes a handful of files at one time.
 	minInodes = 200
-	// flushRoom is what closing may take: a memtable, and some.
-	flushRoom = memTableSize + 4<<20
 )
 
 // room is what the file system has left.

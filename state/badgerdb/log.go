@@ -30,9 +30,17 @@ func (l *badgerLog) Errorf(f string, a ...any) {
 func (l *badgerLog) repeated(text string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	text = strings.Map(withoutDigits, text) // each try has a file of another number
 	same := text == l.last
 	l.last = text
 	return same
+}
+
+func withoutDigits(r rune) rune {
+	if r >= '0' && r <= '9' {
+		return -1
+	}
+	return r
 }
 
 func (l *badgerLog) Warningf(f string, a ...any) { l.log.Warn(line(f, a)) }

@@ -210,9 +210,11 @@ func (s *Store) examine(o *opened) (err error) {
 		o.faults = append(o.faults, back)
 		return nil
 	}
+	lost := s.progress.lost
+	s.progress.lost = "" // and is told once
 	switch {
-	case s.progress.lost != "" && o.stand.Commit > 0:
-		s.log.Warn("store: whether the database has lost anything cannot be told: the file progress was lost", "why", s.progress.lost)
+	case lost != "" && o.stand.Commit > 0:
+		s.log.Warn("store: whether the database has lost anything cannot be told: the file progress was lost", "why", lost)
 	case !s.options.Sync && !p.Clean && p.Commit > 0 && p.Boot != s.host().boot:
 		s.log.Warn("store: the host went down without notice; with durability = \"process\" charges of about the last second before that may be forgotten",
 			"after", utc(p.At))

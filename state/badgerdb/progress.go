@@ -40,23 +40,27 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // progressFile is open for as long as the store is.
 type progressFile struct {
-	file *os.File
+	path string
 	lost string // why nothing was known when it was opened; empty when something was
 
-	mu   sync.Mutex
-	last progress
+	mu    sync.Mutex
+	file  *os.File
+	fault error // why it cannot be written to until it is opened again
+	last  progress
 }
 
 // openProgress reads the file, or makes it.
 func openProgress(path string) (*progressFile, error) {
+	p := &progressFile{path: path}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if isReadOnly(err) {
+		p.fault = err
 		f, err = os.Open(path)
 	}
 	if err != nil {
 		return nil, err
 	}
-	p := &progressFile{file: f}
+	p.file = f
 	text, err := io.ReadAll(io.LimitReader(f, 2*progressSlot))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
@@ -117,6 +121,9 @@ func (f *progressFile) save(p progress) error {
 	if err != nil {
 		return err
 	}
+	if err := f.again(); err != nil {
+		return err
+	}
 	if _, err := f.file.WriteAt(slot, p.Serial%2*progressSlot); err != nil {
 		return err
 	}
@@ -125,6 +132,20 @@ func (f *progressFile) save(p progress) error {
 	}
 	f.last = p
 	return nil
+}
+
+// again opens a file that could only be read.
+func (f *progressFile) again() error {
+	if f.fault == nil {
+		return nil
+	}
+	file, err := os.OpenFile(f.path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	old := f.file
+	f.file, f.fault = file, nil
+	return old.Close()
 }
 
 // known is what was saved last.

@@ -23,14 +23,15 @@ func (s *Store) tend() {
 
 // secure brings what was committed to the disk, and writes down how far that is.
 func (s *Store) secure() {
-	if err := s.syncDatabase(); err != nil && s.awayWhy() == "" {
-		s.log.Error("store: sync", "err", err)
+	err := s.syncDatabase()
+	if e := s.save(false); err == nil {
+		err = e
+	}
+	if err != nil && s.awayWhy() == "" {
+		s.log.Error("store: what was committed could not be brought to the disk", "err", err)
 		if fault := diskFault(err); fault != "" {
 			s.goAway(fault)
 		}
-	}
-	if err := s.save(false); err != nil && s.awayWhy() == "" {
-		s.log.Error("store: how far the database is could not be written down", "err", err)
 	}
 	s.writer.markDue.Store(true)
 }

@@ -48,6 +48,8 @@ type writer struct {
 	room    chan struct{} // one for each decision queued
 	turn    chan struct{} // holds one while a batch is written, or the database changed
 
+	ahead reserve // only who has the turn may use it
+
 	markDue atomic.Bool  // the next commit writes a link of the chain
 	dropped atomic.Int64 // decisions that could not be kept
 

@@ -62,11 +62,11 @@ var errClosed = errors.New("journal is closed")
 // lines are skipped, logged and told by Damage; the file as it was stays at PATH.bad.
 // A journal of a newer version, or in use by another process, is an error.
 func Open(path string, log *slog.Logger) (*Journal, []state.Doc, error) {
-	file, err := openLocked(path)
+	file, fault, err := openLocked(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("journal %s: %w", path, err)
 	}
-	j := &Journal{path: path, log: log, file: file, live: make(map[name]bool)}
+	j := &Journal{path: path, log: log, file: file, fault: fault, live: make(map[name]bool)}
 	c, err := j.begin()
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("journal %s: %w", path, err), j.Close())
@@ -113,7 +113,7 @@ func (j *Journal) cut(c content) {
 	if c.torn > 0 {
 		j.log.Warn("journal: the last line was torn off in mid-write and is removed; it was never answered",
 			"file", j.path, "bytes", c.torn)
-		j.fault = j.file.Truncate(j.size)
+		j.fault = errors.Join(j.fault, j.file.Truncate(j.size))
 	}
 	j.reserve()
 }

@@ -17,30 +17,31 @@ const (
 )
 
 // openLocked opens and locks the file; nil when there is none. On a file system that
-// is read-only it opens it for reading: what it says counts all the same, and Append
-// will put another file in its place as soon as it can.
-func openLocked(path string) (*os.File, error) {
+// is read-only it opens it for reading: what it says counts all the same, and the
+// fault makes Append put another file in its place as soon as that can be.
+func openLocked(path string) (f *os.File, fault, err error) {
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		f, err = os.OpenFile(path, os.O_RDWR, 0)
 		if errors.Is(err, unix.EROFS) {
+			fault = err
 			f, err = os.Open(path)
 		}
 		if errors.Is(err, os.ErrNotExist) {
-			return nil, nil
+			return nil, nil, nil
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if err := lock(f); err != nil {
-			return nil, errors.Join(err, f.Close())
+			return nil, nil, errors.Join(err, f.Close())
 		}
 		same, err := isAt(f, path)
 		if err != nil || same {
-			return f, err
+			return f, fault, err
 		}
 		// It was written anew between opening and locking.
 		if err := f.Close(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 }
