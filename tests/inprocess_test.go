@@ -3,6 +3,7 @@ package tests
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -50,6 +51,24 @@ var epoch = time.Date(2026, 1, 15, 9, 0, 0, 0, time.UTC)
 
 func (d *inprocess) clock() time.Time { return time.Unix(0, d.now.Load()).UTC() }
 
+// loadCase is the configuration of a case, by way of files in dir.
+func loadCase(t testing.TB, dir, toml string) *config.Config {
+	t.Helper()
+	main, own := filepath.Join(dir, "o2n-milter.toml"), filepath.Join(dir, "conf.d", "case.toml")
+	err := errors.Join(
+		os.WriteFile(main, []byte(common(t)), 0o600),
+		os.Mkdir(filepath.Dir(own), 0o700),
+		os.WriteFile(own, []byte(caseTOML(toml)), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, faults := config.Load(main, true)
+	if len(faults) > 0 {
+		t.Fatalf("configuration: %v", faults)
+	}
+	return cfg
+}
+
 func newInprocess(t testing.TB, toml string) *inprocess {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "o2n-case-") // short: socket paths end at 108 bytes
@@ -59,13 +78,7 @@ func newInprocess(t testing.TB, toml string) *inprocess {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	d := &inprocess{store: memory.New(), addr: filepath.Join(dir, "milter.sock")}
 	d.now.Store(epoch.UnixNano())
-	cfg, faults := config.Load(writeConfig(t, dir, "", toml), true)
-	for _, f := range faults {
-		t.Errorf("configuration: %v", f)
-	}
-	if len(faults) > 0 {
-		t.FailNow()
-	}
+	cfg := loadCase(t, dir, toml)
 	directory, err := accounts.Open(cfg.Accounts.File, cfg.Accounts.Read, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -4,19 +4,33 @@ package tests
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"o2n-milter/tests/daemon"
 	"o2n-milter/tests/mta"
 )
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	daemon.Remove()
+	os.Exit(code)
+}
+
+// startDaemon starts the daemon on a milter address, with the configuration of a case.
+func startDaemon(t testing.TB, toml, listen string) *daemon.Daemon {
+	t.Helper()
+	return daemon.Start(t, []string{listen}, common(t), caseTOML(toml))
+}
 
 // throughMTA is a case run by a real server and the real daemon.
 type throughMTA struct {
 	server mta.Server
 	submit string // where logins go
 	sink   *mta.Sink
-	daemon *daemon
+	daemon *daemon.Daemon
 	client *mta.Client // nil before the first session
 }
 
@@ -139,24 +153,24 @@ func (d *throughMTA) Advance(t testing.TB, _ time.Duration) { t.Fatal("no clock 
 // Kill is kill -9; Postfix and Sendmail find the new daemon at the same socket.
 func (d *throughMTA) Kill(t testing.TB) {
 	t.Helper()
-	d.daemon.proc.Kill()
-	d.daemon.start(t)
+	d.daemon.Proc.Kill()
+	d.daemon.Start(t)
 }
 
 // Block goes through the operator's command.
 func (d *throughMTA) Block(t testing.TB, subject string, length time.Duration) {
 	t.Helper()
-	d.daemon.command(t, "block", "add", subject, "--for", length.String(), "--reason", "case")
+	d.daemon.Command(t, "block", "add", subject, "--for", length.String(), "--reason", "case")
 }
 
 // Lift goes through the operator's command.
 func (d *throughMTA) Lift(t testing.TB, subject string) {
 	t.Helper()
-	d.daemon.command(t, "block", "lift", subject, "--reason", "case")
+	d.daemon.Command(t, "block", "lift", subject, "--reason", "case")
 }
 
 // runThrough runs the cases that pick wants, each with a daemon and a store of its own.
-func runThrough(t *testing.T, server mta.Server, submit string, sink *mta.Sink, pick func(name string) bool, listen ...string) {
+func runThrough(t *testing.T, server mta.Server, submit string, sink *mta.Sink, pick func(name string) bool, listen string) {
 	for _, c := range readCases(t) {
 		if !pick(c.Name) {
 			continue
@@ -166,7 +180,7 @@ func runThrough(t *testing.T, server mta.Server, submit string, sink *mta.Sink, 
 				t.Skip("needs a clock that can be set; runs in-process")
 			}
 			d := &throughMTA{server: server, submit: submit, sink: sink}
-			d.daemon = startDaemon(t, strings.ReplaceAll(c.TOML, remotePlace, server.RemoteIP()), listen...)
+			d.daemon = startDaemon(t, strings.ReplaceAll(c.TOML, remotePlace, server.RemoteIP()), listen)
 			sink.Clear()
 			from := len(server.Log())
 			defer func() {

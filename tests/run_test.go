@@ -64,30 +64,23 @@ func readCases(t *testing.T) []*Case {
 	return cases
 }
 
-// writeConfig writes a configuration: base of the driver, the accounts that all
-// cases share, and the case's own. It returns the main file.
-func writeConfig(t testing.TB, dir, base, toml string) string {
+// common is the accounts that all cases share.
+func common(t testing.TB) string {
 	t.Helper()
-	common, err := os.ReadFile("cases/common.toml")
+	text, err := os.ReadFile("cases/common.toml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "conf.d"), 0o755); err != nil {
-		t.Fatal(err)
+	return string(text)
+}
+
+// caseTOML is a case's own configuration. One that provokes refusal after refusal
+// is about blocks only when it says so.
+func caseTOML(toml string) string {
+	if strings.Contains(toml, "[block]") {
+		return toml
 	}
-	// A case that provokes refusal after refusal is about blocks only when it says so.
-	if !strings.Contains(toml, "[block]") {
-		toml += "\n[block]\nautomatic = \"off\"\n"
-	}
-	main := filepath.Join(dir, "o2n-milter.toml")
-	for file, text := range map[string]string{
-		main: base, filepath.Join(dir, "conf.d/10-common.toml"): string(common), filepath.Join(dir, "conf.d/20-case.toml"): toml,
-	} {
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return main
+	return toml + "\n[block]\nautomatic = \"off\"\n"
 }
 
 // run is one case under way.

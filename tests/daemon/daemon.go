@@ -40,15 +40,14 @@ func Remove() {
 	}
 }
 
-// Daemon is a running o2n-milter.
+// Daemon is an o2n-milter with a folder of its own.
 type Daemon struct {
 	// Dir is its folder: o2n-milter.toml with conf.d, state, admin.sock, link.key.
 	Dir string
 	// URL is where its pages are, without a slash at the end.
 	URL string
-
-	t    testing.TB
-	proc *mta.Proc
+	// Proc is the process that was started last.
+	Proc *mta.Proc
 }
 
 // key signs customers' links, in every daemon alike.
@@ -58,70 +57,90 @@ const key = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
 // text of TOML becomes a file of conf.d. It ends with the test.
 func Start(t testing.TB, listen []string, toml ...string) *Daemon {
 	t.Helper()
+	d := New(t, listen, toml...)
+	d.Start(t)
+	mta.Poll(t, "o2n-milter is ready", func() bool { return d.Get("/readyz") == http.StatusOK })
+	return d
+}
+
+// New writes what Start would start.
+func New(t testing.TB, listen []string, toml ...string) *Daemon {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "o2n-milter-") // short: socket paths end at 108 bytes
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	web := fmt.Sprintf("127.0.0.1:%d", mta.FreePort(t))
-	d := &Daemon{Dir: dir, URL: "http://" + web, t: t}
+	d := &Daemon{Dir: dir, URL: "http://" + web}
 	quoted, err := json.Marshal(listen) // TOML's strings are JSON's
 	if err != nil {
 		t.Fatal(err)
 	}
 	// The servers' own users must reach the socket, whatever group they are in.
-	d.write("o2n-milter.toml", fmt.Sprintf("[milter]\nlisten = %s\nsocket_mode = \"0666\"\n[state]\npath = \"state\"\n"+
+	d.write(t, "o2n-milter.toml", fmt.Sprintf("[milter]\nlisten = %s\nsocket_mode = \"0666\"\n[state]\npath = \"state\"\n"+
 		"[admin]\nsocket = \"admin.sock\"\n[web]\nlisten = %q\npublic_url = %q\nlink_key_file = \"link.key\"\n", quoted, web, d.URL))
-	d.write("link.key", key)
+	d.write(t, "link.key", key)
 	for i, text := range toml {
-		d.write(fmt.Sprintf("conf.d/%d.toml", i), text)
+		d.write(t, fmt.Sprintf("conf.d/%d.toml", i), text)
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("o2n-milter:\n%s", d.Log())
+			t.Logf("o2n-milter:\n%s", d.lastWords())
 		}
 	})
-	d.start()
 	return d
 }
 
-func (d *Daemon) write(name, text string) {
-	d.t.Helper()
+func (d *Daemon) write(t testing.TB, name, text string) {
+	t.Helper()
 	path := filepath.Join(d.Dir, name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		d.t.Fatal(err)
+		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		d.t.Fatal(err)
+		t.Fatal(err)
 	}
 }
 
-func (d *Daemon) start() {
-	d.t.Helper()
+// Start starts it, again after it has ended, and waits until it takes connections.
+func (d *Daemon) Start(t testing.TB) {
+	t.Helper()
+	d.Run(t)
+	mta.Poll(t, "o2n-milter listens", func() bool {
+		if !d.Proc.Running() {
+			t.Fatalf("o2n-milter ended: %v\n%s", d.Proc.Err(), d.lastWords())
+		}
+		return d.Get("/healthz") == http.StatusOK
+	})
+}
+
+// Run starts it, whatever becomes of it.
+func (d *Daemon) Run(t testing.TB) {
+	t.Helper()
 	file, err := build()
 	if err != nil {
-		d.t.Fatal(err)
+		t.Fatal(err)
 	}
 	out, err := os.OpenFile(filepath.Join(d.Dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		d.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer out.Close() // the child has its own
 	cmd := exec.Command(file, "serve", "--config", filepath.Join(d.Dir, "o2n-milter.toml"))
 	cmd.Stdout, cmd.Stderr = out, out
-	d.proc = mta.Start(d.t, cmd)
-	client := http.Client{Timeout: time.Second}
-	mta.Poll(d.t, "o2n-milter is ready", func() bool {
-		if !d.proc.Running() {
-			d.t.Fatalf("o2n-milter ended: %v\n%s", d.proc.Err(), d.Log())
-		}
-		resp, err := client.Get(d.URL + "/readyz")
-		if err != nil {
-			return false
-		}
-		resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	})
+	d.Proc = mta.Start(t, cmd)
+}
+
+// Get returns the status of a page; 0 when nobody answers.
+func (d *Daemon) Get(path string) int {
+	client := http.Client{Timeout: 2 * time.Second}
+	resp, err := client.Get(d.URL + path)
+	if err != nil {
+		return 0
+	}
+	resp.Body.Close()
+	return resp.StatusCode
 }
 
 // Log is what the daemon has said so far.
@@ -131,6 +150,12 @@ func (d *Daemon) Log() string {
 		return err.Error()
 	}
 	return string(b)
+}
+
+// lastWords is the end of the log: of a daemon under load it is long.
+func (d *Daemon) lastWords() string {
+	lines := strings.Split(d.Log(), "\n")
+	return strings.Join(lines[max(0, len(lines)-200):], "\n")
 }
 
 // Command runs one of the operator's commands and gives what it prints on standard

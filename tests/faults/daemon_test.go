@@ -3,18 +3,14 @@
 package faults
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	program "o2n-milter/tests/daemon"
 	"o2n-milter/tests/mta"
 )
 
@@ -29,118 +25,25 @@ func times(slice, full int) int {
 	return slice
 }
 
-var bin string // where the daemon is once a test wanted it
-
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "o2n-bin-")
-	if err != nil {
-		return "", err
-	}
-	bin = dir
-	file := filepath.Join(dir, "o2n-milter")
-	if out, err := exec.Command("go", "build", "-o", file, "o2n-milter/cmd/o2n-milter").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build: %w\n%s", err, out)
-	}
-	return file, nil
-})
-
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if bin != "" {
-		os.RemoveAll(bin)
-	}
+	program.Remove()
 	os.Exit(code)
 }
 
-// daemon is a running o2n-milter.
+// daemon is the program with its milter's address, and what its commands say.
 type daemon struct {
-	file, dir, config, web, addr, stderr string
-	proc                                 *mta.Proc
+	*program.Daemon
+	addr string
 }
 
 // newDaemon writes the configuration; state stands under [state].
 func newDaemon(t testing.TB, state, toml string) *daemon {
 	t.Helper()
-	file, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, err := os.MkdirTemp("", "o2n-fault-") // short: socket paths end at 108 bytes
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	d := &daemon{
-		file: file, dir: dir, config: filepath.Join(dir, "o2n-milter.toml"), stderr: filepath.Join(dir, "stderr"),
-		web: fmt.Sprintf("127.0.0.1:%d", mta.FreePort(t)), addr: filepath.Join(dir, "milter.sock"),
-	}
-	text := fmt.Sprintf("[milter]\nlisten = [%q]\n[state]\n%s\n[admin]\nsocket = %q\n[web]\nlisten = %q\n[block]\nstrikes = 1000000\n%s",
-		"unix:"+d.addr, strings.ReplaceAll(state, "DIR", dir), filepath.Join(dir, "admin.sock"), d.web, toml)
-	if err := os.WriteFile(d.config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			out, _ := os.ReadFile(d.stderr)
-			t.Logf("o2n-milter:\n%s", tail(string(out), 40))
-		}
-	})
+	d := &daemon{}
+	d.Daemon = program.New(t, []string{"unix:milter.sock"}, "[state]\n"+state+"[block]\nstrikes = 1000000\n"+toml)
+	d.addr = filepath.Join(d.Dir, "milter.sock")
 	return d
-}
-
-func tail(s string, lines int) string {
-	all := strings.Split(s, "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
-}
-
-// start starts the daemon and waits until it listens.
-func (d *daemon) start(t testing.TB) {
-	t.Helper()
-	d.run(t)
-	mta.Poll(t, "o2n-milter listens", func() bool {
-		if !d.proc.Running() {
-			text, _ := os.ReadFile(d.stderr)
-			t.Fatalf("o2n-milter ended: %v\n%s", d.proc.Err(), tail(string(text), 40))
-		}
-		return d.get("/healthz") == http.StatusOK
-	})
-}
-
-// run starts the daemon, whatever becomes of it.
-func (d *daemon) run(t testing.TB) {
-	t.Helper()
-	out, err := os.OpenFile(d.stderr, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer out.Close() // the child has its own
-	cmd := exec.Command(d.file, "serve", "--config", d.config)
-	cmd.Stdout, cmd.Stderr = out, out
-	d.proc = mta.Start(t, cmd)
-}
-
-// get returns the status of a page; 0 when nobody answers.
-func (d *daemon) get(path string) int {
-	client := http.Client{Timeout: 2 * time.Second}
-	resp, err := client.Get("http://" + d.web + path)
-	if err != nil {
-		return 0
-	}
-	resp.Body.Close()
-	return resp.StatusCode
-}
-
-// command runs one of the operator's commands and gives its output.
-func (d *daemon) command(t testing.TB, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(d.file, append(args, "--config", d.config)...)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("o2n-milter %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
-	}
-	return string(out)
 }
 
 // used is what a window of the subject holds.
@@ -152,37 +55,13 @@ func (d *daemon) used(t testing.TB, subject, limit string) int64 {
 			Used  int64  `json:"used"`
 		} `json:"windows"`
 	}
-	if err := json.Unmarshal([]byte(d.command(t, "usage", subject, "--json")), &u); err != nil {
-		t.Fatal(err)
-	}
+	d.JSON(t, &u, "usage", subject)
 	for _, w := range u.Windows {
 		if w.Limit == limit {
 			return w.Used
 		}
 	}
 	return 0
-}
-
-// degraded is what status says of the store.
-func (d *daemon) degraded(t testing.TB) bool {
-	t.Helper()
-	var s struct {
-		Degraded bool `json:"degraded"`
-	}
-	if err := json.Unmarshal([]byte(d.command(t, "status", "--json")), &s); err != nil {
-		t.Fatal(err)
-	}
-	return s.Degraded
-}
-
-// log is what the daemon has said so far.
-func (d *daemon) log(t testing.TB) string {
-	t.Helper()
-	b, err := os.ReadFile(d.stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }
 
 const login = "alice@client-a.example"
@@ -261,16 +140,4 @@ func summary(t testing.TB, format string, args ...any) {
 // limitOf is a table for one limit.
 func limitOf(name string, most int, window string) string {
 	return fmt.Sprintf("[limit.%s]\nmax = %d\nwindow = %q\n", name, most, window)
-}
-
-// rss is the resident memory of a process in bytes.
-func rss(t testing.TB, pid int) int64 {
-	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var size, resident int64
-	fmt.Sscan(string(b), &size, &resident)
-	return resident * int64(syscall.Getpagesize())
 }

@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,17 +17,17 @@ import (
 // the next start serves, knows the block, and says what it found.
 func TestDamage(t *testing.T) {
 	origin := newDaemon(t, badger, limitOf("month", 1<<30, "30d"))
-	origin.start(t)
-	origin.command(t, "block", "add", "account:blocked@client-a.example", "--for", "1h")
+	origin.Start(t)
+	origin.Command(t, "block", "add", "account:blocked@client-a.example", "--for", "1h")
 	newTally().session(origin.addr, login, counter(500))
 	// How far the store is stands beside it a second later; what is lost of the last
 	// second nobody can tell.
 	last := time.Now()
 	mta.Poll(t, "the store's progress is kept", func() bool {
-		info, err := os.Stat(filepath.Join(origin.dir, "state", "progress"))
+		info, err := os.Stat(filepath.Join(origin.Dir, "state", "progress"))
 		return err == nil && info.ModTime().After(last)
 	})
-	origin.proc.Kill()
+	origin.Proc.Kill()
 
 	for _, kind := range []struct {
 		name, files string
@@ -46,10 +47,10 @@ func TestDamage(t *testing.T) {
 	} {
 		t.Run(kind.name+" "+strings.Trim(kind.files, "*."), func(t *testing.T) {
 			d := newDaemon(t, badger, limitOf("month", 1<<30, "30d"))
-			if err := os.CopyFS(filepath.Join(d.dir, "state"), os.DirFS(filepath.Join(origin.dir, "state"))); err != nil {
+			if err := os.CopyFS(filepath.Join(d.Dir, "state"), os.DirFS(filepath.Join(origin.Dir, "state"))); err != nil {
 				t.Fatal(err)
 			}
-			found, err := filepath.Glob(filepath.Join(d.dir, "state", "badger", kind.files))
+			found, err := filepath.Glob(filepath.Join(d.Dir, "state", "badger", kind.files))
 			if err != nil || len(found) == 0 {
 				t.Fatalf("no %s to damage: %v", kind.files, err)
 			}
@@ -59,8 +60,8 @@ func TestDamage(t *testing.T) {
 				}
 			}
 			for try := range 3 {
-				d.run(t)
-				if waitFor(d) {
+				d.Run(t)
+				if waitFor(t, d) {
 					break
 				}
 				if try == 2 {
@@ -73,7 +74,7 @@ func TestDamage(t *testing.T) {
 			if code := one(t, d, login); code != 250 {
 				t.Errorf("a letter: %d; want 250", code)
 			}
-			used, log := d.used(t, "account:"+login, "month"), d.log(t)
+			used, log := d.used(t, "account:"+login, "month"), d.Log()
 			if said := strings.Contains(log, "level=ERROR") || strings.Contains(log, "level=WARN"); used < 501 && !said {
 				t.Errorf("%d letters of 501 are counted, and nobody says so", used)
 			}
@@ -83,13 +84,13 @@ func TestDamage(t *testing.T) {
 }
 
 // waitFor waits until the daemon serves or has ended.
-func waitFor(d *daemon) bool {
-	for d.proc.Running() {
-		if d.get("/healthz") == 200 {
-			return true
-		}
-	}
-	return false
+func waitFor(t testing.TB, d *daemon) (serves bool) {
+	t.Helper()
+	mta.Poll(t, "o2n-milter serves or ends", func() bool {
+		serves = d.Get("/healthz") == http.StatusOK
+		return serves || !d.Proc.Running()
+	})
+	return serves
 }
 
 func cut(path string, bytes int64) error {

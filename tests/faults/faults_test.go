@@ -34,7 +34,7 @@ func TestRace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			daemons := open(t)
 			for _, d := range daemons {
-				d.start(t)
+				d.Start(t)
 			}
 			rounds := times(3, 10)
 			for round := range rounds {
@@ -61,7 +61,7 @@ func TestKill(t *testing.T) {
 	got, blocks := newTally(), 0
 	rounds := times(6, 50)
 	for range rounds {
-		d.start(t)
+		d.Start(t)
 		var stop atomic.Bool
 		next := func() (int, bool) { return int(rand.Int64()), !stop.Load() }
 		var wg sync.WaitGroup
@@ -69,14 +69,14 @@ func TestKill(t *testing.T) {
 			wg.Go(func() { got.session(d.addr, fmt.Sprintf("user%d@client-a.example", i%4), next) })
 		}
 		subject := fmt.Sprintf("account:blocked%d@client-a.example", blocks)
-		d.command(t, "block", "add", subject, "--for", "1h")
+		d.Command(t, "block", "add", subject, "--for", "1h")
 		blocks++
 		time.Sleep(time.Duration(50+rand.IntN(250)) * time.Millisecond) // a kill at any moment
-		d.proc.Kill()
+		d.Proc.Kill()
 		stop.Store(true)
 		wg.Wait()
 	}
-	d.start(t)
+	d.Start(t)
 	total := 0
 	for account, passed := range got.passed {
 		total += passed
@@ -84,7 +84,7 @@ func TestKill(t *testing.T) {
 			t.Errorf("%s: %d let through, %d counted: %d lost", account, passed, used, int64(passed)-used)
 		}
 	}
-	if listed := strings.Count(d.command(t, "block", "list", "--json"), `"id"`); listed != blocks {
+	if listed := strings.Count(d.Command(t, "block", "list", "--json"), `"id"`); listed != blocks {
 		t.Errorf("%d blocks were told, %d are there", blocks, listed)
 	}
 	if total < 10*rounds {
@@ -96,7 +96,7 @@ func TestKill(t *testing.T) {
 // TestDiskFull: a store on 24 MB that somebody else fills up.
 func TestDiskFull(t *testing.T) {
 	d := newDaemon(t, badger+"min_free = \"6MB\"\n", limitOf("month", 1<<30, "30d"))
-	small := filepath.Join(d.dir, "state")
+	small := filepath.Join(d.Dir, "state")
 	if err := os.Mkdir(small, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestDiskFull(t *testing.T) {
 		t.Skipf("SKIPPED: no right to mount: %s", out)
 	}
 	t.Cleanup(func() { exec.Command("umount", "-l", small).Run() })
-	d.start(t)
+	d.Start(t)
 	var stop atomic.Bool
 	var n atomic.Int64
 	got := newTally()
@@ -120,18 +120,18 @@ func TestDiskFull(t *testing.T) {
 	defer func() { stop.Store(true); wg.Wait() }()
 	filler := filepath.Join(small, "filler")
 	fill(t, filler)
-	mta.Poll(t, "/readyz says that the disk is full", func() bool { return d.get("/readyz") == http.StatusServiceUnavailable })
+	mta.Poll(t, "/readyz says that the disk is full", func() bool { return d.Get("/readyz") == http.StatusServiceUnavailable })
 	before := n.Load()
 	mta.Poll(t, "mail goes on", func() bool { return n.Load() > before+100 })
-	d.command(t, "block", "add", "account:blocked@client-a.example", "--for", "1h")
+	d.Command(t, "block", "add", "account:blocked@client-a.example", "--for", "1h")
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	mta.Poll(t, "the store is back", func() bool { return d.get("/readyz") == http.StatusOK })
+	mta.Poll(t, "the store is back", func() bool { return d.Get("/readyz") == http.StatusOK })
 	stop.Store(true)
 	wg.Wait()
-	d.proc.Kill()
-	d.start(t)
+	d.Proc.Kill()
+	d.Start(t)
 	total := 0
 	for account, passed := range got.passed {
 		total += passed
@@ -139,7 +139,7 @@ func TestDiskFull(t *testing.T) {
 			t.Errorf("%s: %d let through, %d counted", account, passed, used)
 		}
 	}
-	if !strings.Contains(d.command(t, "block", "list"), "blocked@client-a.example") {
+	if !strings.Contains(d.Command(t, "block", "list"), "blocked@client-a.example") {
 		t.Error("the block of the time without a disk is lost")
 	}
 	if got.lost > 0 || got.codes[250] != total {
@@ -174,8 +174,8 @@ func TestRedisKilled(t *testing.T) {
 		t.Run(c.onFailure, func(t *testing.T) {
 			r := startRedis(t)
 			d := newDaemon(t, r.state(fmt.Sprintf("on_failure = %q\n", c.onFailure)), limitOf("month", 1<<30, "30d"))
-			d.start(t)
-			d.command(t, "block", "add", "account:blocked@client-a.example", "--for", "1h")
+			d.Start(t)
+			d.Command(t, "block", "add", "account:blocked@client-a.example", "--for", "1h")
 			rounds := times(2, 10)
 			var stop atomic.Bool
 			var n atomic.Int64
@@ -188,9 +188,9 @@ func TestRedisKilled(t *testing.T) {
 			}
 			defer func() { stop.Store(true); wg.Wait() }()
 			for range rounds {
-				mta.Poll(t, "the store is there", func() bool { return d.get("/readyz") == http.StatusOK })
+				mta.Poll(t, "the store is there", func() bool { return d.Get("/readyz") == http.StatusOK })
 				r.proc.Kill()
-				mta.Poll(t, "the store is away", func() bool { return d.get("/readyz") == http.StatusServiceUnavailable })
+				mta.Poll(t, "the store is away", func() bool { return d.Get("/readyz") == http.StatusServiceUnavailable })
 				if code := one(t, d, login); code != c.during {
 					t.Errorf("a letter while Redis is away: %d; want %d", code, c.during)
 				}
@@ -198,7 +198,7 @@ func TestRedisKilled(t *testing.T) {
 					t.Errorf("a blocked account's letter while Redis is away: %d; want 550", code)
 				}
 				r.start(t)
-				mta.Poll(t, "mail passes again", func() bool { return d.get("/readyz") == http.StatusOK && one(t, d, login) == 250 })
+				mta.Poll(t, "mail passes again", func() bool { return d.Get("/readyz") == http.StatusOK && one(t, d, login) == 250 })
 			}
 			stop.Store(true)
 			wg.Wait()

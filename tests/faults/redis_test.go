@@ -58,7 +58,7 @@ func (r *redis) start(t testing.TB) {
 
 // state is what stands under [state].
 func (r *redis) state(more string) string {
-	return fmt.Sprintf("backend = \"redis\"\nredis = \"unix://%s\"\npath = \"DIR/state\"\n%s", r.socket, more)
+	return fmt.Sprintf("backend = \"redis\"\nredis = \"unix://%s\"\n%s", r.socket, more)
 }
 
-const badger = "backend = \"badger\"\npath = \"DIR/state\"\n"
+const badger = "backend = \"badger\"\n"
