@@ -17,9 +17,16 @@ import (
 // Automatic is who makes the blocks that strikes lead to: their By.
 const Automatic = "o2n-milter"
 
-// BlocksWindow counts all automatic blocks; its Max is the ceiling's.
+// BlocksWindow counts automatic blocks; its Max is the ceiling's.
 func BlocksWindow(most int64) state.Window {
 	return state.Window{Limit: "blocks", Subject: "automatic", Length: time.Hour, Max: most}
+}
+
+// StrangersWindow counts the automatic blocks of scripts that are no account's.
+// Whoever has one invents the names of others: under the one ceiling he would use it
+// up for those who have stolen logins.
+func StrangersWindow() state.Window {
+	return state.Window{Limit: "blocks.strangers", Subject: "automatic", Length: time.Hour, Max: leastCeiling}
 }
 
 const (
@@ -118,25 +125,66 @@ func (e *Engine) block(ctx context.Context, now time.Time, r *ruling, v *Verdict
 		v.WouldBlock = append(v.WouldBlock, b)
 		return nil
 	}
-	most := e.ceiling(now)
-	answer, err := e.store.Take(ctx, now, state.Ask{Charges: []state.Charge{{
-		Window: BlocksWindow(most), Cost: 1,
-	}}})
+	window := e.ceilingOf(now, r, subject)
+	answer, err := e.store.Take(ctx, now, state.Ask{Charges: []state.Charge{{Window: window, Cost: 1}}})
 	if err != nil {
 		return err
 	}
 	if len(answer.Full) > 0 {
-		v.Alarm = fmt.Sprintf("%s is not blocked: %d automatic blocks in an hour are the most; is a rule wrong?", printable(subject, 200), most)
+		v.Alarm = tooMany(subject, window)
 		return nil
 	}
-	err = e.store.AddBlock(ctx, b)
+	return e.keep(ctx, b, v)
+}
+
+// keep stores the block. Its id may be taken: by another message of this moment, or
+// another host, that has made the very block; or by chance, or by somebody who looked
+// for a script's name of the same hash, by another subject's.
+func (e *Engine) keep(ctx context.Context, b state.Block, v *Verdict) error {
+	err := e.store.AddBlock(ctx, b)
 	if errors.Is(err, state.ErrConflict) {
-		return nil // another message of this moment, or another host, has made it
+		own, errOwn := e.store.BlocksOf(ctx, []string{b.Subject})
+		if errOwn != nil || slices.ContainsFunc(own, func(o state.Block) bool { return o.ID == b.ID }) {
+			return errOwn
+		}
+		b.ID = "B" + NewID()
+		err = e.store.AddBlock(ctx, b)
 	}
 	if err == nil {
 		v.Blocked = append(v.Blocked, b)
 	}
 	return err
+}
+
+// roomFor says whether the subject can be blocked at all before anybody looks at all
+// blocks for it: in a flood that is asked of each message. In Shadow it is told once
+// in Within.
+func (e *Engine) roomFor(ctx context.Context, now time.Time, r *ruling, v *Verdict, subject string) (bool, error) {
+	if e.set.Blocking.Automatic == Shadow {
+		answer, err := e.store.Take(ctx, now, state.Ask{Charges: []state.Charge{{
+			Window: state.Window{Limit: "strikes.shadow", Subject: subject, Length: e.set.Blocking.Within, Max: 1}, Cost: 1,
+		}}})
+		return len(answer.Full) == 0, err
+	}
+	window := e.ceilingOf(now, r, subject)
+	used, err := e.store.Usage(ctx, now, []state.Window{window})
+	if err != nil || used[0].Used < window.Max {
+		return err == nil, err
+	}
+	v.Alarm = tooMany(subject, window)
+	return false, nil
+}
+
+func tooMany(subject string, w state.Window) string {
+	return fmt.Sprintf("%s is not blocked: %d automatic blocks in an hour are the most; is a rule wrong?", printable(subject, 200), w.Max)
+}
+
+// ceilingOf is the window under which the subject is blocked.
+func (e *Engine) ceilingOf(now time.Time, r *ruling, subject string) state.Window {
+	if r.who.account == nil && strings.HasPrefix(subject, "script:") {
+		return StrangersWindow()
+	}
+	return BlocksWindow(e.ceiling(now))
 }
 
 // ceiling is how many automatic blocks an hour there may be.

@@ -222,7 +222,7 @@ func (e *Engine) judge(ctx context.Context, now time.Time, r *ruling) {
 	}
 	e.blocked(r, blocks)
 	for _, rule := range ruleOrder {
-		if action := r.allowed(rule.id, e.action(rule.id)); action != Off {
+		if action := r.allowed(rule.id, e.action(rule.id), ""); action != Off {
 			r.find(rule.id, action, rule.check(&r.facts))
 		}
 		if rule.id == "message.too_complex" && r.decider == rule.id && r.action >= Quarantine {

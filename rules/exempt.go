@@ -33,31 +33,43 @@ func (f *facts) allIn(domain string) bool {
 }
 
 // allowed is the rule's action, or shadow where an exemption lets it stop nothing.
-func (r *ruling) allowed(id string, action Action) Action {
-	if action > Shadow && r.isExempt(id) {
+func (r *ruling) allowed(id string, action Action, counted string) Action {
+	if action > Shadow && r.isExempt(id, counted) {
 		return Shadow
 	}
 	return action
 }
 
 // isExempt says whether an exemption keeps this rule from stopping the message.
-func (r *ruling) isExempt(id string) bool {
-	return r.exemption(id, func(x state.Exemption) bool { return x.Factor == 0 }) != nil
+// Counted is the subject that a limit counts; empty for other rules.
+func (r *ruling) isExempt(id, counted string) bool {
+	return r.exemption(id, counted, func(x state.Exemption) bool { return x.Factor == 0 }) != nil
 }
 
 // factor is by how much an exemption raises the max of a limit; 1: not at all.
-func (r *ruling) factor(id string) int64 {
-	if x := r.exemption(id, func(x state.Exemption) bool { return x.Factor > 0 }); x != nil {
+func (r *ruling) factor(id, counted string) int64 {
+	if x := r.exemption(id, counted, func(x state.Exemption) bool { return x.Factor > 0 }); x != nil {
 		return x.Factor
 	}
 	return 1
 }
 
-func (r *ruling) exemption(id string, wanted func(state.Exemption) bool) *state.Exemption {
+func (r *ruling) exemption(id, counted string, wanted func(state.Exemption) bool) *state.Exemption {
 	for i, x := range r.exemptions {
-		if x.Rule == id && wanted(x) {
+		if x.Rule == id && wanted(x) && (r.isFor(x.Subject) || counted != "" && strings.HasSuffix(counted, x.Subject)) {
 			return &r.exemptions[i]
 		}
 	}
 	return nil
+}
+
+// isFor says that a subject's exemption is for the whole message. A domain's is for
+// mail to it: one more recipient, there, would else open every rule to anybody. In a
+// limit's window of that domain, or of an account at it, it counts all the same.
+func (r *ruling) isFor(subject string) bool {
+	if !strings.HasPrefix(subject, "domain:") {
+		return true
+	}
+	to := r.byDomain()
+	return len(to) == 1 && to[0].recipients == len(r.rcpts)
 }

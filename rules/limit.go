@@ -136,8 +136,8 @@ func (e *Engine) costs(r *ruling, most int) []limitCharge {
 				return costs
 			}
 			id := "limit." + l.Name
-			c := limitCharge{l, r.allowed(id, l.Action), state.Charge{
-				Window: state.Window{Limit: l.Name, Subject: s.subject, Length: l.Window, Max: l.maxFor(f.who.account) * r.factor(id)},
+			c := limitCharge{l, r.allowed(id, l.Action, s.subject), state.Charge{
+				Window: state.Window{Limit: l.Name, Subject: s.subject, Length: l.Window, Max: l.maxFor(f.who.account) * r.factor(id, s.subject)},
 			}}
 			c.CountOnly = c.action < Quarantine
 			c.cost(f, s)

@@ -97,14 +97,14 @@ func (e *Engine) strike(ctx context.Context, now time.Time, r *ruling, v *Verdic
 		return nil
 	}
 	chain := r.guilty()
-	if len(chain) == 0 || r.isExempt("block") {
+	if len(chain) == 0 || r.isExempt("block", "") {
 		return nil
 	}
 	isNew, err := e.newToStrike(ctx, now, r, chain[0])
 	if err != nil || !isNew {
 		return err
 	}
-	past, err := e.store.BlocksOf(ctx, chain)
+	past, err := e.store.BlocksOf(ctx, append(slices.Clip(chain), r.scriptName()))
 	if err != nil {
 		return err
 	}
@@ -115,9 +115,13 @@ func (e *Engine) strike(ctx context.Context, now time.Time, r *ruling, v *Verdic
 	}
 	v.Struck = weight
 	for i, subject := range chain {
-		if answer.Windows[i].Used >= e.threshold(now, past, subject) {
-			return e.blockGuilty(ctx, now, r, v, subject)
+		if answer.Windows[i].Used < e.threshold(now, past, subject) {
+			continue
 		}
+		if room, err := e.roomFor(ctx, now, r, v, subject); err != nil || !room {
+			return err
+		}
+		return e.blockGuilty(ctx, now, r, v, subject)
 	}
 	return nil
 }
@@ -218,18 +222,20 @@ func (e *Engine) strikeCharges(r *ruling, v *Verdict, chain []string, blocks, we
 	}
 	if l := e.limitOf(v.Rule); l != nil && !r.params.alone {
 		charges = append(charges, state.Charge{
-			Window: state.Window{Limit: "strikes." + l.Name, Subject: chain[0], Length: l.Window, Max: 1}, Cost: 1,
+			Window: state.Window{Limit: "strikes.limit." + l.Name, Subject: chain[0], Length: l.Window, Max: 1}, Cost: 1,
 		})
 	}
 	return charges
 }
 
-// threshold is how many strikes block the subject: half of them when a block of it
-// was lifted lately, as the detector is armed again and not switched off.
+// threshold is how many strikes block the subject: half of them when a block of it,
+// or of a script of its, was lifted lately, as the detector is armed again and not
+// switched off.
 func (e *Engine) threshold(now time.Time, past []state.Block, subject string) int64 {
 	n := int64(e.set.Blocking.Strikes)
 	for _, b := range past {
-		if b.Subject == subject && !b.LiftedAt.IsZero() && now.Sub(b.LiftedAt) < e.set.Blocking.Remember {
+		own := b.Subject == subject || strings.HasPrefix(b.Subject, subject+"/")
+		if own && !b.LiftedAt.IsZero() && now.Sub(b.LiftedAt) < e.set.Blocking.Remember {
 			return (n + 1) / 2
 		}
 	}

@@ -49,14 +49,14 @@ func (d *Desk) Overview(ctx context.Context) (Overview, error) {
 	if err != nil {
 		return Overview{}, err
 	}
-	made, err := d.Store.Usage(ctx, d.Now(), []state.Window{rules.BlocksWindow(manyBlocks)})
+	made, err := d.Store.Usage(ctx, d.Now(), []state.Window{rules.BlocksWindow(manyBlocks), rules.StrangersWindow()})
 	if err != nil {
 		return Overview{}, err
 	}
 	return Overview{
 		Hours: day.Hours, Rules: day.Rules, Senders: day.Senders,
 		Blocks: blocks.Blocks, Requests: requests.Requests, Held: status.Held,
-		Alarms: d.alarms(status, day.Rules, made[0].Used),
+		Alarms: d.alarms(status, day.Rules, made[0].Used+made[1].Used),
 	}, nil
 }
 
