@@ -2,6 +2,7 @@ package badgerdb
 
 import (
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -26,8 +27,9 @@ const (
 // for as long as they are, members that have been forgotten, decisions over their
 // retention or over MaxSize. It goes by the store's time line.
 type sweeper struct {
-	at     string // the key where looking at windows and members goes on
-	oldest string // no decision is before this key
+	mu     sync.Mutex // one sweeps at a time
+	at     string     // the key where looking at windows and members goes on
+	oldest string     // no decision is before this key
 	goes   int
 }
 
@@ -35,6 +37,8 @@ type sweeper struct {
 var errEnough = errors.New("enough")
 
 func (s *Store) sweep() {
+	s.sweeper.mu.Lock()
+	defer s.sweeper.mu.Unlock()
 	line := s.clock.Line()
 	if line == 0 {
 		return // no call was made yet: nobody knows what time it is
