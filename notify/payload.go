@@ -29,8 +29,8 @@ type payloadBlock struct {
 	Until     *time.Time      `json:"until"` // null: until it is lifted
 	By        string          `json:"by"`
 	Before    int             `json:"before"`
-	Evidence  json.RawMessage `json:"evidence,omitempty"`
-	Decisions []string        `json:"decisions,omitempty"`
+	Evidence  json.RawMessage `json:"evidence"`
+	Decisions []string        `json:"decisions"`
 	LiftedAt  *time.Time      `json:"lifted_at"` // null: not lifted
 	LiftedBy  string          `json:"lifted_by"`
 	Note      string          `json:"note"`
@@ -58,6 +58,12 @@ func payloadOf(v notice) payload {
 		Account: e.account(), Customer: e.Block.Customer, Text: e.Text,
 	}
 	if b := e.Block; b.ID != "" {
+		if len(b.Evidence) == 0 {
+			b.Evidence = json.RawMessage("[]")
+		}
+		if b.Decisions == nil {
+			b.Decisions = []string{}
+		}
 		p.Block = &payloadBlock{
 			ID: b.ID, Subject: b.Subject, Rule: b.Rule, Reason: b.Reason, Since: b.Since, Until: orNull(b.Until), By: b.By,
 			Before: b.Before, Evidence: b.Evidence, Decisions: b.Decisions, LiftedAt: orNull(b.LiftedAt), LiftedBy: b.LiftedBy, Note: b.Note,
