@@ -86,7 +86,7 @@ func TestOtherIncidentsHaveTheirOwnMail(t *testing.T) {
 		h.Notify(t.Context(), t0, e)
 	}
 	// What concerns the whole is one incident, whatever it names.
-	h.Notify(t.Context(), t0, Event{What: Ceiling, Block: blockOf(alice).Block})
+	h.Notify(t.Context(), t0.Add(alarmEvery), Event{What: Ceiling, Block: blockOf(alice).Block})
 	h.Notify(t.Context(), t0, Event{What: Store, Text: "2"})
 	h.settleAt(t, t0)
 	if len(*sent) != 5 || len(h.left(t)) != 2 {
@@ -112,6 +112,25 @@ func TestLiftByRequest(t *testing.T) {
 	want := map[string]int{toOperator + " " + Approve: 1, toWebhook + " " + Approve: 1, toWebhook + " " + Lift: 1}
 	if diff := cmp.Diff(want, told); diff != "" || len(h.left(t)) != 0 {
 		t.Errorf("%s, %d left", diff, len(h.left(t)))
+	}
+}
+
+// TestFloodAtTheCeiling: each refused message of it is an event. Programs are called
+// once a minute, and what waits for others is not driven out.
+func TestFloodAtTheCeiling(t *testing.T) {
+	h := start(t, memory.New(), "mx1", hook)
+	told := map[string]int{}
+	h.record(func(j job) error { told[j.Event.What]++; return nil })
+	h.Notify(t.Context(), t0, blockOf(alice))
+	for i := range mostNotices + 100 {
+		h.Notify(t.Context(), t0.Add(time.Duration(i)*time.Millisecond), Event{What: Ceiling})
+	}
+	h.Notify(t.Context(), t0.Add(alarmEvery-1), Event{What: Ceiling})
+	h.Notify(t.Context(), t0.Add(alarmEvery), Event{What: Ceiling})
+	h.Notify(t.Context(), t0, Event{What: Ceiling}) // the clock was set back
+	h.settleAt(t, t0.Add(alarmEvery))
+	if diff := cmp.Diff(map[string]int{Block: 1, Ceiling: 3}, told); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -50,6 +50,7 @@ type Notifier struct {
 	nonces    *nonces
 	wake      chan struct{}
 	adding    sync.Mutex // of notices: they are counted before
+	lastAlarm time.Time  // when the last Ceiling was taken; of who holds adding
 
 	mu     sync.Mutex
 	counts map[string]*Count
@@ -111,6 +112,10 @@ func (n *Notifier) Configure(set Settings) error {
 // when the store takes longer.
 const storePatience = 5 * time.Second
 
+// alarmEvery is how often a Ceiling is taken. Each refused message of a flood is one,
+// and would drive the notices of blocks out of the outbox.
+const alarmEvery = time.Minute
+
 // Notify takes an event; when it returns, what is to be said of it is in the
 // outbox. Nothing is sent before the next Step.
 func (n *Notifier) Notify(ctx context.Context, now time.Time, e Event) {
@@ -123,6 +128,12 @@ func (n *Notifier) Notify(ctx context.Context, now time.Time, e Event) {
 	e = e.bounded(now)
 	n.adding.Lock()
 	defer n.adding.Unlock()
+	if e.What == Ceiling {
+		if since := now.Sub(n.lastAlarm); since >= 0 && since < alarmEvery {
+			return
+		}
+		n.lastAlarm = now
+	}
 	list := n.noticesOf(ctx, now, e)
 	for _, d := range n.box.makeRoom(ctx, len(list)) {
 		n.dropped(d)
