@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,11 +34,7 @@ func (j judge) Settings() *rules.Settings { return j.engine.Load().Settings() }
 
 // startStats counts until the function that it returns is called, which keeps what
 // is left.
-func startStats(store state.Store, log *slog.Logger, now func() time.Time) (*stats.Counter, func()) {
-	host, err := os.Hostname()
-	if err != nil {
-		log.Warn("statistics: no host name, they stand under localhost", "error", err)
-	}
+func startStats(store state.Store, host string, log *slog.Logger, now func() time.Time) (*stats.Counter, func()) {
 	c := stats.New(store, host, log)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -53,33 +48,39 @@ func startStats(store state.Store, log *slog.Logger, now func() time.Time) (*sta
 	}
 }
 
-// openLinks reads the key of the customers' links. Without a file there are none.
-func openLinks(file string) (*desk.Links, error) {
-	raw, err := os.ReadFile(file)
+// openLinks reads the key of the customers' links, which signs the forms of all
+// pages too. Without its file there are no links, and the forms get a key of their
+// own.
+func openLinks(file string, log *slog.Logger) (links *desk.Links, key []byte) {
+	key, err := readKey(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	var links *desk.Links
 	if err == nil {
-		var key []byte
-		if key, err = desk.ParseKey(raw); err == nil {
-			links, err = desk.NewLinks(key)
-		}
+		links, err = desk.NewLinks(key)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("web.link_key_file: %w", err)
+		// A default file that this user may not read; one that is named is a fault.
+		log.Warn("customer links cannot be signed", "error", fmt.Errorf("web.link_key_file: %w", err))
+		return nil, nil
 	}
-	return links, nil
+	return links, key
 }
 
-// consoleURL is where operators reach the console: by the public URL where that
-// leads to web.listen, else by web.listen itself.
+// readKey reads a file that holds a key.
+func readKey(file string) ([]byte, error) {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return desk.ParseKey(raw)
+}
+
+// consoleURL is where operators reach the console: by web.listen itself, or by the
+// public URL where that leads there.
 func consoleURL(cfg *config.Config) string {
 	file, _ := cfg.Rules.Origin("web.public_url")
-	switch {
-	case cfg.Web.Listen == "":
-		return ""
-	case file != "" && cfg.Web.PublicListen == "":
+	if cfg.Web.Listen == "" || file != "" && cfg.Web.PublicListen == "" {
 		return publicURL(cfg)
 	}
 	return "http://" + cfg.Web.Listen
@@ -88,14 +89,9 @@ func consoleURL(cfg *config.Config) string {
 func publicURL(cfg *config.Config) string { return strings.TrimRight(cfg.Web.PublicURL, "/") }
 
 // newDesk is the desk of the running daemon.
-func newDesk(cfg *config.Config, store state.Store, engine *atomic.Pointer[rules.Engine], log *slog.Logger, clock *hostClock) *desk.Desk {
-	links, err := openLinks(cfg.Web.LinkKeyFile)
-	if err != nil {
-		// A default file that this user may not read; one that is named is a fault.
-		log.Warn("customer links cannot be signed", "error", err)
-	}
+func newDesk(cfg *config.Config, store state.Store, engine *atomic.Pointer[rules.Engine], links *desk.Links, log *slog.Logger, clock *hostClock) *desk.Desk {
 	return &desk.Desk{
 		Store: store, Judge: judge{engine}, Log: log, Now: clock.Now, Clock: clock.Trouble,
-		Links: links, PublicURL: publicURL(cfg), ConsoleURL: cmp.Or(consoleURL(cfg), publicURL(cfg)), Version: version,
+		Links: links, PublicURL: publicURL(cfg), ConsoleURL: consoleURL(cfg), Version: version,
 	}
 }

@@ -46,7 +46,7 @@ func newOffice(t *testing.T) *office {
 	table, _ := accounts.NewTable(nil)
 	engine.Store(rules.New(cfg.Rules, table, store, time.Now))
 	log := slog.New(slog.DiscardHandler)
-	o.Desk = newDesk(cfg, store, &engine, log, newHostClock(log))
+	o.Desk = newDesk(cfg, store, &engine, nil, log, newHostClock(log))
 	o.Sessions = func() int { return 0 }
 	ln, err := net.Listen("unix", cfg.Admin.Socket)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -61,19 +60,15 @@ func (n *notices) pass(ctx context.Context, now func() time.Time) {
 
 // startNotices tells people until the function that it returns is called, which
 // keeps what is left.
-func startNotices(cfg *config.Config, store state.Store, d *desk.Desk, log *slog.Logger, clock *hostClock) (*notices, func(), error) {
-	host, err := os.Hostname()
-	if err != nil {
-		return nil, nil, fmt.Errorf("host name: %w", err)
-	}
+func startNotices(cfg *config.Config, store state.Store, host string, d *desk.Desk, log *slog.Logger, now func() time.Time) (*notices, func(), error) {
 	set, err := noticeSettings(cfg)
 	if err != nil {
 		return nil, nil, err
 	}
 	n, err := notify.New(notify.Options{
-		Store: store, Log: log, Now: clock.Now, Host: host,
+		Store: store, Log: log, Now: now, Host: host,
 		Console: func(e notify.Event) string { return consolePage(d.ConsoleURL, e) },
-		Page:    func(account string) string { return pageOf(d, account, desk.ScopeReply) },
+		Page:    func(account string) string { return pageOf(d, account, now()) },
 		Help: func(rule string) string {
 			if help := d.Judge.Settings().HelpURL; help != "" {
 				return help + "#" + rule
@@ -88,7 +83,7 @@ func startNotices(cfg *config.Config, store state.Store, d *desk.Desk, log *slog
 	list := &notices{n, log, make(chan notify.Event, 1000)}
 	var running sync.WaitGroup
 	running.Go(func() { n.Run(ctx) })
-	running.Go(func() { list.pass(ctx, clock.Now) })
+	running.Go(func() { list.pass(ctx, now) })
 	return list, func() {
 		cancel()
 		running.Wait()
@@ -102,22 +97,17 @@ func noticeSettings(cfg *config.Config) (notify.Settings, error) {
 		Webhook: c.Webhook, WebhookPlain: c.WebhookPlain, Exec: c.Exec, Digest: c.Digest, Timeout: c.Timeout,
 	}
 	if c.WebhookKeyFile != "" {
-		raw, err := os.ReadFile(c.WebhookKeyFile)
-		if err == nil {
-			set.WebhookKey, err = desk.ParseKey(raw)
-		}
-		if err != nil {
+		var err error
+		if set.WebhookKey, err = readKey(c.WebhookKeyFile); err != nil {
 			return set, fmt.Errorf("notify.webhook_key_file: %w", err)
 		}
 	}
 	return set, nil
 }
 
-// consolePage is where an operator sees to an event; empty without a console.
+// consolePage is where an operator sees to an event.
 func consolePage(console string, e notify.Event) string {
 	switch {
-	case console == "":
-		return ""
 	case e.What == notify.Request:
 		return console + "/admin/requests"
 	case e.Block.ID != "":
@@ -127,11 +117,12 @@ func consolePage(console string, e notify.Event) string {
 }
 
 // pageOf is the customer page of an account; empty when links cannot be signed.
-func pageOf(d *desk.Desk, account string, scope desk.Scope) string {
-	if d.Links == nil || account == "" || d.PublicURL == "" {
+// Whoever reads the account's mail may follow it, so it is of the lesser scope.
+func pageOf(d *desk.Desk, account string, now time.Time) string {
+	if d.Links == nil || account == "" {
 		return ""
 	}
-	return d.PublicURL + "/c/" + d.Links.Mint(account, scope, d.Now().Add(pageLife))
+	return d.PublicURL + "/c/" + d.Links.Mint(account, desk.ScopeReply, now.Add(pageLife))
 }
 
 // mostLink bounds the link in a reply, in bytes, so that the rest of it has room.
@@ -139,8 +130,8 @@ const mostLink = 330
 
 // replyLink is the page that a blocked customer reads about in an SMTP reply.
 func replyLink(d *desk.Desk) func(string, time.Time) string {
-	return func(account string, _ time.Time) string {
-		link := pageOf(d, account, desk.ScopeReply)
+	return func(account string, now time.Time) string {
+		link := pageOf(d, account, now)
 		if len(link) > mostLink || strings.ContainsFunc(link, func(r rune) bool { return r <= ' ' || r > '~' || r == '%' }) {
 			return ""
 		}

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"time"
 
 	"o2n-milter/config"
@@ -17,12 +16,8 @@ import (
 )
 
 // pages are the handlers of people's pages: /admin/ for operators, /c/ for
-// customers.
-func pages(cfg *config.Config, d *desk.Desk, log *slog.Logger) (operators, customers http.Handler) {
-	var key []byte
-	if raw, err := os.ReadFile(cfg.Web.LinkKeyFile); err == nil {
-		key, _ = desk.ParseKey(raw) // told of by openLinks
-	}
+// customers. Key signs their forms.
+func pages(cfg *config.Config, d *desk.Desk, key []byte, log *slog.Logger) (operators, customers http.Handler) {
 	kit := page.New(page.Options{
 		PublicURL: publicURL(cfg), Key: key, Proxies: cfg.Web.TrustedProxy, Zone: time.Local, Log: log, Now: d.Now,
 		Language: func() string { return d.Judge.Settings().Language },

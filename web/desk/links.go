@@ -55,7 +55,7 @@ type Links struct {
 // NewLinks takes the key, at least 32 bytes.
 func NewLinks(key []byte) (*Links, error) {
 	if len(key) < leastKey {
-		return nil, fmt.Errorf("link key: %d bytes; want at least %d", len(key), leastKey)
+		return nil, fmt.Errorf("key: %d bytes; want at least %d", len(key), leastKey)
 	}
 	return &Links{key: append([]byte(nil), key...)}, nil
 }
@@ -70,7 +70,7 @@ func ParseKey(file []byte) ([]byte, error) {
 		}
 	}
 	if len(s) < leastKey {
-		return nil, fmt.Errorf("link key: %d bytes; want at least %d, or twice as many hexadecimal digits", len(s), leastKey)
+		return nil, fmt.Errorf("key: %d bytes; want at least %d, or twice as many hexadecimal digits", len(s), leastKey)
 	}
 	return []byte(s), nil
 }
