@@ -62,6 +62,9 @@ func TestStore(t *testing.T) {
 }
 
 func TestStoreSync(t *testing.T) {
+	if !campaign {
+		t.Skip("O2N_CAMPAIGN=1 runs the suite with fsync too")
+	}
 	statetest.Run(t, func(t *testing.T) state.Store {
 		s, err := Open(Options{Path: t.TempDir(), Sync: true, Log: testLog(t)})
 		if err != nil {

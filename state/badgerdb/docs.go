@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -82,8 +83,9 @@ func (s *Store) reconcile(db *badger.DB) (records []record, err error) {
 		}
 	}
 	if s.journalDamaged {
-		// Whole again: all that is known stands in it.
-		if err := s.journal.Append(regained...); err != nil {
+		// Whole again: all that is known stands in it. The key gives its end the number
+		// that is known, whatever was lost.
+		if err := s.journal.Append(append(regained, s.keyDoc())...); err != nil {
 			return nil, err
 		}
 		s.journalDamaged = false
@@ -94,38 +96,27 @@ func (s *Store) reconcile(db *badger.DB) (records []record, err error) {
 // compare looks at one doc of the database: regain is one that the journal has lost,
 // r what to write where the database is behind.
 func (s *Store) compare(key string, value []byte) (regain *state.Doc, r *record) {
+	kind, id, _ := strings.Cut(strings.TrimPrefix(key, docPrefix), "/")
+	known, ok := s.docs.Get(kind, id)
 	stored, err := decodeDoc(key, value)
-	known, ok := s.docs.Get(stored.Kind, stored.ID)
+	if err == nil && s.journalDamaged && (!ok || stored.Rev > known.Rev) {
+		if err = s.docs.Load(stored); err == nil {
+			return &stored, nil
+		}
+	}
 	switch {
-	case err != nil && !s.journalDamaged:
-		return nil, s.rewritten(key)
-	case err != nil:
-		s.faults = append(s.faults, fmt.Sprintf("a doc in the database cannot be read: %v", err))
-		return nil, nil
-	case s.journalDamaged && (!ok || stored.Rev > known.Rev):
-		if err := s.docs.Load(stored); err != nil {
-			s.faults = append(s.faults, fmt.Sprintf("a doc in the database cannot be used: %v", err))
+	case ok:
+		want := docRecord(known)
+		if bytes.Equal(want.value, value) {
 			return nil, nil
 		}
-		return &stored, nil
-	case !ok:
+		return nil, &want
+	case !s.journalDamaged:
 		return nil, &record{key: []byte(key), gone: true}
 	}
-	want := docRecord(known)
-	if bytes.Equal(want.value, value) {
-		return nil, nil
-	}
-	return nil, &want
-}
-
-// rewritten is what is to stand under a key whose value cannot be read.
-func (s *Store) rewritten(key string) *record {
-	for _, doc := range s.docs.All() {
-		if r := docRecord(doc); string(r.key) == key {
-			return &r
-		}
-	}
-	return &record{key: []byte(key), gone: true}
+	// Nobody knows what it said. It is left for who can read it.
+	s.faults = append(s.faults, fmt.Sprintf("a doc in the database cannot be used: %v", err))
+	return nil, nil
 }
 
 func decodeDoc(key string, value []byte) (doc state.Doc, err error) {
@@ -159,11 +150,12 @@ func (s *Store) chooseKey(db *badger.DB) error {
 	if inJournal != nil && *inJournal == *s.key {
 		return nil
 	}
-	data, err := json.Marshal(hex.EncodeToString(s.key[:]))
-	if err != nil {
-		return err
-	}
-	return s.journal.Append(state.Doc{Kind: keyKind, ID: keyID, Rev: 1, Data: data})
+	return s.journal.Append(s.keyDoc())
+}
+
+// keyDoc is the key as it stands in the journal.
+func (s *Store) keyDoc() state.Doc {
+	return state.Doc{Kind: keyKind, ID: keyID, Rev: 1, Data: []byte(`"` + hex.EncodeToString(s.key[:]) + `"`)}
 }
 
 // storedKey is the database's; nil when it has none that can be read.

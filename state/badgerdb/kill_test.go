@@ -63,8 +63,12 @@ func TestKill(t *testing.T) {
 			path := t.TempDir()
 			answered := make(map[string]int64)
 			var before, lines int64
-			for round := range 4 {
-				lines += killed(t, path, sync, 100+100*round, answered)
+			rounds := 4
+			if campaign {
+				rounds = 25
+			}
+			for round := range rounds {
+				lines += killed(t, path, sync, 100+100*(round%8), answered)
 				before = afterKill(t, path, answered, before)
 			}
 			t.Logf("%d answers, none lost", lines)
