@@ -98,13 +98,23 @@ func (e *Engine) blockCustomer(ctx context.Context, now time.Time, r *ruling, v 
 	blocked := map[string]bool{}
 	for _, b := range append(active, v.Blocked...) {
 		if b.Customer == acc.Customer {
-			blocked[b.Subject] = true
+			blocked[wholeScript(b.Subject)] = true
 		}
 	}
 	if len(blocked) < e.set.Blocking.CustomerAfter {
 		return nil
 	}
 	return e.block(ctx, now, r, v, "customer:"+acc.Customer)
+}
+
+// wholeScript is a script: subject without the script's own name. A user and a name
+// of his are one who is guilty, and either is easily forged.
+func wholeScript(subject string) string {
+	user, _, _ := strings.Cut(subject, "/")
+	if !strings.HasPrefix(subject, "script:") {
+		return subject
+	}
+	return user
 }
 
 // block makes the block, unless there are too many of this hour: then a rule is
@@ -212,7 +222,8 @@ func (e *Engine) blockOf(ctx context.Context, now time.Time, r *ruling, v *Verdi
 	if d := set.Durations[min(recent, len(set.Durations)-1)]; d > 0 {
 		b.Until = b.Since.Add(d)
 	}
-	if acc := r.who.account; acc != nil {
+	// A client is not the customer's: others log in from there.
+	if acc := r.who.account; acc != nil && !strings.HasPrefix(subject, "ip:") {
 		b.Account, b.Customer = acc.Login, acc.Customer
 	}
 	var err error

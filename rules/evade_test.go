@@ -102,3 +102,27 @@ func TestLongScriptIsBlocked(t *testing.T) {
 		t.Errorf("blocked %v, error %v", v.Blocked, v.Err)
 	}
 }
+
+// Blocks of a script and of the user it runs as are about one of a customer's.
+func TestForgedScriptIsOneOfACustomers(t *testing.T) {
+	b := blockingBench(t, func(s *Settings) { s.Blocking.CustomerAfter = 2 })
+	for n := range 8 {
+		b.decide(t, php(n, fmt.Sprint("x", n, ".php")))
+	}
+	if got := b.blocked(t); len(got) != 2 || strings.Contains(fmt.Sprint(got), "customer:") {
+		t.Errorf("blocked %v; want the script by its name and its user", got)
+	}
+}
+
+// The client of several blocked logins is nobody's: its block names no account, and
+// makes none of a customer's.
+func TestBlockedClientIsNobodys(t *testing.T) {
+	b := blockingBench(t, func(s *Settings) { s.Blocking.IPAfter = 1 })
+	for n := range 3 {
+		b.decide(t, forged(n))
+	}
+	all, err := b.store.ActiveBlocks(t.Context(), b.at, []string{"ip:192.0.2.7"})
+	if err != nil || len(all) != 1 || all[0].Account != "" || all[0].Customer != "" {
+		t.Errorf("block %+v, %v", all, err)
+	}
+}
