@@ -99,6 +99,17 @@ func TestLimiter(t *testing.T) {
 	}
 }
 
+// A clock that was set back by an hour shuts nobody out for an hour.
+func TestLimiterWhenTheClockIsSetBack(t *testing.T) {
+	l := NewLimiter(3, 3*time.Minute)
+	for range 3 {
+		l.Allow(noon.Add(time.Hour), "a")
+	}
+	if ok, wait := l.Allow(noon, "a"); ok || wait != time.Minute {
+		t.Errorf("%v, wait %v; want a minute", ok, wait)
+	}
+}
+
 func TestLimiterIsBounded(t *testing.T) {
 	l := NewLimiter(3, time.Minute)
 	for i := range mostKeys - 1 {

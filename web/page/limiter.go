@@ -33,6 +33,9 @@ func (l *Limiter) Allow(now time.Time, key string) (ok bool, wait time.Duration)
 	if full.Before(now) {
 		full = now
 	}
+	if empty := now.Add(l.whole); full.After(empty) {
+		full = empty // the clock was set back: nobody waits for as long as that
+	}
 	if wait = full.Add(l.every).Sub(now) - l.whole; wait > 0 {
 		return false, wait
 	}
