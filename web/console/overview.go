@@ -15,6 +15,17 @@ type overview struct {
 	Stopped page.Chart // what did not pass as it was, by rule; no bars: nothing
 }
 
+// mostNewest of what waits stand on the overview; a wrong rule blocks thousands.
+const mostNewest = 20
+
+// NewestBlocks are those in force that the page shows.
+func (o overview) NewestBlocks() []desk.BlockView { return o.Blocks[:min(len(o.Blocks), mostNewest)] }
+
+// NewestRequests are the open ones that the page shows.
+func (o overview) NewestRequests() []desk.RequestView {
+	return o.Requests[:min(len(o.Requests), mostNewest)]
+}
+
 // HeldMail is Held for View.Number.
 func (o overview) HeldMail() int64 { return int64(o.Held) }
 

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -92,6 +93,27 @@ func TestBrokenStoreIsSaid(t *testing.T) {
 	}
 	if p := b.do(http.MethodPost, "/admin/subject/block", form); p.status != http.StatusInternalServerError {
 		t.Errorf("POST: %d", p.status)
+	}
+}
+
+// What a wrong rule blocks, thousands, does not make the first page one of megabytes.
+func TestOverviewOfManyBlocks(t *testing.T) {
+	for n, more := range map[int]bool{mostNewest: false, mostNewest + 1: true} {
+		w := newWorld(t)
+		for i := range n {
+			w.block(fmt.Sprint("B", i), fmt.Sprintf("account:u%d@client-a.example", i), "x")
+			w.request(fmt.Sprint("R", i), fmt.Sprint("B", i), fmt.Sprintf("account:u%d@client-a.example", i), "x")
+		}
+		p := w.operator("alice").get("/admin/")
+		for what, path := range map[string]string{"blocks": "/admin/blocks/", "requests": "/admin/requests?id="} {
+			if got := strings.Count(p.body, `href="`+path); got != mostNewest {
+				t.Errorf("of %d %s %d are shown; want %d", n, what, got, mostNewest)
+			}
+			all := fmt.Sprintf(`<a href="/admin/%s">All %d</a>`, what, n)
+			if got := strings.Contains(p.body, all); got != more {
+				t.Errorf("of %d %s: a link to all: %v", n, what, got)
+			}
+		}
 	}
 }
 
