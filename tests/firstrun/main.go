@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	_ "embed"
 	"errors"
 	"flag"
@@ -109,6 +110,7 @@ func prepare(example, dir string) (string, error) {
 	main := filepath.Join(dir, "o2n-milter.toml")
 	return main, errors.Join(
 		os.WriteFile(main, text, 0o644),
+		os.WriteFile(filepath.Join(dir, "link.key"), []byte(rand.Text()+rand.Text()), 0o600),
 		os.WriteFile(filepath.Join(dir, "conf.d", "firstrun.toml"), conf, 0o644))
 }
 
@@ -143,6 +145,9 @@ func show() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.what, err)
 		}
+		if !strings.Contains(answer, s.want) {
+			return fmt.Errorf("%s: answered %s; want %s", s.what, answer, s.want)
+		}
 		who := s.login
 		switch {
 		case s.local:
@@ -169,7 +174,9 @@ func next(config, log, program string) {
 Now it serves on, until Ctrl-C. To try:
 
   %[1]s --config %[2]s status
-  %[1]s --config %[2]s block add account:alice@client-a.example --for 1h --reason test
+  %[1]s --config %[2]s block list                     who is blocked by now
+  %[1]s --config %[2]s link alice@client-a.example    the page that alice sees
+  %[1]s --config %[2]s console                        the operator's pages
   %[1]s --config %[2]s check --login alice@client-a.example MAIL.eml
   curl -s http://%[3]s/metrics | grep ^o2n_milter
   tail -f %[4]s
