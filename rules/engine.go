@@ -136,7 +136,7 @@ func (r *ruling) strongest() (Action, string) {
 	}
 	action, id := r.action, r.decider
 	switch {
-	case action == Tempfail && r.mail.LocalSubmission() && r.mail.CanHold:
+	case action == Tempfail && r.mail.localSubmission() && r.mail.CanHold:
 		// Postfix keeps a deferred local submission in maildrop for ever and
 		// tries it again with every other one: it is held.
 		action = Quarantine

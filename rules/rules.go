@@ -69,9 +69,9 @@ type Mail struct {
 	Excess     []string // what of it went over the adapter's bounds and is not here (message.too_complex)
 }
 
-// LocalSubmission says that a program of the MTA's host sent it: sendmail(1), or
+// localSubmission says that a program of the MTA's host sent it: sendmail(1), or
 // a loopback client without login.
-func (m *Mail) LocalSubmission() bool {
+func (m *Mail) localSubmission() bool {
 	return m.Login == "" && (m.Local || m.Client.IsLoopback())
 }
 

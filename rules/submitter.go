@@ -40,7 +40,7 @@ func (e *Engine) submitterOf(ctx context.Context, m *Mail, from []message.List) 
 	if m.Login != "" {
 		return e.byLogin(ctx, m.Login)
 	}
-	if m.LocalSubmission() {
+	if m.localSubmission() {
 		s, err := e.byScript(ctx, m, from)
 		s.local = true
 		return s, err
@@ -52,7 +52,7 @@ func (e *Engine) submitterOf(ctx context.Context, m *Mail, from []message.List) 
 // without login from elsewhere. Where the adapter found a fault nobody knows
 // where it came from, nor who logged in: it is judged, and malformed.
 func (e *Engine) isInbound(m *Mail) bool {
-	return m.Login == "" && !m.LocalSubmission() && !e.inNetworks(m.Client) && len(m.Faults) == 0
+	return m.Login == "" && !m.localSubmission() && !e.inNetworks(m.Client) && len(m.Faults) == 0
 }
 
 // noticeField marks our own mail about blocks; its value is good once.
@@ -61,7 +61,7 @@ const noticeField = "X-O2N-Notice"
 // isNotice says that a message is our own mail to operators and customers, which
 // must reach them whatever the rules say.
 func (e *Engine) isNotice(m *Mail) bool {
-	if e.set.Ours == nil || !m.LocalSubmission() || len(m.Faults)+len(m.Excess) > 0 {
+	if e.set.Ours == nil || !m.localSubmission() || len(m.Faults)+len(m.Excess) > 0 {
 		return false
 	}
 	i := slices.IndexFunc(m.Header, func(f message.Field) bool { return strings.EqualFold(f.Name, noticeField) })

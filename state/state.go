@@ -1,8 +1,9 @@
-// Package state is everything that is remembered: windows, blocks, decisions.
+// Package state is everything that is remembered: windows, known recipients, blocks,
+// decisions, and docs, which are whatever else others keep (requests, exemptions).
 //
 // It knows nothing of rules, SMTP or the store behind it. Drivers live in
-// state/badgerdb and state/memory, and state/statetest holds the one suite that
-// every driver must pass.
+// state/badgerdb, state/redisdb and state/memory, and state/statetest holds the one
+// suite that every driver must pass; state/local stands before a driver.
 //
 // Invariants of every driver: in any true window of length W no subject gets
 // more than Max through; a message is charged to all its windows or to none; a

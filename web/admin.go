@@ -1,5 +1,6 @@
-// Package web is everything that speaks HTTP: the admin API on a unix socket,
-// and metrics and health on TCP. It shows and changes state; it decides nothing.
+// Package web answers programs by HTTP: the admin API on a unix socket, metrics and
+// health on TCP. Pages for people are in console and customer, what all of them may
+// do is in desk. It shows and changes state; it decides nothing.
 package web
 
 import (

@@ -11,9 +11,9 @@ import (
 
 type peerKey struct{}
 
-// WithPeer is an http.Server's ConnContext: it remembers which system user is on
+// withPeer is an http.Server's ConnContext: it remembers which system user is on
 // the other end of a unix socket, for the audit line.
-func WithPeer(ctx context.Context, c net.Conn) context.Context {
+func withPeer(ctx context.Context, c net.Conn) context.Context {
 	uc, ok := c.(*net.UnixConn)
 	if !ok {
 		return ctx

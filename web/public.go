@@ -65,7 +65,7 @@ func NewServer(h http.Handler) *http.Server {
 		WriteTimeout:      60 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-		ConnContext:       WithPeer,
+		ConnContext:       withPeer,
 		ConnState:         turnAway(),
 	}
 }

@@ -57,8 +57,6 @@ func subjectKey(name, subject string) string { return prefix + name + "/{" + esc
 
 func limitKey(limit, subject string) string { return subjectKey(limitName+escape(limit), subject) }
 
-func setKey(set, subject string) string { return subjectKey(setName+escape(set), subject) }
-
 // decisionKey is for an id that is escaped.
 func decisionKey(id string) string { return prefix + "decision/" + id }
 

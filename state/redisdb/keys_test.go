@@ -23,6 +23,8 @@ func keys(t *testing.T, srv *server) []string {
 	return list
 }
 
+func setKey(set, subject string) string { return subjectKey(setName+escape(set), subject) }
+
 func TestKeysAreReadable(t *testing.T) {
 	srv := common(t)
 	s := open(t, Options{URL: srv.url(), HostTime: true})

@@ -51,7 +51,7 @@ const (
 
 // Options say where and how.
 type Options struct {
-	URL       string        // see CheckURL
+	URL       string        // see parseURL
 	Password  string        // of the server where the URL has none
 	CAFile    string        // certificates to trust in place of the system's; needs TLS
 	Path      string        // folder of the journal of docs; empty: none is kept

@@ -24,7 +24,7 @@ const connections = 32
 // parameters are those that a URL may have; others have no place here.
 var parameters = []string{"addr", "db", "master_name", "password", "skip_verify", "username"}
 
-// CheckURL says what is wrong with an address; its errors never hold a password.
+// parseURL reads an address; its errors never hold a password.
 //
 //	redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]     rediss:// with TLS
 //	unix://[[USER]:PASSWORD@]/PATH[?db=DB]
@@ -33,11 +33,6 @@ var parameters = []string{"addr", "db", "master_name", "password", "skip_verify"
 //
 // The third is Sentinel, the last a Cluster: the servers to begin with, at least two
 // (one may be named twice). A Cluster has one database.
-func CheckURL(raw string) error {
-	_, err := parseURL(raw)
-	return err
-}
-
 func parseURL(raw string) (*redis.UniversalOptions, error) {
 	u, err := url.Parse(raw)
 	if err != nil {

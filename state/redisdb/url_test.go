@@ -22,14 +22,14 @@ import (
 	"o2n-milter/state"
 )
 
-func TestCheckURL(t *testing.T) {
+func TestParseURL(t *testing.T) {
 	for _, good := range []string{
 		"redis://127.0.0.1:6379/0", "redis://localhost", "redis://user:p%40ss@h:1/2", "redis://:pass@[::1]:6379", "redis://h?db=3",
 		"rediss://h:6380", "rediss://h:6380?skip_verify=true", "unix:///run/redis.sock", "unix://user:pass@/run/redis.sock?db=1",
 		"redis://h:26379/1?master_name=m&addr=h2:26379&username=u&password=p", "rediss://h?master_name=m",
 		"redis://h?addr=h2:6379", "rediss://u:p@h:6379?addr=h2:6379&addr=h3:6379",
 	} {
-		if err := CheckURL(good); err != nil {
+		if _, err := parseURL(good); err != nil {
 			t.Errorf("%s: %v", good, err)
 		}
 	}
@@ -50,7 +50,7 @@ func TestCheckURL(t *testing.T) {
 		"redis://h:secret@x?a=b":    `parameter "a"`,
 		"redis://h?pool_size=5":     `parameter "pool_size"`,
 	} {
-		err := CheckURL(bad)
+		_, err := parseURL(bad)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "address of Redis: ") {
 			t.Errorf("%s: %v; want %q", bad, err, want)
 		}
@@ -83,10 +83,10 @@ func TestAddressFaults(t *testing.T) {
 	}
 }
 
-func FuzzCheckURL(f *testing.F) {
+func FuzzParseURL(f *testing.F) {
 	f.Add("redis://u:p@h:1/2?addr=x:1")
 	f.Add("unix://%2f?db=1")
-	f.Fuzz(func(t *testing.T, s string) { _ = CheckURL(s) }) // must not panic
+	f.Fuzz(func(t *testing.T, s string) { _, _ = parseURL(s) }) // must not panic
 }
 
 func TestUnixSocket(t *testing.T) {
