@@ -218,7 +218,14 @@ func (d *Desk) ExtendBlock(ctx context.Context, who Actor, in ExtendBlock) (Bloc
 	if b, err = d.newBlock(ctx, b); err != nil {
 		return BlockView{}, err
 	}
-	if _, err = d.Store.LiftBlock(ctx, old.ID, now, who.by(), "extended as "+b.ID); err != nil {
+	note := "extended as " + b.ID
+	if old, err = d.Store.LiftBlock(ctx, old.ID, now, who.by(), note); err != nil {
+		return BlockView{}, err
+	}
+	if old.Note != note { // somebody lifted or extended it meanwhile: that stands
+		if _, err = d.Store.LiftBlock(ctx, b.ID, now, who.by(), "taken back: "+old.ID+" ended before"); err == nil {
+			err = conflict("block %s was lifted by %s just now: %s", old.ID, old.LiftedBy, old.Note)
+		}
 		return BlockView{}, err
 	}
 	d.audit(ctx, who, change{"block extend", b.ID, b.Subject, "in place of " + old.ID + ": " + b.Reason})

@@ -1,7 +1,9 @@
 package desk
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -127,6 +129,46 @@ func TestLiftByLongName(t *testing.T) {
 	list, err := f.LiftBlock(t.Context(), Actor{Name: strings.Repeat("\u00e9", 400)}, LiftBlock{Block: b.ID, Reason: strings.Repeat("x", 4000)})
 	if err != nil || list.Blocks[0].LiftedBy != strings.Repeat("\u00e9", 45) {
 		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// raced is a store in which somebody does something just before the first block comes.
+type raced struct {
+	state.Store
+	first func()
+}
+
+func (r *raced) AddBlock(ctx context.Context, b state.Block) error {
+	if f := r.first; f != nil {
+		r.first = nil
+		f()
+	}
+	return r.Store.AddBlock(ctx, b)
+}
+
+// Whoever extends a block that another lifts or extends at this moment leaves what
+// the other did.
+func TestExtendBlockThatEndsMeanwhile(t *testing.T) {
+	for what, active := range map[string]int{"lift": 0, "extend": 1} {
+		f := newDesk(t)
+		old := f.automatic(t, "BAUTO", "account:alice@client-a.example")
+		f.Store = &raced{f.Store, func() {
+			var err error
+			if what == "lift" {
+				_, err = f.LiftBlock(t.Context(), Actor{Name: "zoe"}, LiftBlock{Block: old.ID, Reason: "talked to her"})
+			} else {
+				_, err = f.ExtendBlock(t.Context(), Actor{Name: "zoe"}, ExtendBlock{Block: old.ID, For: "1h"})
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}}
+		if _, err := f.ExtendBlock(t.Context(), root, ExtendBlock{Block: old.ID, For: "7d"}); !errors.Is(err, ErrConflict) {
+			t.Errorf("%s: %v; want a conflict", what, err)
+		}
+		if list, err := f.Blocks(t.Context(), false); err != nil || len(list.Blocks) != active {
+			t.Errorf("%s: %+v in force, %v; want %d", what, list.Blocks, err, active)
+		}
 	}
 }
 
