@@ -91,3 +91,59 @@ func TestNamedFileMustExist(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestDropInsMerge(t *testing.T) {
+	c, faults := loadFaults(t, map[string]string{
+		"main.toml":            "[limit.one]\nmax = 1\nwindow = '1m'\n[account.a]\nplan = 'p'\n",
+		"conf.d/20-b.toml":     "[limit.two]\nmax = 1\nwindow = '1m'\n",
+		"conf.d/10-a.toml":     "[limit.one]\nplans.p = 5\n[limit.zero]\nmax = 1\nwindow = '1m'\n[account.a]\ncustomer = 'c'\n",
+		"conf.d/README":        "nothing",
+		"conf.d/x.toml.backup": "nothing",
+	})
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	var names []string
+	for _, l := range c.Rules.Limits {
+		names = append(names, l.Name)
+	}
+	if diff := cmp.Diff([]string{"one", "zero", "two"}, names); diff != "" {
+		t.Error(diff)
+	}
+	if got := c.Rules.Limits[0].Plans["p"]; got != 5 {
+		t.Errorf("plan p has %d", got)
+	}
+	a := c.Accounts.Table["a"]
+	if a.Plan != "p" || a.Customer != "c" {
+		t.Errorf("account is %+v", a)
+	}
+}
+
+func TestClashesAcrossFiles(t *testing.T) {
+	for _, c := range []struct {
+		name, main, dropIn, accounts string
+		want                         []string
+	}{
+		{"a key twice", "[reply]\nlanguage='fr'\n", "[reply]\n\nlanguage='fr'\n", "",
+			[]string{"conf.d/a.toml:3: reply.language: is set again; it is first set at main.toml:2; want it in one place"}},
+		{"an inline table's key twice", "[limit.x]\nmax=1\nwindow='1s'\nplans={p=1,q=2}\n", "[limit.x]\nplans={q=2}\n", "",
+			[]string{"conf.d/a.toml:2: limit.x.plans.q: is set again; it is first set at main.toml:4; want it in one place"}},
+		{"logins equal but for case", "[account.alice]\n", "[account.Alice]\nplan='p'\n", "",
+			[]string{"conf.d/a.toml:1: account.Alice: is the same key as account.alice at main.toml:1 but for case; want it in one place"}},
+		{"a login in the map file too", "[account.alice]\n", "", "\n[account.Alice]\nplan='p'\n",
+			[]string{"accounts.toml:2: account.Alice: is an account at main.toml:1 too; want it in one place"}},
+		{"one script of two accounts", "[account.a]\nscripts=['w@x.example']\n", "", "[account.b]\nscripts=['W@x.example']\n",
+			[]string{`accounts.toml:2: account.b.scripts: "w@x.example" is of account "a" too, at main.toml:2; want each script in one account`}},
+		{"one ip of two accounts", "[accounts]\nnetworks=['192.0.2.0/24']\n[account.a]\nips=['192.0.2.1']\n[account.b]\nips=['192.0.2.0/25','192.0.2.1/32']\n", "", "",
+			[]string{`main.toml:6: account.b.ips: "192.0.2.1/32" is of account "a" too, at main.toml:4; want each ip in one account`}},
+		{"a table and a value", "[limit.x]\nmax=1\nwindow='1s'\n", "[limit]\nx=1\n", "",
+			[]string{"conf.d/a.toml:2: limit.x: is set again; it is first set at main.toml:1; want it in one place"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, got := loadFaults(t, map[string]string{"main.toml": c.main, "conf.d/a.toml": c.dropIn, "accounts.toml": c.accounts})
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
