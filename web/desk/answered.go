@@ -14,7 +14,7 @@ func (d *Desk) Answered(ctx context.Context, account string) ([]RequestView, err
 	if err != nil {
 		return nil, err
 	}
-	all, err := state.Records[state.Request](ctx, d.Store)
+	all, err := d.requestsOf(ctx, h)
 	if err != nil {
 		return nil, err
 	}
@@ -22,7 +22,7 @@ func (d *Desk) Answered(ctx context.Context, account string) ([]RequestView, err
 	slices.SortStableFunc(all, func(a, b state.Request) int { return b.AnsweredAt.Compare(a.AnsweredAt) })
 	list := []RequestView{}
 	for _, r := range all {
-		if r.Account == h.login && r.State != state.RequestOpen && r.AnsweredAt.After(since) {
+		if r.State != state.RequestOpen && r.AnsweredAt.After(since) {
 			v := requestView(r)
 			v.AnsweredBy = ""
 			list = append(list, v)

@@ -40,10 +40,10 @@ func (d *Desk) selfLeft(ctx context.Context, h holder) (int, error) {
 }
 
 func (d *Desk) selfUsed(ctx context.Context, h holder) (int, error) {
-	all, err := state.Records[state.Request](ctx, d.Store)
+	all, err := d.requestsOf(ctx, h)
 	now, used := d.Now(), 0
 	for _, r := range all {
-		if r.Self && r.Account == h.login && r.At.After(now.Add(-selfWithin)) {
+		if r.Self && r.At.After(now.Add(-selfWithin)) {
 			used++
 		}
 	}

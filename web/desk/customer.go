@@ -74,6 +74,14 @@ func (d *Desk) holderOf(ctx context.Context, account string) (holder, error) {
 
 func (h *holder) subject() string { return "account:" + h.login }
 
+// shared are the subjects that the account sees, but for its scripts.
+func (h *holder) shared() []string {
+	if h.customer == "" {
+		return []string{h.subject()}
+	}
+	return []string{h.subject(), "customer:" + h.customer}
+}
+
 // owns says that a subject is the account's own: itself or one of its scripts.
 func (h *holder) owns(subject string) bool {
 	if subject == h.subject() {
@@ -136,13 +144,35 @@ func (d *Desk) Customer(ctx context.Context, account string) (CustomerView, erro
 	return v, err
 }
 
-// blocksOf are the blocks that the account sees, newest first.
+// blocksOf are the blocks that the account sees, newest first. The names of its
+// scripts are known from the blocks alone: who has none needs not all of them, which
+// take 25 ms when there are 20,000.
 func (d *Desk) blocksOf(ctx context.Context, h holder) ([]state.Block, error) {
+	if len(h.scripts) == 0 {
+		list, err := d.Store.BlocksOf(ctx, h.shared())
+		slices.Reverse(list)
+		return list, err
+	}
 	all, err := d.Store.Blocks(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(all, func(b state.Block) bool { return !h.sees(b.Subject) }), nil
+}
+
+// requestsOf are the account's own requests, about whatever it sees.
+func (d *Desk) requestsOf(ctx context.Context, h holder) ([]state.Request, error) {
+	blocks, err := d.blocksOf(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	subjects := h.shared()
+	for _, b := range blocks {
+		subjects = append(subjects, b.Subject)
+	}
+	slices.Sort(subjects)
+	list, err := state.RecordsOf[state.Request](ctx, d.Store, slices.Compact(subjects))
+	return slices.DeleteFunc(list, func(r state.Request) bool { return r.Account != h.login }), err
 }
 
 // customerView leaves out which operator did what, and why he lifted it: notes are
@@ -217,12 +247,8 @@ func seenMail(dec state.Decision, visible []state.Block) SeenMail {
 
 // limitsOf are the windows of the account and of its customer, which it shares.
 func (d *Desk) limitsOf(ctx context.Context, h holder) ([]UsageWindow, error) {
-	subjects := []string{h.subject()}
-	if h.customer != "" {
-		subjects = append(subjects, "customer:"+h.customer)
-	}
 	list := []UsageWindow{}
-	for _, s := range subjects {
+	for _, s := range h.shared() {
 		windows, err := d.Judge.WindowsOf(ctx, d.Now(), s)
 		if err != nil {
 			return nil, err
