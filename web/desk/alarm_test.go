@@ -8,14 +8,16 @@ import (
 	"o2n-milter/state"
 )
 
-// Ten automatic blocks in an hour are an alarm, nine are none.
+// Ten automatic blocks in an hour are an alarm, nine are none, whoever was blocked.
 func TestManyBlocksAreAnAlarm(t *testing.T) {
 	f := newDesk(t)
 	for made, want := range map[int64]bool{manyBlocks - 1: false, manyBlocks: true} {
 		if _, err := f.Store.Reset(t.Context(), "automatic"); err != nil {
 			t.Fatal(err)
 		}
-		_, err := f.Store.Take(t.Context(), f.now, state.Ask{Charges: []state.Charge{{Window: rules.BlocksWindow(100), Cost: made}}})
+		_, err := f.Store.Take(t.Context(), f.now, state.Ask{Charges: []state.Charge{
+			{Window: rules.BlocksWindow(100), Cost: made - 1}, {Window: rules.StrangersWindow(), Cost: 1},
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}
