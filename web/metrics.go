@@ -17,7 +17,7 @@ var blockKinds = []string{"account", "customer", "script", "host", "ip", "domain
 
 // RegisterState registers what is read from the store when it is asked for.
 func RegisterState(reg prometheus.Registerer, store state.Store, now func() time.Time) {
-	reg.MustRegister(&blockGauge{store, now}, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	reg.MustRegister(&blockGauge{store, now}, &storeGauge{store, now}, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "o2n_milter_held_messages",
 		Help: "Held messages that wait for their release by us; none while releasing is the operator's.",
 	}, func() float64 { return 0 }))
@@ -39,6 +39,37 @@ func RegisterLocal(reg prometheus.Registerer, takes func() uint64) {
 		Name: "o2n_milter_store_local_takes_total",
 		Help: "Calls that this host decided alone, at half the limits, since the store was away.",
 	}, func() float64 { return float64(takes()) }))
+}
+
+// storeGauge tells of the store's health when it is collected.
+type storeGauge struct {
+	store state.Store
+	now   func() time.Time
+}
+
+var (
+	storeDegraded = prometheus.NewDesc("o2n_milter_store_degraded", "1 while the store is not whole, or has lost something lately.", nil, nil)
+	storeAway     = prometheus.NewDesc("o2n_milter_store_away", "1 while what is charged cannot be kept.", nil, nil)
+)
+
+func (g *storeGauge) Describe(ch chan<- *prometheus.Desc) {
+	ch <- storeDegraded
+	ch <- storeAway
+}
+
+func (g *storeGauge) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	st, err := g.store.Status(ctx, g.now())
+	for desc, is := range map[*prometheus.Desc]bool{
+		storeDegraded: err != nil || st.Degraded != "", storeAway: err != nil || st.Away,
+	} {
+		value := 0.0
+		if is {
+			value = 1
+		}
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value)
+	}
 }
 
 // blockGauge counts the blocks in force when it is collected, as a block ends

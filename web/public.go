@@ -26,7 +26,7 @@ func Public(store state.Store, metrics prometheus.Gatherer, now func() time.Time
 		switch {
 		case err != nil:
 			http.Error(w, "store: "+err.Error(), http.StatusServiceUnavailable)
-		case st.Degraded != "":
+		case st.Away:
 			http.Error(w, "store: "+st.Degraded, http.StatusServiceUnavailable)
 		default:
 			fmt.Fprintln(w, "ready")

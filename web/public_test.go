@@ -29,12 +29,13 @@ func at() time.Time { return start }
 type sick struct {
 	state.Store
 	degraded string
+	away     bool
 	err      error
 }
 
 func (s sick) Status(ctx context.Context, now time.Time) (state.Status, error) {
 	st, _ := s.Store.Status(ctx, now)
-	st.Degraded = s.degraded
+	st.Degraded, st.Away = s.degraded, s.away
 	return st, s.err
 }
 
@@ -65,7 +66,8 @@ func TestHealth(t *testing.T) {
 		"alive":             {memory.New(), "/healthz", 200, "ok"},
 		"alive though sick": {sick{Store: memory.New(), degraded: "disk full"}, "/healthz", 200, "ok"},
 		"ready":             {memory.New(), "/readyz", 200, "ready"},
-		"degraded":          {sick{Store: memory.New(), degraded: "disk full"}, "/readyz", 503, "store: disk full"},
+		"disk full":         {sick{Store: memory.New(), degraded: "disk full", away: true}, "/readyz", 503, "store: disk full"},
+		"something lost":    {sick{Store: memory.New(), degraded: "damage: ..."}, "/readyz", 200, "ready"},
 		"away":              {sick{Store: memory.New(), err: errors.New("gone")}, "/readyz", 503, "store: gone"},
 		"nothing":           {memory.New(), "/", 404, "404 page not found"},
 	} {
@@ -210,6 +212,26 @@ func TestConnectionsAreBounded(t *testing.T) {
 	for end := time.Now().Add(10 * time.Second); !answered(dial()); {
 		if time.Now().After(end) {
 			t.Fatal("a place that was given back is not taken")
+		}
+	}
+}
+
+func TestStoreHealthIsMeasured(t *testing.T) {
+	for name, c := range map[string]struct {
+		store          sick
+		away, degraded string
+	}{
+		"whole":     {sick{Store: memory.New()}, "0", "0"},
+		"damaged":   {sick{Store: memory.New(), degraded: "damage: ..."}, "0", "1"},
+		"disk full": {sick{Store: memory.New(), degraded: "disk full", away: true}, "1", "1"},
+	} {
+		reg := prometheus.NewRegistry()
+		RegisterState(reg, c.store, at)
+		body := serve(Public(c.store, reg, at), "GET", "/metrics", "").Body.String()
+		for _, want := range []string{"o2n_milter_store_away " + c.away, "o2n_milter_store_degraded " + c.degraded} {
+			if !strings.Contains(body, "\n"+want+"\n") {
+				t.Errorf("%s: no %q", name, want)
+			}
 		}
 	}
 }

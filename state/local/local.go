@@ -173,7 +173,7 @@ func (s *Store) Status(ctx context.Context, now time.Time) (state.Status, error)
 		if st.Degraded != "" {
 			said += ": " + st.Degraded
 		}
-		st.Degraded = said
+		st.Degraded, st.Away = said, true
 	}
 	return st, nil
 }

@@ -119,7 +119,7 @@ func (s *Store) Status(ctx context.Context, _ time.Time) (state.Status, error) {
 	s.health.mu.Lock()
 	st := state.Status{Backend: "redis", LastCommit: s.health.lastTake.UTC(), Size: s.health.facts.memory}
 	s.health.mu.Unlock()
-	st.Degraded = strings.Join(s.troubles(), "; ")
+	st.Degraded, st.Away = strings.Join(s.troubles(), "; "), s.link.fault() != nil
 	return st, nil
 }
 

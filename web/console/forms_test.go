@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"o2n-milter/web/page/pagetest"
+
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 
@@ -113,11 +115,11 @@ func TestFaultsAreShownAtTheField(t *testing.T) {
 				t.Fatalf("%d: %s", p.status, p.text())
 			}
 			in := byID(p.tree, tt.field)
-			if in == nil || attr(in, "aria-invalid") != "true" {
+			if in == nil || pagetest.Attr(in, "aria-invalid") != "true" {
 				t.Fatalf("no fault at %s: %s", tt.field, p.text())
 			}
 			fault := byID(p.tree, tt.field+"-fault")
-			if fault == nil || !strings.Contains(textOf(fault), tt.said) || !strings.Contains(attr(in, "aria-describedby"), tt.field+"-fault") {
+			if fault == nil || !strings.Contains(textOf(fault), tt.said) || !strings.Contains(pagetest.Attr(in, "aria-describedby"), tt.field+"-fault") {
 				t.Errorf("no %q at the field: %s", tt.said, p.text())
 			}
 			if tt.fill.Get("reason") == "kept" && !strings.Contains(p.body, ">kept</textarea>") {
@@ -132,7 +134,7 @@ func TestFaultsAreShownAtTheField(t *testing.T) {
 
 func byID(tree *html.Node, id string) *html.Node {
 	for n := range tree.Descendants() {
-		if attr(n, "id") == id {
+		if pagetest.Attr(n, "id") == id {
 			return n
 		}
 	}
@@ -253,9 +255,9 @@ func linksOf(t *testing.T, path string, tree *html.Node) []string {
 	}
 	var list []string
 	for n := range tree.Descendants() {
-		to := attr(n, "action")
+		to := pagetest.Attr(n, "action")
 		if n.DataAtom == atom.A {
-			to = attr(n, "href")
+			to = pagetest.Attr(n, "href")
 		}
 		if to == "" || to[0] == '#' {
 			continue
@@ -285,13 +287,13 @@ func TestHistoryPages(t *testing.T) {
 		p := b.get(path)
 		path = ""
 		for a := range all(p.tree, atom.A) {
-			switch id, ok := strings.CutPrefix(attr(a, "href"), "/admin/decisions/"); {
+			switch id, ok := strings.CutPrefix(pagetest.Attr(a, "href"), "/admin/decisions/"); {
 			case ok && !want[id]:
 				t.Fatalf("%s stands on two pages", id)
 			case ok:
 				delete(want, id)
-			case attr(a, "rel") == "next":
-				path = attr(a, "href")
+			case pagetest.Attr(a, "rel") == "next":
+				path = pagetest.Attr(a, "href")
 			}
 		}
 	}
@@ -340,7 +342,7 @@ func TestListPages(t *testing.T) {
 	} {
 		rows := 0
 		for a := range all(b.get(path).tree, atom.A) {
-			if strings.HasPrefix(attr(a, "href"), "/admin/blocks/B") {
+			if strings.HasPrefix(pagetest.Attr(a, "href"), "/admin/blocks/B") {
 				rows++
 			}
 		}

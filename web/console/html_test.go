@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"o2n-milter/web/page/pagetest"
+
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 )
@@ -89,60 +91,7 @@ func TestPagesAreSound(t *testing.T) {
 
 func checkSound(t *testing.T, path string, p reply) {
 	t.Helper()
-	ids, labels, level, h1 := map[string]bool{}, map[string]bool{}, 0, 0
-	for n := range p.tree.Descendants() {
-		if id := attr(n, "id"); id != "" {
-			if ids[id] {
-				t.Errorf("%s: two of id %s", path, id)
-			}
-			ids[id] = true
-		}
-		if n.DataAtom == atom.Label {
-			labels[attr(n, "for")] = true
-		}
-	}
-	for n := range p.tree.Descendants() {
-		switch n.DataAtom {
-		case atom.Html:
-			if attr(n, "lang") != "en" {
-				t.Errorf("%s: lang %q", path, attr(n, "lang"))
-			}
-		case atom.H1, atom.H2, atom.H3:
-			next := int(n.Data[1] - '0')
-			if next > level+1 || textOf(n) == "" {
-				t.Errorf("%s: <%s>%s after level %d", path, n.Data, textOf(n), level)
-			}
-			level = next
-			if next == 1 {
-				h1++
-			}
-		case atom.Input, atom.Textarea, atom.Select:
-			if attr(n, "type") != "hidden" && !labels[attr(n, "id")] {
-				t.Errorf("%s: no label for %s %s", path, n.Data, attr(n, "name"))
-			}
-		case atom.Button, atom.A:
-			if textOf(n) == "" {
-				t.Errorf("%s: nothing on a %s to %s", path, n.Data, attr(n, "href"))
-			}
-		case atom.Form:
-			if attr(n, "method") != "post" && attr(n, "action") != "/admin/search" {
-				t.Errorf("%s: form %s by GET", path, attr(n, "action"))
-			}
-		case atom.Script, atom.Link, atom.Img, atom.Iframe, atom.Meta:
-			if src := attr(n, "src") + attr(n, "href"); n.DataAtom == atom.Script || src != "" && !strings.HasPrefix(src, "data:") {
-				t.Errorf("%s: %s %s", path, n.Data, src)
-			}
-		}
-		for _, id := range strings.Fields(attr(n, "aria-describedby") + " " + attr(n, "aria-labelledby")) {
-			if !ids[id] {
-				t.Errorf("%s: no %s to describe %s", path, id, attr(n, "name"))
-			}
-		}
-	}
-	if h1 != 1 {
-		t.Errorf("%s: %d <h1>", path, h1)
-	}
-	if strings.Contains(p.body, "ZgotmplZ") {
-		t.Errorf("%s: the template refused a value", path)
+	for _, fault := range pagetest.Faults(p.body) {
+		t.Errorf("%s: %s", path, fault)
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"o2n-milter/web/page/pagetest"
+
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 
@@ -263,11 +265,11 @@ func (b *browser) form(path, action string, fill url.Values) url.Values {
 	p := b.get(path)
 	values := url.Values{}
 	for form := range all(p.tree, atom.Form) {
-		if attr(form, "action") != action {
+		if pagetest.Attr(form, "action") != action {
 			continue
 		}
 		for in := range form.Descendants() {
-			if name := attr(in, "name"); name != "" && in.DataAtom != atom.Button {
+			if name := pagetest.Attr(in, "name"); name != "" && in.DataAtom != atom.Button {
 				values.Set(name, valueOf(in))
 			}
 		}
@@ -288,14 +290,14 @@ func valueOf(in *html.Node) string {
 	case atom.Select:
 		first := ""
 		for option := range all(in, atom.Option) {
-			if hasAttr(option, "selected") {
+			if pagetest.HasAttr(option, "selected") {
 				return textOf(option)
 			}
 			first = cmp.Or(first, textOf(option))
 		}
 		return first
 	}
-	return attr(in, "value")
+	return pagetest.Attr(in, "value")
 }
 
 func all(n *html.Node, a atom.Atom) func(func(*html.Node) bool) {
@@ -306,24 +308,6 @@ func all(n *html.Node, a atom.Atom) func(func(*html.Node) bool) {
 			}
 		}
 	}
-}
-
-func attr(n *html.Node, name string) string {
-	for _, a := range n.Attr {
-		if a.Key == name {
-			return a.Val
-		}
-	}
-	return ""
-}
-
-func hasAttr(n *html.Node, name string) bool {
-	for _, a := range n.Attr {
-		if a.Key == name {
-			return true
-		}
-	}
-	return false
 }
 
 func textOf(n *html.Node) string {

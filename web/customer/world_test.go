@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"o2n-milter/web/page/pagetest"
+
 	"golang.org/x/net/html"
 
 	"o2n-milter/accounts"
@@ -197,8 +199,8 @@ func (w *world) form(page string) url.Values {
 	w.Helper()
 	form := url.Values{"happened": {"My website was hacked."}, "done": {"I have updated it."}, "password": {"yes"}}
 	for n := range parse(w, page).Descendants() {
-		if n.Data == "input" && attr(n, "type") == "hidden" && form.Get(attr(n, "name")) == "" {
-			form.Set(attr(n, "name"), attr(n, "value"))
+		if n.Data == "input" && pagetest.Attr(n, "type") == "hidden" && form.Get(pagetest.Attr(n, "name")) == "" {
+			form.Set(pagetest.Attr(n, "name"), pagetest.Attr(n, "value"))
 		}
 	}
 	if form.Get("block") == "" {
@@ -234,143 +236,13 @@ func parse(t testing.TB, page string) *html.Node {
 	return doc
 }
 
-func attr(n *html.Node, name string) string {
-	for _, a := range n.Attr {
-		if a.Key == name {
-			return a.Val
-		}
-	}
-	return ""
-}
-
-func hasAttr(n *html.Node, name string) bool {
-	for _, a := range n.Attr {
-		if a.Key == name {
-			return true
-		}
-	}
-	return false
-}
-
-// text is what a reader sees of a node, blanks folded.
-func text(n *html.Node) string {
-	var out strings.Builder
-	for c := range n.Descendants() {
-		if c.Type == html.TextNode && c.Parent.Data != "style" && c.Parent.Data != "title" {
-			out.WriteString(c.Data + " ")
-		}
-	}
-	return strings.Join(strings.Fields(out.String()), " ")
-}
-
 // seen is what a reader sees of a page.
-func seen(t testing.TB, page string) string { return text(parse(t, page)) }
+func seen(t testing.TB, page string) string { return pagetest.Text(parse(t, page)) }
 
 // sound checks that a page is well-formed and accessible as far as a machine can tell.
 func (w *world) sound(page string) {
 	w.Helper()
-	for _, fault := range faults(parse(w, page)) {
+	for _, fault := range pagetest.Faults(page) {
 		w.Errorf("page: %s", fault)
-	}
-	balanced(w, page)
-}
-
-// faults are what is wrong with a page.
-func faults(doc *html.Node) []string {
-	var list []string
-	fault := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
-	ids, labels, level, h1 := map[string]int{}, map[string]bool{}, 0, 0
-	for n := range doc.Descendants() {
-		if id := attr(n, "id"); id != "" {
-			ids[id]++
-		}
-		if n.Data == "label" {
-			labels[attr(n, "for")] = true
-		}
-	}
-	for n := range doc.Descendants() {
-		if n.Type != html.ElementNode {
-			continue
-		}
-		for _, a := range n.Attr {
-			if strings.HasPrefix(a.Key, "on") || a.Key == "style" {
-				fault("%s has %s", n.Data, a.Key)
-			}
-		}
-		for _, name := range []string{"aria-describedby", "aria-labelledby", "for"} {
-			for id := range strings.FieldsSeq(attr(n, name)) {
-				if ids[id] != 1 {
-					fault("%s: %s names %q, of which there are %d", n.Data, name, id, ids[id])
-				}
-			}
-		}
-		switch n.Data {
-		case "html":
-			if l := attr(n, "lang"); l != "en" && l != "fr" {
-				fault("lang %q", l)
-			}
-		case "h1", "h2", "h3", "h4":
-			if l := int(n.Data[1] - '0'); l > level+1 {
-				fault("%s %q after h%d", n.Data, text(n), level)
-			} else {
-				level = l
-			}
-			if n.Data == "h1" {
-				h1++
-			}
-			if text(n) == "" {
-				fault("empty %s", n.Data)
-			}
-		case "input", "textarea", "select":
-			if attr(n, "type") != "hidden" && !labels[attr(n, "id")] {
-				fault("%s %q has no label", n.Data, attr(n, "name"))
-			}
-		case "a":
-			if to, is := strings.CutPrefix(attr(n, "href"), "#"); is && ids[to] != 1 {
-				fault("link to %q, of which there are %d", to, ids[to])
-			}
-		case "svg":
-			if attr(n, "role") != "img" && attr(n, "aria-hidden") != "true" {
-				fault("a picture that is neither told nor hidden")
-			}
-		case "th":
-			if !hasAttr(n, "scope") {
-				fault("th %q has no scope", text(n))
-			}
-		case "script", "iframe", "object", "base":
-			fault("a %s", n.Data)
-		}
-	}
-	if h1 != 1 {
-		fault("%d h1", h1)
-	}
-	return list
-}
-
-var void = map[string]bool{"meta": true, "link": true, "input": true, "br": true}
-
-// balanced checks that every element is closed where it should be.
-func balanced(t testing.TB, page string) {
-	t.Helper()
-	var open []string
-	z := html.NewTokenizer(strings.NewReader(page))
-	for {
-		switch z.Next() {
-		case html.ErrorToken:
-			if len(open) > 0 {
-				t.Errorf("never closed: %v", open)
-			}
-			return
-		case html.StartTagToken:
-			if name, _ := z.TagName(); !void[string(name)] {
-				open = append(open, string(name))
-			}
-		case html.EndTagToken:
-			name, _ := z.TagName()
-			if len(open) == 0 || open[len(open)-1] != string(name) {
-				t.Fatalf("</%s> in %v", name, open)
-			}
-			open = open[:len(open)-1]
-		}
 	}
 }
