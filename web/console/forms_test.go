@@ -9,13 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"o2n-milter/web/page/pagetest"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 
 	"o2n-milter/state"
 	"o2n-milter/web/desk"
+	"o2n-milter/web/page/pagetest"
 )
 
 const aliceURL = "/admin/subject?subject=account%3Aalice%40client-a.example"

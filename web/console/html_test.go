@@ -5,10 +5,10 @@ import (
 	"strings"
 	"testing"
 
-	"o2n-milter/web/page/pagetest"
-
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
+
+	"o2n-milter/web/page/pagetest"
 )
 
 // hostile is put wherever foreign text may stand: it leaves text, attributes, and

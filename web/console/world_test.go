@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"o2n-milter/web/page/pagetest"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
@@ -28,6 +27,7 @@ import (
 	"o2n-milter/web/desk"
 	"o2n-milter/web/page"
 	"o2n-milter/web/stats"
+	"o2n-milter/web/page/pagetest"
 )
 
 // judge is a desk.Judge over a fixed table.

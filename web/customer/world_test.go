@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"o2n-milter/web/page/pagetest"
 
 	"golang.org/x/net/html"
 
@@ -25,6 +24,7 @@ import (
 	"o2n-milter/state/memory"
 	"o2n-milter/web/desk"
 	"o2n-milter/web/page"
+	"o2n-milter/web/page/pagetest"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
