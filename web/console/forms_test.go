@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 

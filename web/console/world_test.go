@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 
@@ -26,8 +25,8 @@ import (
 	"o2n-milter/state/memory"
 	"o2n-milter/web/desk"
 	"o2n-milter/web/page"
-	"o2n-milter/web/stats"
 	"o2n-milter/web/page/pagetest"
+	"o2n-milter/web/stats"
 )
 
 // judge is a desk.Judge over a fixed table.

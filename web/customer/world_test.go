@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-
 	"golang.org/x/net/html"
 
 	"o2n-milter/accounts"
