@@ -5,12 +5,9 @@ import (
 	"o2n-milter/web/desk"
 )
 
-// mostAudit is more than the desk keeps.
-const mostAudit = 10_000
-
 func (v *visit) audit() (*sheet, error) {
 	subject := v.r.FormValue("subject")
-	list, err := v.Desk.Audit(v.r.Context(), desk.AuditQuery{Subject: subject, Limit: mostAudit})
+	list, err := v.Desk.Audit(v.r.Context(), desk.AuditQuery{Subject: subject, Limit: desk.MostShown})
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,7 @@ func TestEveryTextIsUsed(t *testing.T) {
 	}
 }
 
-// page states: what must be there and what must not, in English and French.
+// TestPage: what must be there in each state and what must not, in English and French.
 func TestPage(t *testing.T) {
 	tests := []struct {
 		name    string
