@@ -206,8 +206,14 @@ func TestReadWhileAway(t *testing.T) {
 	if n, err := s.Reset(t.Context(), "account:a"); err != nil || n != 0 {
 		t.Errorf("reset: %d, %v", n, err)
 	}
+	if st, err := s.Status(t.Context(), start); err != nil || !st.Away {
+		t.Errorf("status %+v, %v; want it away", st, err)
+	}
 	until(t, func() bool { return degraded(t, s) == "" })
 	if d, err := s.Decision(t.Context(), "D1"); err != nil || d.ID != "D1" {
 		t.Errorf("decision: %v, %v", d, err)
+	}
+	if st, err := s.Status(t.Context(), start); err != nil || st.Away || st.Size == 0 {
+		t.Errorf("status %+v, %v; want it back, and some bytes on the disk", st, err)
 	}
 }

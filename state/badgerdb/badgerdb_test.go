@@ -381,20 +381,6 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-func BenchmarkTake(b *testing.B) {
-	for name, sync := range map[string]bool{"process": false, "power": true} {
-		b.Run(name, func(b *testing.B) {
-			statetest.Bench(b, func(b *testing.B) state.Store {
-				s, err := Open(Options{Path: b.TempDir(), Sync: sync, Log: slog.New(slog.DiscardHandler)})
-				if err != nil {
-					b.Fatal(err)
-				}
-				return s
-			})
-		})
-	}
-}
-
 // No test that kills a process can see an fsync that is missing: the page cache
 // outlives it. So what Badger is told is looked at.
 func TestDurabilityReachesBadger(t *testing.T) {

@@ -68,26 +68,26 @@ func (f *folder) database() string { return filepath.Join(f.path, "badger") }
 func (f *folder) journal() string  { return filepath.Join(f.path, "journal") }
 func (f *folder) marker() string   { return filepath.Join(f.path, "opening") }
 
-// begin marks that the database is being opened, and says how many starts before
-// this one have died at it. Badger may panic in goroutines of its own, and a mapped
-// page that cannot be read is a SIGBUS: nothing in the process can catch those.
-func (f *folder) begin() (dead int, err error) {
+// deaths says how many starts in a row have died at opening the database. Badger may
+// panic in goroutines of its own, and a mapped page that cannot be read is a SIGBUS:
+// nothing in the process can catch those.
+func (f *folder) deaths() (int, error) {
 	text, err := os.ReadFile(f.marker())
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return 0, err
-	default:
-		// One that cannot be read was cut off when its start died.
-		if dead, err = strconv.Atoi(strings.TrimSpace(string(text))); err != nil || dead < 1 {
-			dead = 1
-		}
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
 	}
-	return dead, f.mark(dead + 1)
+	if err != nil {
+		return 0, err
+	}
+	dead, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || dead < 1 {
+		return 1, nil // cut off when its start died
+	}
+	return dead, nil
 }
 
-// mark makes this the n-th start in a row that may die.
-func (f *folder) mark(n int) error {
+// begin marks that this is the n-th start in a row that may die.
+func (f *folder) begin(n int) error {
 	return writeSynced(f.marker(), []byte(strconv.Itoa(n)+"\n"))
 }
 

@@ -28,15 +28,17 @@ type opened struct {
 // repaired, or left out, or the whole is set aside and a new one begun; what is not
 // damage (no rights, another program's, a newer version's) is an error.
 func (s *Store) openDatabase() (o *opened, err error) {
-	dead, err := s.folder.begin()
+	o = &opened{}
+	dead, err := s.prepare(o)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, s.folder.begun()) }() // whatever came of it, nothing died
-	o = &opened{}
-	if err := s.prepare(o, dead); err != nil {
+	// Marked no longer than it takes: a start that is killed for being slow has not died
+	// of the database. Reading all tables, in prepare, is what may be slow.
+	if err := s.folder.begin(dead + 1); err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, s.folder.begun()) }() // whatever came of it, nothing died
 	if err := s.openBadger(o); err != nil {
 		return nil, err
 	}
@@ -46,17 +48,22 @@ func (s *Store) openDatabase() (o *opened, err error) {
 	return o, nil
 }
 
-// prepare makes the folder fit to be opened.
-func (s *Store) prepare(o *opened, dead int) error {
+// prepare makes the folder fit to be opened, and says how many starts in a row have
+// died of what is in it now.
+func (s *Store) prepare(o *opened) (dead int, err error) {
+	dead, err = s.folder.deaths()
+	if err != nil {
+		return 0, err
+	}
 	if dead >= deadStarts {
-		return s.setAside(o, fmt.Errorf("%d starts in a row died of it", dead))
+		return 0, s.setAside(o, fmt.Errorf("%d starts in a row died of it", dead))
 	}
 	faults, err := s.folder.repair(s.host().wall)
 	o.faults = append(o.faults, faults...)
 	if err == nil || refusal(err) {
-		return err
+		return dead, err
 	}
-	return s.setAside(o, err)
+	return 0, s.setAside(o, err)
 }
 
 // setAside puts a new database in the place of the one that is there.
@@ -71,7 +78,7 @@ func (s *Store) setAside(o *opened, why error) error {
 	o.aside = true
 	o.faults = append(o.faults, fmt.Sprintf("the database could not be opened (%v); it was set aside as %s and a new one begun: "+
 		"charges, known recipients and decisions are forgotten, blocks are not", why, filepath.Base(bad)))
-	return s.folder.mark(1)
+	return nil
 }
 
 // refusal says that an error is none of the database's: another start would do, or

@@ -29,6 +29,10 @@ import (
 // badgerVersion of the MANIFEST is what this Badger writes (badgerMagicVersion there).
 const badgerVersion = 8
 
+// maxTable bounds what is taken for a table, in bytes: Badger makes them of 2 MB at
+// the upper levels, and twice that at each one below.
+const maxTable = 512 << 20
+
 const manifestName = badger.ManifestFilename
 
 // errNewer is a database of a later Badger: not damage.
@@ -134,12 +138,16 @@ func checkTable(path string, id uint64) (err error) {
 			err = errors.New("it is cut short")
 		}
 	}()
-	data, err := os.ReadFile(path)
+	info, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
-	if len(data) == 0 {
-		return errors.New("it is empty")
+	if info.Size() == 0 || info.Size() > maxTable {
+		return fmt.Errorf("it has %d bytes", info.Size())
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
 	}
 	t, err := table.OpenInMemoryTable(data, id, &table.Options{})
 	if err == nil {
