@@ -1,6 +1,9 @@
 package badgerdb
 
 import (
+	"bytes"
+	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -107,4 +110,53 @@ func openWith(t *testing.T, path string, now *reading) *Store {
 	}
 	t.Cleanup(func() { s.Close() })
 	return s
+}
+
+// After a power cut a second may be missing, as durability = "process" has it: that is
+// said once, calmly; not after kill -9, not after a good end, not with "power".
+func TestPowerCutIsSaidCalmly(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		boot        string
+		sync, clean bool
+		said        bool
+	}{
+		{"power cut", "b2", false, false, true},
+		{"power cut, fsync", "b2", true, false, false},
+		{"kill -9", "b1", false, false, false},
+		{"reboot", "b2", false, true, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			live, copied := filepath.Join(dir, "live"), filepath.Join(dir, "copied")
+			opened := func(path, boot string, log *slog.Logger) *Store {
+				t.Helper()
+				now := reading{wall: start, boot: boot, up: time.Hour}
+				s, err := open(Options{Path: path, Sync: test.sync, Log: log}, func() reading { return now })
+				if err != nil {
+					t.Fatal(err)
+				}
+				return s
+			}
+			s := opened(live, "b1", testLog(t))
+			defer s.Close()
+			take(t, s, charges(5, "account:a"))
+			s.secure()
+			if test.clean {
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			run(t, "cp", "-a", "--sparse=always", live, copied)
+			var log bytes.Buffer
+			again := opened(copied, test.boot, slog.New(slog.NewTextHandler(&log, nil)))
+			defer again.Close()
+			if said := strings.Contains(log.String(), "level=WARN"); said != test.said || strings.Contains(log.String(), "level=ERROR") {
+				t.Errorf("log %q; want a warning: %v, and no error", &log, test.said)
+			}
+			if d, n := degraded(t, again), used(t, again, "account:a"); d != "" || n != 1 {
+				t.Errorf("degraded %q, used %d; want it whole", d, n)
+			}
+		})
+	}
 }
