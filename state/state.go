@@ -155,6 +155,17 @@ func (b Block) State(now time.Time) BlockState {
 	return BlockActive
 }
 
+// Ended is when it ended or will end; zero: when it is lifted.
+func (b Block) Ended() time.Time {
+	if !b.LiftedAt.IsZero() {
+		return b.LiftedAt
+	}
+	return b.Until
+}
+
+// BlockKind is the Kind of the Docs that hold blocks, as JSON of Block.
+const BlockKind = "block"
+
 // Decision is the record of one judged message.
 type Decision struct {
 	ID       string    `json:"id"`

@@ -32,6 +32,20 @@ func (j judge) Account(ctx context.Context, login string) (*accounts.Account, er
 
 func (j judge) Settings() *rules.Settings { return j.engine.Load().Settings() }
 
+// startDesk lets the desk tidy up until the function that it returns is called.
+func startDesk(d *desk.Desk) func() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		d.Run(ctx)
+		close(done)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
 // startStats counts until the function that it returns is called, which keeps what
 // is left.
 func startStats(store state.Store, host string, log *slog.Logger, now func() time.Time) (*stats.Counter, func()) {

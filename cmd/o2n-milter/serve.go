@@ -86,6 +86,7 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	d.Changed = func(e desk.Event) {
 		told.tell(notify.Event{What: e.What, At: clock.Now(), Block: e.Block, Request: e.Request})
 	}
+	defer startDesk(d)()
 	live.desk, live.told = d, told
 	live.engine.Store(rules.New(ruleSettings(cfg, d, told, log), directory, store, clock.Now))
 

@@ -12,9 +12,6 @@ import (
 	"o2n-milter/state/internal/text"
 )
 
-// blockKind is the kind of doc that holds a block.
-const blockKind = "block"
-
 const (
 	// maxBlock leaves room in a doc for what lifting adds.
 	maxBlock = maxDoc / 2
@@ -95,7 +92,7 @@ func (bs DocCalls) LiftBlock(ctx context.Context, id string, now time.Time, by, 
 		return state.Block{}, fmt.Errorf("lift of %.100q: a note of %d bytes; want at most %d", id, n, maxNote)
 	}
 	for {
-		doc, ok := bs.All.Get(blockKind, id)
+		doc, ok := bs.All.Get(state.BlockKind, id)
 		if !ok {
 			return state.Block{}, fmt.Errorf("block %.100q: %w", id, state.ErrNotFound)
 		}
@@ -142,7 +139,7 @@ func encodeBlock(b state.Block) (state.Doc, error) {
 	if err != nil {
 		return state.Doc{}, fmt.Errorf("block %.100q: %w", id, err)
 	}
-	return state.Doc{Kind: blockKind, ID: id, Data: data}, nil
+	return state.Doc{Kind: state.BlockKind, ID: id, Data: data}, nil
 }
 
 func decodeBlock(doc state.Doc) (b state.Block, err error) {

@@ -21,7 +21,7 @@ type Docs struct {
 	mu        sync.RWMutex
 	byName    map[docName]state.Doc
 	bySubject map[docSubject][]string // ids of the docs whose data names this subject
-	blocks    map[string]state.Block  // what the docs of kind blockKind say, by id
+	blocks    map[string]state.Block  // what the docs of kind state.BlockKind say, by id
 }
 
 type docSubject struct{ kind, subject string }
@@ -51,7 +51,7 @@ func CheckDoc(doc state.Doc) error {
 		return fmt.Errorf("%s %.100q: %d bytes; want at most %d", doc.Kind, doc.ID, len(doc.Data), maxDoc)
 	case doc.Data != nil && !json.Valid(doc.Data):
 		return fmt.Errorf("%s %.100q: its data is no JSON", doc.Kind, doc.ID)
-	case doc.Kind == blockKind && doc.Data != nil:
+	case doc.Kind == state.BlockKind && doc.Data != nil:
 		_, err := decodeBlock(doc)
 		return err
 	}
@@ -97,7 +97,7 @@ func (ds *Docs) set(doc state.Doc) {
 	if s := subjectOf(doc); s.subject != "" {
 		ds.bySubject[s] = append(ds.bySubject[s], doc.ID)
 	}
-	if doc.Kind != blockKind {
+	if doc.Kind != state.BlockKind {
 		return
 	}
 	if b, err := decodeBlock(doc); err == nil {
@@ -132,7 +132,7 @@ func (ds *Docs) remove(kind, id string) {
 	if ds.bySubject[s] = ids; len(ids) == 0 {
 		delete(ds.bySubject, s)
 	}
-	if kind == blockKind {
+	if kind == state.BlockKind {
 		delete(ds.blocks, id)
 	}
 }
@@ -237,7 +237,7 @@ func (ds *Docs) blocksOf(subjects []string, wanted func(state.Block) bool) []sta
 	defer ds.mu.RUnlock()
 	found := make([]state.Block, 0)
 	for i, s := range subjects {
-		ids := ds.bySubject[docSubject{blockKind, s}]
+		ids := ds.bySubject[docSubject{state.BlockKind, s}]
 		if len(ids) == 0 || slices.Contains(subjects[:i], s) {
 			continue
 		}
