@@ -4,6 +4,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,7 +44,10 @@ func (a *Admin) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/blocks/extend", change(d.ExtendBlock))
 	mux.HandleFunc("POST /v1/requests/approve", change(d.Approve))
 	mux.HandleFunc("POST /v1/requests/deny", change(d.Deny))
-	mux.HandleFunc("POST /v1/exemptions", change(d.AddExemption))
+	mux.HandleFunc("POST /v1/exemptions", change(func(ctx context.Context, who desk.Actor, in desk.AddExemption) (desk.ExemptionView, error) {
+		in.Owner = cmp.Or(in.Owner, who.Name)
+		return d.AddExemption(ctx, who, in)
+	}))
 	mux.HandleFunc("POST /v1/exemptions/remove", change(d.RemoveExemption))
 	mux.HandleFunc("POST /v1/links", change(d.Link))
 	mux.HandleFunc("POST /v1/console", change(func(ctx context.Context, who desk.Actor, _ struct{}) (desk.ConsoleLink, error) {

@@ -16,7 +16,7 @@ func (a *app) exemptCommand() *cobra.Command {
 func (a *app) exemptAddCommand() *cobra.Command {
 	var in desk.AddExemption
 	c := &cobra.Command{
-		Use:   "add SUBJECT --rule RULE [--factor N] [--to-domain DOMAIN] --for DURATION --owner WHO --reason TEXT",
+		Use:   "add SUBJECT --rule RULE [--factor N] [--to-domain DOMAIN] --for DURATION [--owner WHO] --reason TEXT",
 		Short: "Exempt a subject from a rule, and print the new exemption's id",
 		Long: "Exempt a subject from a rule: a rule's id, limit.NAME, or block for automatic blocks. With --factor a limit holds, at\n" +
 			"so many times its max. Mail is judged and counted all the same.",
@@ -36,10 +36,10 @@ func (a *app) exemptAddCommand() *cobra.Command {
 	c.Flags().Int64Var(&in.Factor, "factor", 0, "let the limit hold at `N` times its max")
 	c.Flags().StringVar(&in.Domain, "to-domain", "", "only for mail that goes to this `DOMAIN` alone")
 	c.Flags().StringVar(&in.For, "for", "", "how long: 12h, 30d")
-	c.Flags().StringVar(&in.Owner, "owner", "", "who answers for it")
+	c.Flags().StringVar(&in.Owner, "owner", "", "who answers for it; who adds it unless given")
 	c.Flags().StringVar(&in.Reason, "reason", "", "why, for the record")
 	c.Flags().BoolVar(&in.DryRun, "dry-run", false, "only show what would be done")
-	for _, name := range []string{"rule", "for", "owner", "reason"} {
+	for _, name := range []string{"rule", "for", "reason"} {
 		_ = c.MarkFlagRequired(name)
 	}
 	return c
