@@ -41,7 +41,7 @@ func views(faults []config.Fault) []faultView {
 }
 
 func (a *app) configtest(file string, named bool) error {
-	cfg, faults := config.Load(file, named)
+	cfg, faults := readConfig(file, named)
 	var notes []config.Fault
 	if cfg != nil {
 		notes = cfg.Notes

@@ -125,7 +125,7 @@ func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 
 // load reads the configuration, or reports every fault and gives exit code 78.
 func (a *app) load(cmd *cobra.Command) (*config.Config, error) {
-	cfg, faults := config.Load(a.configFile, cmd.Flags().Changed("config"))
+	cfg, faults := readConfig(a.configFile, cmd.Flags().Changed("config"))
 	if len(faults) == 0 {
 		return cfg, nil
 	}

@@ -135,7 +135,7 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 			return fmt.Errorf("serve: %w", err)
 		case sig := <-signals:
 			if sig == syscall.SIGHUP {
-				live.reload(config.Load(a.configFile, cmd.Flags().Changed("config")))
+				live.reload(readConfig(a.configFile, cmd.Flags().Changed("config")))
 				continue
 			}
 			log.Info("stopping", "signal", sig.String())

@@ -48,15 +48,45 @@ func openBackend(cfg config.State, log *slog.Logger) (state.Store, error) {
 }
 
 func openRedis(cfg config.State, log *slog.Logger) (state.Store, error) {
-	o := redisdb.Options{URL: cfg.Redis, CAFile: cfg.RedisCAFile, Path: cfg.Path, Retention: cfg.Retention, Log: log}
+	o, err := redisOptions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	o.Log = log
+	return redisdb.Open(o)
+}
+
+func redisOptions(cfg config.State) (redisdb.Options, error) {
+	o := redisdb.Options{URL: cfg.Redis, CAFile: cfg.RedisCAFile, Path: cfg.Path, Retention: cfg.Retention}
 	if cfg.RedisPasswordFile != "" {
 		raw, err := os.ReadFile(cfg.RedisPasswordFile)
 		if err != nil {
-			return nil, fmt.Errorf("state.redis_password_file: %w", err)
+			return o, fmt.Errorf("state.redis_password_file: %w", err)
 		}
 		o.Password = config.Password(raw)
 	}
-	return redisdb.Open(o)
+	return o, nil
+}
+
+// readConfig reads and checks the configuration. What only the store's driver knows
+// of its address, which config does not, is a fault like any other.
+func readConfig(file string, named bool) (*config.Config, []config.Fault) {
+	cfg, faults := config.Load(file, named)
+	if len(faults) > 0 || cfg.State.Backend != "redis" {
+		return cfg, faults
+	}
+	o, err := redisOptions(cfg.State)
+	if err == nil {
+		err = redisdb.Check(o)
+	}
+	if err == nil {
+		return cfg, nil
+	}
+	at, line := cfg.Rules.Origin("state.redis")
+	if at == "" {
+		at = cfg.File
+	}
+	return cfg, []config.Fault{{File: at, Line: line, Key: "state.redis", Problem: err.Error(), Want: "an address as o2n-milter.toml(5) has them"}}
 }
 
 // storePatience bounds the end of the store: what it has answered for is on disk

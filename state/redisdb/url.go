@@ -97,6 +97,12 @@ func clusterURL(u *url.URL, raw string) (*redis.UniversalOptions, error) {
 	}, nil
 }
 
+// Check says what is wrong with an address, without connecting to it.
+func Check(o Options) error {
+	_, err := address(o)
+	return err
+}
+
 // address is what o says of the server, with what does not come from the URL.
 func address(o Options) (*redis.UniversalOptions, error) {
 	u, err := parseURL(o.URL)
