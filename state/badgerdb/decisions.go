@@ -3,7 +3,6 @@ package badgerdb
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,16 +11,13 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"o2n-milter/state"
+	"o2n-milter/state/internal/ledger"
 	"o2n-milter/state/internal/text"
 )
 
-const (
-	// maxRecord bounds what one record may add to a batch, in bytes. Badger takes
-	// 15 % of memTableSize, 1.2 MB, in one transaction.
-	maxRecord = 256 << 10
-	// maxSubjects bounds a decision's index keys: 12,000 keys fit one transaction.
-	maxSubjects = 2000
-)
+// maxKeys bounds a decision's keys, in bytes. Badger takes 15 % of memTableSize,
+// 1.2 MB, in one transaction.
+const maxKeys = 256 << 10
 
 // record is one key to write, or to delete.
 type record struct {
@@ -29,54 +25,16 @@ type record struct {
 	gone       bool // delete it
 }
 
-// Decisions are JSON, so that an admin can read them. JSON holds no bytes that are
-// not UTF-8; mail does. So every text that others may have chosen is escaped.
-
-func decisionTexts(d *state.Decision) []*string {
-	texts := []*string{&d.ID, &d.Action, &d.Rule, &d.Account, &d.Client, &d.From}
-	for i := range d.Subjects {
-		texts = append(texts, &d.Subjects[i])
-	}
-	return texts
-}
-
-func encodeDecision(d state.Decision) ([]byte, error) {
-	d.At = d.At.UTC()
-	d.Subjects = slices.Clone(d.Subjects)
-	text.EscapeAll(decisionTexts(&d))
-	value, err := json.Marshal(d)
-	if err == nil && len(value) > maxRecord {
-		err = fmt.Errorf("record of %d bytes; want at most %d", len(value), maxRecord)
-	}
-	return value, err
-}
-
-func decodeDecision(value []byte) (d state.Decision, err error) {
-	if err = json.Unmarshal(value, &d); err == nil {
-		err = text.UnescapeAll(decisionTexts(&d))
-	}
-	return d, err
-}
-
 // decisionRecords are the record, where it is found by its id, and its place in each
 // subject's history.
 func decisionRecords(d state.Decision) ([]record, error) {
-	if d.ID == "" {
-		return nil, errors.New("decision without id")
-	}
-	if err := state.CheckTime(d.At); err != nil {
-		return nil, fmt.Errorf("decision %.100q: %w", d.ID, err)
-	}
-	if len(d.Subjects) > maxSubjects {
-		return nil, fmt.Errorf("decision %.100q: %d subjects; want at most %d", d.ID, len(d.Subjects), maxSubjects)
-	}
-	value, err := encodeDecision(d)
+	value, err := ledger.EncodeDecision(d)
 	if err != nil {
-		return nil, fmt.Errorf("decision %.100q: %w", d.ID, err)
+		return nil, err
 	}
 	records := append(decisionKeys(d), record{key: []byte(decisionPrefix + place(d.At, d.ID)), value: value})
-	if n := size(records) - len(value); n > maxRecord {
-		return nil, fmt.Errorf("decision %.100q: keys of %d bytes; want at most %d", d.ID, n, maxRecord)
+	if n := size(records) - len(value); n > maxKeys {
+		return nil, fmt.Errorf("decision %.100q: keys of %d bytes; want at most %d", d.ID, n, maxKeys)
 	}
 	return records, nil
 }
@@ -138,7 +96,7 @@ func readDecision(db *badger.DB, key []byte) (d state.Decision, found bool, err 
 	if err != nil || !found {
 		return d, false, err
 	}
-	if d, err = decodeDecision(value); err != nil {
+	if d, err = ledger.DecodeDecision(value); err != nil {
 		return d, false, fmt.Errorf("%s: %w", key, err)
 	}
 	return d, true, nil

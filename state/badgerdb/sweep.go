@@ -8,6 +8,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"o2n-milter/state"
+	"o2n-milter/state/internal/ledger"
 )
 
 const (
@@ -153,7 +154,7 @@ func decisionCorpses(db *badger.DB, item *badger.Item) ([]corpse, error) {
 	}
 	key := item.KeyCopy(nil)
 	corpses := []corpse{{key: key, version: item.Version(), history: len(key) + len(value)}}
-	d, err := decodeDecision(value)
+	d, err := ledger.DecodeDecision(value)
 	if err != nil {
 		return corpses, nil // its index leads to nothing then, which nobody minds
 	}

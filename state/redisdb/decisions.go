@@ -3,7 +3,6 @@ package redisdb
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,41 +12,11 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"o2n-milter/state"
-	"o2n-milter/state/internal/text"
+	"o2n-milter/state/internal/ledger"
 )
 
-const (
-	// maxRecord bounds a decision, in bytes.
-	maxRecord = 256 << 10
-	// maxSubjects bounds its index entries.
-	maxSubjects = 2000
-	// pageDecisions are looked up by one call.
-	pageDecisions = 200
-)
-
-// JSON holds no bytes that are not UTF-8; mail does. So every text that others may
-// have chosen is escaped.
-func decisionTexts(d *state.Decision) []*string {
-	texts := []*string{&d.ID, &d.Action, &d.Rule, &d.Account, &d.Client, &d.From}
-	for i := range d.Subjects {
-		texts = append(texts, &d.Subjects[i])
-	}
-	return texts
-}
-
-func encodeDecision(d state.Decision) ([]byte, error) {
-	d.At = d.At.UTC()
-	d.Subjects = slices.Clone(d.Subjects)
-	text.EscapeAll(decisionTexts(&d))
-	return json.Marshal(d)
-}
-
-func decodeDecision(value string) (d state.Decision, err error) {
-	if err = json.Unmarshal([]byte(value), &d); err == nil {
-		err = text.UnescapeAll(decisionTexts(&d))
-	}
-	return d, err
-}
+// pageDecisions are looked up by one call.
+const pageDecisions = 200
 
 // record is a decision ready to be written.
 type record struct {
@@ -58,21 +27,9 @@ type record struct {
 }
 
 func newRecord(d state.Decision) (record, error) {
-	if d.ID == "" {
-		return record{}, errors.New("decision without id")
-	}
-	if err := state.CheckTime(d.At); err != nil {
-		return record{}, fmt.Errorf("decision %.100q: %w", d.ID, err)
-	}
-	if len(d.Subjects) > maxSubjects {
-		return record{}, fmt.Errorf("decision %.100q: %d subjects; want at most %d", d.ID, len(d.Subjects), maxSubjects)
-	}
-	value, err := encodeDecision(d)
-	if err == nil && len(value) > maxRecord {
-		err = fmt.Errorf("%d bytes; want at most %d", len(value), maxRecord)
-	}
+	value, err := ledger.EncodeDecision(d)
 	if err != nil {
-		return record{}, fmt.Errorf("decision %.100q: %w", d.ID, err)
+		return record{}, err
 	}
 	return record{id: escape(d.ID), value: value, at: d.At, subjects: slices.Clone(d.Subjects)}, nil
 }
@@ -131,7 +88,7 @@ func read(ctx context.Context, c redis.UniversalClient, ids []string) ([]state.D
 		if err != nil {
 			return nil, err
 		}
-		d, err := decodeDecision(value)
+		d, err := ledger.DecodeDecision([]byte(value))
 		if err != nil {
 			return nil, refusal{fmt.Errorf("%s: %w", decisionKey(ids[i]), err)}
 		}

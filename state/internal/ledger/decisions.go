@@ -1,0 +1,66 @@
+package ledger
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"o2n-milter/state"
+	"o2n-milter/state/internal/text"
+)
+
+const (
+	// MaxDecision bounds a decision, in bytes: it must fit one transaction of every
+	// store (Badger's takes 1.2 MB).
+	MaxDecision = 256 << 10
+	// MaxDecisionSubjects bounds its places in histories, a key each.
+	MaxDecisionSubjects = 2000
+)
+
+// EncodeDecision checks a decision and gives what every store keeps of it: JSON,
+// which an admin can read. JSON holds no bytes that are not UTF-8; mail does. So
+// every text that others may have chosen is escaped.
+func EncodeDecision(d state.Decision) ([]byte, error) {
+	value, err := encodeDecision(d)
+	if err != nil {
+		return nil, fmt.Errorf("decision %.100q: %w", d.ID, err)
+	}
+	return value, nil
+}
+
+func encodeDecision(d state.Decision) ([]byte, error) {
+	if d.ID == "" {
+		return nil, errors.New("it has no id")
+	}
+	if err := state.CheckTime(d.At); err != nil {
+		return nil, err
+	}
+	if n := len(d.Subjects); n > MaxDecisionSubjects {
+		return nil, fmt.Errorf("%d subjects; want at most %d", n, MaxDecisionSubjects)
+	}
+	d.At = d.At.UTC()
+	d.Subjects = slices.Clone(d.Subjects)
+	text.EscapeAll(decisionTexts(&d))
+	value, err := json.Marshal(d)
+	if err == nil && len(value) > MaxDecision {
+		err = fmt.Errorf("%d bytes; want at most %d", len(value), MaxDecision)
+	}
+	return value, err
+}
+
+// DecodeDecision reads what EncodeDecision gave.
+func DecodeDecision(value []byte) (d state.Decision, err error) {
+	if err = json.Unmarshal(value, &d); err == nil {
+		err = text.UnescapeAll(decisionTexts(&d))
+	}
+	return d, err
+}
+
+func decisionTexts(d *state.Decision) []*string {
+	texts := []*string{&d.ID, &d.Action, &d.Rule, &d.Account, &d.Client, &d.From}
+	for i := range d.Subjects {
+		texts = append(texts, &d.Subjects[i])
+	}
+	return texts
+}
