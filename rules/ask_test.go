@@ -72,6 +72,26 @@ func TestBlockThatOnlyTakeKnows(t *testing.T) {
 	}
 }
 
+// Mail to the abuse desk keeps to its share, and is charged, also when the block is
+// found only as it is charged.
+func TestReachableUnderABlockThatOnlyTakeKnows(t *testing.T) {
+	b, _ := newWatched(t, func(s *Settings) {
+		limits(perMinute(100, Tempfail))(s)
+		s.Blocking.Reachable = []string{"abuse@provider.example"}
+	})
+	b.block(t, "B1", "customer:C-1001")
+	m := mail()
+	m.Recipients = rcpts("abuse@provider.example")
+	for n := range int64(reachableMax) {
+		v := b.decide(t, m)
+		check(t, v, Accept, "none")
+		if len(v.Windows) != 1 || v.Windows[0].Used != n+1 {
+			t.Errorf("message %d: windows %v; want it charged", n+1, v.Windows)
+		}
+	}
+	check(t, b.decide(t, m), Reject, "block.active")
+}
+
 func TestBlockOfKinThatOnlyTakeKnows(t *testing.T) {
 	b, _ := newWatched(t, nil)
 	b.block(t, "B1", "account:bob@client-b.example")

@@ -146,9 +146,10 @@ func (r *ruling) strongest() (Action, string) {
 	return action, id
 }
 
-// Decide judges one message at its end: blocks, rules, and, when they let it
-// pass, one Take for all its limits, which asks for blocks once more. It never fails: what it cannot know is a
-// verdict of its own. The decision is recorded before it returns.
+// Decide judges one message at its end: blocks, rules, and, when they let it pass,
+// one Take for all its limits, which asks for blocks once more; a refusal for abuse
+// strikes. It never fails: what it cannot know is a verdict of its own. The decision
+// is recorded before it returns.
 func (e *Engine) Decide(ctx context.Context, m *Mail) Verdict {
 	now, id := e.now(), NewID()
 	r := e.judgeSafely(ctx, now, m)

@@ -59,7 +59,13 @@ func (e *Engine) charge(ctx context.Context, now time.Time, r *ruling) {
 		e.unavailable(r, "store.unavailable", fmt.Errorf("store: %w", err))
 		return
 	}
-	e.blocked(r, answer.Blocks)
+	if len(answer.Blocks) > 0 { // nothing was charged
+		e.blocked(r, answer.Blocks)
+		if len(r.reaching) > 0 {
+			e.charge(ctx, now, r) // it may pass all the same, within its share
+		}
+		return
+	}
 	n := len(costs)
 	if len(r.reaching) > 0 && slices.ContainsFunc(answer.Full, func(f state.Full) bool { return f.Index == n }) {
 		r.find("block.active", e.action("block.active"), blockActive(r.reaching))
