@@ -160,7 +160,12 @@ func (d *draft) addField(data []byte) {
 	d.mail.Header = append(d.mail.Header, message.Field{Name: name, Value: value})
 }
 
-func (d *draft) addBody(chunk []byte) { d.mail.Size += int64(len(chunk)) }
+// addBody counts the body and keeps the beginning of it.
+func (d *draft) addBody(chunk []byte) {
+	d.mail.Size += int64(len(chunk))
+	room := rules.MaxBody - len(d.mail.Body)
+	d.mail.Body = append(d.mail.Body, chunk[:min(len(chunk), room)]...)
+}
 
 // envelopeAddress is the address of MAIL or RCPT without <>. Both MTAs take
 // "<Some Name <x@y>>" and tell the clean address in the macro.

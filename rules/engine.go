@@ -105,7 +105,8 @@ type ruling struct {
 	decider    string // the rule that decides so far; empty for none
 	action     Action // its action
 	charges    []Charge
-	windows    []Window // of the charges, in order, where the store was asked
+	ask        state.Ask // what letting it pass costs, all of it
+	windows    []Window  // of the charges, in order, where the store was asked
 	params     params
 	unjudged   bool
 	own        bool // our own notice
@@ -154,6 +155,9 @@ func (e *Engine) Decide(ctx context.Context, m *Mail) Verdict {
 	now, id := e.now(), NewID()
 	r := e.judgeSafely(ctx, now, m)
 	v := e.verdict(&r, now, id)
+	if v.Action == Quarantine {
+		e.hold(ctx, now, &r, &v)
+	}
 	if v.Judged {
 		if err := e.strikeSafely(ctx, now, &r, &v); err != nil {
 			v.Err = errors.Join(v.Err, fmt.Errorf("strike %s: %w", id, err))
@@ -230,6 +234,7 @@ func (e *Engine) judge(ctx context.Context, now time.Time, r *ruling) {
 			return // what the rest of the message says is not known
 		}
 	}
+	e.content(ctx, r)
 	if err == nil {
 		e.charge(ctx, now, r)
 	}

@@ -50,6 +50,10 @@ type Recipient struct {
 	Local   bool   // the MTA delivers it on this host ({rcpt_mailer} is "local")
 }
 
+// MaxBody is how many octets of a body are looked at. Text comes first in nearly all
+// mail; of what is longer, attachments make the length.
+const MaxBody = 512 << 10
+
 // Mail is everything known about one message at its end: what Decide judges.
 type Mail struct {
 	Client     netip.Addr // unmapped; zero when the client has no IP address
@@ -63,6 +67,7 @@ type Mail struct {
 	Recipients []Recipient
 	QueueID    string
 	Header     []message.Field
+	Body       []byte   // its first MaxBody octets
 	Size       int64    // octets of header and body
 	CanHold    bool     // the MTA can quarantine
 	Faults     []string // why the adapter could not read it (message.malformed)

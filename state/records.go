@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"o2n-milter/state/internal/text"
@@ -81,6 +82,59 @@ type AuditLine struct {
 	Reason  string    `json:"reason"`
 }
 
+// HeldState is what becomes of held mail.
+type HeldState string
+
+// The states of held mail. The last four end it.
+const (
+	HeldWaiting  HeldState = "waiting"  // leaves by itself when its windows have room
+	HeldKept     HeldState = "kept"     // does not leave by itself: an operator decides
+	HeldLeaving  HeldState = "leaving"  // paid for; the MTA is told to send it
+	HeldReleased HeldState = "released" // gone on its way
+	HeldDeleted  HeldState = "deleted"
+	HeldBounced  HeldState = "bounced" // sent back to its sender with the reason
+	HeldGone     HeldState = "gone"    // released or deleted in the MTA by somebody else
+)
+
+// Wish is what somebody wants done with held mail; the host that holds it does it.
+type Wish string
+
+// The wishes.
+const (
+	WishNone    Wish = ""
+	WishRelease Wish = "release" // at once, charged to no window
+	WishDelete  Wish = "delete"
+	WishBounce  Wish = "bounce"
+)
+
+// Held is a message that an MTA holds for us. Its ID is the decision's.
+type Held struct {
+	ID  string `json:"id"`
+	Rev int64  `json:"-"`
+	// Subject is whose mail it waits behind: that of the limit or block that holds it,
+	// else its account, script or client.
+	Subject    string    `json:"subject"`
+	Rule       string    `json:"rule"`
+	Reason     string    `json:"reason"` // the verdict's text
+	Account    string    `json:"account,omitempty"`
+	Customer   string    `json:"customer,omitempty"`
+	Host       string    `json:"host"` // the MTA's own name
+	QueueID    string    `json:"queue_id"`
+	From       string    `json:"from"` // envelope sender
+	Recipients []string  `json:"recipients"`
+	About      string    `json:"about"` // its Subject field
+	Size       int64     `json:"size"`  // octets
+	Since      time.Time `json:"since"`
+	// Ask is what its release costs: written by rules, opaque here.
+	Ask   json.RawMessage `json:"ask,omitempty"`
+	State HeldState       `json:"state"`
+	Due   time.Time       `json:"due"` // when it leaves, as far as is known; zero: nobody knows
+	Ended time.Time       `json:"ended"`
+	// What somebody wants done with it, and who.
+	Wish   Wish   `json:"wish,omitempty"`
+	WishBy string `json:"wish_by,omitempty"`
+}
+
 // record is a pointer to one of the types above. names gives its kind and the
 // fields that PutRecord must know.
 type record[T any] interface {
@@ -92,6 +146,7 @@ type record[T any] interface {
 func (e *Exemption) names() (string, *string, *int64) { return "exemption", &e.ID, &e.Rev }
 func (r *Request) names() (string, *string, *int64)   { return "request", &r.ID, &r.Rev }
 func (a *AuditLine) names() (string, *string, *int64) { return "audit", &a.ID, &a.Rev }
+func (h *Held) names() (string, *string, *int64)      { return "held", &h.ID, &h.Rev }
 
 func (e *Exemption) texts() []*string {
 	return []*string{&e.Subject, &e.Rule, &e.Domain, &e.Owner, &e.Reason, &e.By, &e.RemovedBy}
@@ -103,6 +158,15 @@ func (r *Request) texts() []*string {
 
 func (a *AuditLine) texts() []*string {
 	return []*string{&a.By, &a.From, &a.What, &a.Target, &a.Subject, &a.Reason}
+}
+
+func (h *Held) texts() []*string {
+	h.Recipients = slices.Clone(h.Recipients) // they are changed in place
+	list := []*string{&h.Subject, &h.Reason, &h.Account, &h.Customer, &h.Host, &h.QueueID, &h.From, &h.About, &h.WishBy}
+	for i := range h.Recipients {
+		list = append(list, &h.Recipients[i])
+	}
+	return list
 }
 
 // PutRecord stores v, as PutDoc does, and sets its Rev.

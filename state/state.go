@@ -26,6 +26,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math/bits"
 	"slices"
 	"time"
 )
@@ -72,9 +73,52 @@ type Charge struct {
 // disk with their key, 16 in memory.
 const MaxMembers = 10_000
 
+// Sketch is a letter's likeness: two letters are as alike as few of its bits differ.
+type Sketch [4]uint64
+
+// Distance is how many bits differ.
+func (s Sketch) Distance(o Sketch) int {
+	n := 0
+	for i := range s {
+		n += bits.OnesCount64(s[i] ^ o[i])
+	}
+	return n
+}
+
+// Letter asks which of its subject's campaigns a message belongs to, and counts its
+// recipients there. That is the campaign whose first letter is nearest, at most Near
+// bits away; where there is none, the message begins one.
+//
+// A campaign's recipients count until Remember after they were last written to, or
+// up to 1/60 longer; who is written to again is one. A subject has at most
+// MaxCampaigns at a time: over that, the one with the fewest recipients is forgotten,
+// of several the one that got a letter least lately.
+type Letter struct {
+	Subject string
+	Sketch  Sketch
+	Near    int // bits
+	// Max is how many different recipients the campaign may have with this message's.
+	// Over it nothing of the Ask is charged.
+	Max      int64
+	Members  []string      // its recipients, at most MaxMembers; only keyed hashes are kept
+	Remember time.Duration // one second to MaxLength
+}
+
+// MaxCampaigns bounds the campaigns of one subject.
+const MaxCampaigns = 256
+
+// Campaign is what became of a Letter.
+type Campaign struct {
+	ID    string // of the campaign, the same on every host: 16 hex digits
+	Known int64  // its different recipients before this call
+	New   int64  // those of the letter that are not among them
+	Full  bool   // Known and New are over Max
+}
+
 // Ask is what one message wants of the store.
 type Ask struct {
 	Charges []Charge
+	Letters []Letter // all of the same call see what was there before it
 	// Subjects that must not be blocked: an active block of any of them charges
 	// nothing and comes back in Answer.Blocks. This is where a block of another
 	// host, or of a moment ago, is in force at once.
@@ -85,7 +129,8 @@ type Ask struct {
 }
 
 // Answer says what became of an Ask. Everything was charged, but for CountOnly
-// windows in Full, when there are no Blocks and every window in Full is CountOnly.
+// windows in Full, when there are no Blocks, every window in Full is CountOnly and no
+// campaign is Full.
 type Answer struct {
 	Blocks []Block // in force of Ask.Subjects, oldest first
 	Full   []Full  // windows without room, in the order of the charges
@@ -94,6 +139,8 @@ type Answer struct {
 	// was charged, and what the charge costs. Both are empty when there are Blocks.
 	Windows []Usage
 	Costs   []int64
+	// Campaigns has one for each letter, in order; empty when there are Blocks.
+	Campaigns []Campaign
 }
 
 // Full reports a window that had no room.

@@ -135,7 +135,8 @@ func (a *app) readMessage(file string) (message.Raw, error) {
 // mail plays the envelope for a message; what it had to guess it says on talk.
 func (f checkFlags) mail(raw message.Raw, talk io.Writer, file string) *rules.Mail {
 	facts := message.Read(raw.Fields)
-	m := &rules.Mail{Login: f.login, Sender: f.from, Header: raw.Fields, Size: raw.Size, CanHold: true}
+	m := &rules.Mail{Login: f.login, Sender: f.from, Header: raw.Fields, Size: raw.Size, CanHold: true,
+		Body: raw.Body[:min(len(raw.Body), rules.MaxBody)]}
 	guess, where := guessSender(raw.Fields, facts)
 	if !f.haveLogin {
 		m.Login = guess
