@@ -235,7 +235,7 @@ func TestClient(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got := facts(t, tt.connect, "M a@host.example i=Q1", "R <r@r.example>", "L A: b", "B 12345", "E")
 			tt.want.Sender, tt.want.QueueID, tt.want.Size, tt.want.CanHold = "a@host.example", "Q1", 11, true
-			tt.want.Recipients, tt.want.Header = got.Recipients, got.Header
+			tt.want.Recipients, tt.want.Header, tt.want.Body = got.Recipients, got.Header, []byte("12345")
 			if diff := cmp.Diff(tt.want, *got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 				t.Error(diff)
 			}
