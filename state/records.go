@@ -217,15 +217,27 @@ func RecordsOf[T any, P record[T]](ctx context.Context, s Store, subjects []stri
 func decodeRecords[T any, P record[T]](docs []Doc) ([]T, error) {
 	list := make([]T, len(docs))
 	for i, doc := range docs {
-		err := json.Unmarshal(doc.Data, &list[i])
-		if err == nil {
-			err = text.UnescapeAll(P(&list[i]).texts())
-		}
+		v, err := DecodeRecord[T, P](doc)
 		if err != nil {
-			return nil, fmt.Errorf("%s %s: %w", doc.Kind, doc.ID, err)
+			return nil, err
 		}
-		_, id, rev := P(&list[i]).names()
-		*id, *rev = doc.ID, doc.Rev
+		list[i] = v
 	}
 	return list, nil
+}
+
+// DecodeRecord is the record that a doc of its kind holds, for who reads of many
+// only those that have changed.
+func DecodeRecord[T any, P record[T]](doc Doc) (T, error) {
+	var v T
+	err := json.Unmarshal(doc.Data, &v)
+	if err == nil {
+		err = text.UnescapeAll(P(&v).texts())
+	}
+	if err != nil {
+		return v, fmt.Errorf("%s %s: %w", doc.Kind, doc.ID, err)
+	}
+	_, id, rev := P(&v).names()
+	*id, *rev = doc.ID, doc.Rev
+	return v, nil
 }
