@@ -24,6 +24,7 @@ type Config struct {
 	State    State
 	Accounts Accounts
 	Rules    rules.Settings
+	Hold     Hold
 	Admin    Admin
 	Notify   Notify
 	Web      Web

@@ -217,15 +217,6 @@ var replyKeys = []Key{
 	{Name: "reply.bulk_service", Kind: "URL", Default: `"https://bulk.example/"`, Later: bulk, check: plain(wantURL, webURL)},
 }
 
-const release = "the release of held mail"
-
-var holdKeys = []Key{
-	{Name: "hold.mta", Kind: "auto | postfix | sendmail", Default: `"auto"`, Later: release, check: oneOf("auto", "postfix", "sendmail")},
-	{Name: "hold.config_directory", Kind: "path", Default: `""`, Later: release, check: orEmpty(text("a file or folder that exists", existing))},
-	{Name: "hold.agent", Kind: "path", Default: `"/run/o2n-milter/hold.sock"`, Later: release, check: text(wantSocket, socketPath)},
-	{Name: "hold.max_age", Kind: "duration", Default: `"72h"`, Later: release, check: duration(time.Minute, maxWindow)},
-}
-
 const wantSocket = "a path of at most 107 bytes"
 
 var adminKeys = []Key{

@@ -140,6 +140,7 @@ func TestDefaults(t *testing.T) {
 			SelfUnblock: 2,
 			Language:    "en", HelpURL: "https://help.example/sending-rules",
 		},
+		Hold:  Hold{MTA: "auto", Agent: "/run/o2n-milter/hold.sock"},
 		Admin: Admin{Socket: "/run/o2n-milter/admin.sock", Mode: 0o660},
 		Notify: Notify{
 			Operator: []string{}, SMTP: "127.0.0.1:25", Exec: map[string][]string{}, Digest: day, Timeout: 30 * time.Second,
