@@ -310,6 +310,12 @@ type Store interface {
 	// of subjects, in order of their ids. It answers from memory.
 	DocsOf(ctx context.Context, kind string, subjects []string) ([]Doc, error)
 
+	// ChangedDocs returns those of a kind whose revision is not the one in known, by
+	// their ids, and those of known that are there no more, without Data and with
+	// Rev 0, in no order. It answers from memory and copies only what it returns:
+	// who keeps thousands in mind can ask each second.
+	ChangedDocs(ctx context.Context, kind string, known map[string]int64) ([]Doc, error)
+
 	// Record stores a decision. It may return before the record is durable; it
 	// is visible to Decision and Decisions within a second.
 	Record(ctx context.Context, d Decision) error

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -54,6 +55,39 @@ func (s *suite) docs(kind string, want ...state.Doc) {
 	if d := cmp.Diff(want, got); d != "" {
 		s.Fatalf("docs of kind %s (-want +got):\n%s", kind, d)
 	}
+}
+
+// changed wants exactly these of a kind, known being what the asker has.
+func (s *suite) changed(kind string, known map[string]int64, want ...state.Doc) {
+	s.Helper()
+	got, err := s.ChangedDocs(s.ctx, kind, known)
+	if err != nil {
+		s.Fatal(err)
+	}
+	if want == nil {
+		want = []state.Doc{}
+	}
+	slices.SortFunc(got, func(a, b state.Doc) int { return strings.Compare(a.ID, b.ID) })
+	if d := cmp.Diff(want, got); d != "" {
+		s.Fatalf("changed docs of kind %s (-want +got):\n%s", kind, d)
+	}
+}
+
+func testChangedDocs(_ *testing.T, s *suite) {
+	s.changed("note", nil)
+	s.changed("note", map[string]int64{"x": 3}, doc("note", "x", 0, ""))
+	s.put(doc("note", "a", 0, `1`))
+	s.put(doc("note", "b", 0, `1`))
+	s.put(doc("other", "a", 0, `1`))
+	s.changed("note", nil, doc("note", "a", 1, `1`), doc("note", "b", 1, `1`))
+	known := map[string]int64{"a": 1, "b": 1}
+	s.changed("note", known)
+	s.put(doc("note", "b", 1, `2`))
+	s.changed("note", known, doc("note", "b", 2, `2`))
+	s.put(doc("note", "a", 1, ""))
+	s.put(doc("note", "c", 0, `3`)) // one more and one less
+	s.changed("note", known, doc("note", "a", 0, ""), doc("note", "b", 2, `2`), doc("note", "c", 1, `3`))
+	s.changed("note", map[string]int64{"b": 2, "c": 1})
 }
 
 func testDocs(_ *testing.T, s *suite) {

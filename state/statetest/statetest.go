@@ -54,6 +54,7 @@ func Run(t *testing.T, open func(t *testing.T) state.Store) {
 		{"race for a set", testSetRace},
 		{"docs", testDocs},
 		{"docs of subjects", testDocsOf},
+		{"changed docs", testChangedDocs},
 		{"doc copies", testDocCopies},
 		{"doc nonsense", testDocNonsense},
 		{"blocks are docs", testBlockDocs},
@@ -150,6 +151,7 @@ func testCancelled(_ *testing.T, s *suite) {
 		"put doc":   func() error { _, err := s.PutDoc(ctx, doc("note", "a", 0, "1")); return err },
 		"docs":      func() error { _, err := s.Docs(ctx, "note"); return err },
 		"blocks of": func() error { _, err := s.BlocksOf(ctx, []string{w.Subject}); return err },
+		"changed":   func() error { _, err := s.ChangedDocs(ctx, "note", nil); return err },
 		"docs of":   func() error { _, err := s.DocsOf(ctx, "note", []string{w.Subject}); return err },
 	}
 	for name, call := range calls {

@@ -43,6 +43,14 @@ func (bs DocCalls) DocsOf(ctx context.Context, kind string, subjects []string) (
 	return bs.All.About(kind, subjects), nil
 }
 
+// ChangedDocs implements state.Store.
+func (bs DocCalls) ChangedDocs(ctx context.Context, kind string, known map[string]int64) ([]state.Doc, error) {
+	if err := bs.Ready(ctx); err != nil {
+		return nil, err
+	}
+	return bs.All.Changed(kind, known), nil
+}
+
 // ActiveBlocks implements state.Store.
 func (bs DocCalls) ActiveBlocks(ctx context.Context, now time.Time, subjects []string) ([]state.Block, error) {
 	if err := bs.Ready(ctx); err != nil {

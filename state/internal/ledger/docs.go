@@ -160,6 +160,35 @@ func (ds *Docs) Of(kind string) []state.Doc {
 	return list
 }
 
+// Changed is state.Store's ChangedDocs.
+func (ds *Docs) Changed(kind string, known map[string]int64) []state.Doc {
+	ds.mu.RLock()
+	defer ds.mu.RUnlock()
+	list, there := make([]state.Doc, 0), 0
+	for n, doc := range ds.byName {
+		if n.kind != kind {
+			continue
+		}
+		rev, isKnown := known[n.id]
+		if isKnown {
+			there++
+		}
+		if rev != doc.Rev {
+			doc.Data = slices.Clone(doc.Data)
+			list = append(list, doc)
+		}
+	}
+	if there == len(known) {
+		return list
+	}
+	for id := range known {
+		if _, ok := ds.byName[docName{kind, id}]; !ok {
+			list = append(list, state.Doc{Kind: kind, ID: id})
+		}
+	}
+	return list
+}
+
 // About is state.Store's DocsOf.
 func (ds *Docs) About(kind string, subjects []string) []state.Doc {
 	ds.mu.RLock()
