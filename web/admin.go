@@ -37,6 +37,8 @@ func (a *Admin) Handler() http.Handler {
 	get("/v1/blocks/show", func(r *http.Request) (any, error) { return d.Block(r.Context(), r.FormValue("id")) })
 	get("/v1/requests", func(r *http.Request) (any, error) { return d.Requests(r.Context(), all(r)) })
 	get("/v1/exemptions", func(r *http.Request) (any, error) { return d.Exemptions(r.Context(), all(r)) })
+	get("/v1/held", a.held)
+	get("/v1/held/show", func(r *http.Request) (any, error) { return d.HeldMail(r.Context(), r.FormValue("id")) })
 	get("/v1/audit", a.audit)
 	mux.HandleFunc("POST /v1/reset", change(d.Reset))
 	mux.HandleFunc("POST /v1/blocks", change(d.AddBlock))
@@ -49,6 +51,7 @@ func (a *Admin) Handler() http.Handler {
 		return d.AddExemption(ctx, who, in)
 	}))
 	mux.HandleFunc("POST /v1/exemptions/remove", change(d.RemoveExemption))
+	mux.HandleFunc("POST /v1/held/wish", change(d.WishHeld))
 	mux.HandleFunc("POST /v1/links", change(d.Link))
 	mux.HandleFunc("POST /v1/console", change(func(ctx context.Context, who desk.Actor, _ struct{}) (desk.ConsoleLink, error) {
 		return d.ConsoleLink(ctx, who)
@@ -131,12 +134,34 @@ func (a *Admin) history(r *http.Request) (any, error) {
 	if q.Limit, err = limitOf(r, "decisions"); err != nil {
 		return nil, err
 	}
-	if text := r.FormValue("before"); text != "" {
-		if q.Before, err = time.Parse(time.RFC3339, text); err != nil {
-			return nil, badRequest("before %q: no time; want RFC 3339, 2026-11-23T10:00:00Z", text)
-		}
+	if q.Before, err = timeOf(r, "before"); err != nil {
+		return nil, err
 	}
 	return a.Desk.History(r.Context(), q)
+}
+
+func (a *Admin) held(r *http.Request) (any, error) {
+	q := desk.HeldQuery{
+		ID: r.FormValue("id"), Subject: r.FormValue("subject"), Rule: r.FormValue("rule"), Host: r.FormValue("host"), All: all(r),
+	}
+	var err error
+	if q.Until, err = timeOf(r, "until"); err != nil {
+		return nil, err
+	}
+	return a.Desk.Held(r.Context(), q)
+}
+
+// timeOf is the time that the request names; zero when it names none.
+func timeOf(r *http.Request, name string) (time.Time, error) {
+	text := r.FormValue(name)
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return t, badRequest("%s %q: no time; want RFC 3339, 2026-11-23T10:00:00Z", name, text)
+	}
+	return t, nil
 }
 
 func (a *Admin) audit(r *http.Request) (any, error) {

@@ -85,16 +85,22 @@ type Desk struct {
 	Stats    *stats.Counter // nil: Overview counts nothing
 	Sessions func() int     // open milter sessions
 	Clock    func() string  // what is wrong with the host's clock; nil: nobody looks
-	Version  string
+	// HeldChanged is called when somebody wants something of held mail; nil: nobody
+	// listens. HeldUnknown is the mail on hold in this host's MTA that is not ours;
+	// nil: nobody looks.
+	HeldChanged func()
+	HeldUnknown func() []UnknownHeld
+	Version     string
 	// PublicURL is where customers reach /c/, without a slash at the end; empty
 	// when none is configured.
 	PublicURL string
 	// ConsoleURL is where operators reach /admin/; empty: as PublicURL.
 	ConsoleURL string
 
-	codes   codes
-	tallies tallies
-	lines   atomic.Uint32 // audit lines so far: keeps those of one microsecond in order
+	codes    codes
+	tallies  tallies
+	heldBook heldBook
+	lines    atomic.Uint32 // audit lines so far: keeps those of one microsecond in order
 }
 
 // now is the time of a change: whole seconds, which is what people are shown.

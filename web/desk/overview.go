@@ -26,7 +26,8 @@ type Overview struct {
 	Blocks   []BlockView   `json:"blocks"`   // in force, newest first
 	Requests []RequestView `json:"requests"` // open, newest first
 	Held     int           `json:"held"`
-	Alarms   []string      `json:"alarms"` // what an operator should look at now
+	HeldKept int           `json:"held_kept"` // of these wait for an operator
+	Alarms   []string      `json:"alarms"`    // what an operator should look at now
 }
 
 // Overview tells what an operator wants to know first.
@@ -49,13 +50,17 @@ func (d *Desk) Overview(ctx context.Context) (Overview, error) {
 	if err != nil {
 		return Overview{}, err
 	}
+	_, kept, err := d.HeldCount(ctx)
+	if err != nil {
+		return Overview{}, err
+	}
 	made, err := d.Store.Usage(ctx, d.Now(), []state.Window{rules.BlocksWindow(manyBlocks), rules.StrangersWindow()})
 	if err != nil {
 		return Overview{}, err
 	}
 	return Overview{
 		Hours: day.Hours, Rules: day.Rules, Senders: day.Senders,
-		Blocks: blocks.Blocks, Requests: requests.Requests, Held: status.Held,
+		Blocks: blocks.Blocks, Requests: requests.Requests, Held: status.Held, HeldKept: kept,
 		Alarms: d.alarms(status, day.Rules, made[0].Used+made[1].Used),
 	}, nil
 }
@@ -131,8 +136,8 @@ func (d *Desk) exactly(ctx context.Context, text string) ([]string, error) {
 	return []string{"account:" + acc.Login}, nil
 }
 
-// seen are the subjects of blocks, requests, exemptions, of who sends most and of
-// the newest decisions, as they come.
+// seen are the subjects of blocks, requests, exemptions, held mail, and of the newest
+// decisions, as they come.
 func (d *Desk) seen(ctx context.Context) ([]string, error) {
 	blocks, err := d.Store.Blocks(ctx)
 	if err != nil {
@@ -143,6 +148,10 @@ func (d *Desk) seen(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	exemptions, err := state.Records[state.Exemption](ctx, d.Store)
+	if err != nil {
+		return nil, err
+	}
+	held, err := d.heldMail(ctx, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -159,6 +168,9 @@ func (d *Desk) seen(ctx context.Context) ([]string, error) {
 	}
 	for _, e := range exemptions {
 		list = append(list, e.Subject)
+	}
+	for _, h := range held {
+		list = append(list, h.Subject)
 	}
 	for _, dec := range decisions {
 		list = append(list, dec.Subjects...)

@@ -18,13 +18,17 @@ func (d *Desk) Status(ctx context.Context) (Status, error) {
 	if err != nil && st.Degraded == "" { // a store that is away may not know them
 		return Status{}, err
 	}
+	held, _, err := d.HeldCount(ctx)
+	if err != nil && st.Degraded == "" {
+		return Status{}, err
+	}
 	clock := ""
 	if d.Clock != nil {
 		clock = d.Clock()
 	}
 	return Status{
 		Version: d.Version, Backend: st.Backend, Degraded: st.Degraded != "", Reason: st.Degraded,
-		Sessions: d.Sessions(), LastCommit: optional(st.LastCommit), Blocks: len(active.Blocks),
+		Sessions: d.Sessions(), LastCommit: optional(st.LastCommit), Blocks: len(active.Blocks), Held: held,
 		Size: st.Size, Windows: st.Windows, Memory: st.Memory, Clock: clock,
 	}, nil
 }
