@@ -25,6 +25,7 @@ type Config struct {
 	Accounts Accounts
 	Rules    rules.Settings
 	Hold     Hold
+	Content  Content
 	Admin    Admin
 	Notify   Notify
 	Web      Web

@@ -169,6 +169,7 @@ func (r *reader) across() {
 	}
 	r.twoListeners()
 	r.redisFiles()
+	r.contentSteps()
 }
 
 func loopback(hostPort string) bool {

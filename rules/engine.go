@@ -324,7 +324,8 @@ func NewID() string {
 // IDs lists every rule id but those of the limits, which are "limit." and the
 // limit's name; for them it holds "limit.NAME".
 func IDs() []string {
-	ids := []string{"block.active", "accounts.unavailable", "store.unavailable", "internal.panic", "limit.NAME"}
+	ids := []string{"block.active", "accounts.unavailable", "store.unavailable", "internal.panic", "limit.NAME",
+		"content.score", "content.unavailable"}
 	for _, r := range ruleOrder {
 		ids = append(ids, r.id)
 	}

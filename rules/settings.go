@@ -23,6 +23,8 @@ type Settings struct {
 	Networks      []netip.Prefix
 	Hosts         []string // lower-case IDNA ASCII
 
+	Content Content
+
 	Blocking Blocking
 	Own      []netip.Addr // this host's addresses
 

@@ -65,6 +65,9 @@ const countless = math.MaxInt64 >> 1
 
 // weight of a refusal: 0 when it does not strike.
 func (b *Blocking) weight(id string) int {
+	if id == "content.unavailable" { // whatever "content" counts
+		return 0
+	}
 	table, _, _ := strings.Cut(id, ".")
 	for _, weights := range []map[string]int{b.Weights, strikeWeights} {
 		for _, key := range []string{id, table} {

@@ -149,10 +149,11 @@ func TestRulesThatDoNotStrike(t *testing.T) {
 }
 
 func TestWeights(t *testing.T) {
-	b := Blocking{Weights: map[string]int{"identity.header_from": 7, "limit": 3, "limit.day": 0}}
+	b := Blocking{Weights: map[string]int{"identity.header_from": 7, "limit": 3, "limit.day": 0, "content": 5}}
 	for id, want := range map[string]int{
 		"identity.header_from": 7, "identity.sender": 2, "identity.envelope_from": 2, "identity.reply_to": 1, "recipients.visible": 1,
 		"limit.minute": 3, "limit.day": 0, "bulk.volume": 1, "block.active": 0, "message.malformed": 0, "store.unavailable": 0, "none": 0,
+		"content.score": 5, "content.unavailable": 0,
 	} {
 		if got := b.weight(id); got != want {
 			t.Errorf("%s weighs %d; want %d", id, got, want)

@@ -219,4 +219,12 @@ var english = map[string]string{
 	"rule.bulk.pace.name": "Newsletters go slowly",
 	"rule.bulk.pace.what": "Mail that goes to many people is sent a little at a time, so that receiving servers do not close the door.",
 	"rule.bulk.pace.fix":  "Spread the mail over time, or send it through the bulk mail service.",
+
+	"rule.content.score.name": "Mail that does not look like spam",
+	"rule.content.score.what": "The text of this mail looks like spam. Receiving servers would think so too, and the good name of the servers for everybody would suffer.",
+	"rule.content.score.fix":  "If you did not write this mail, change the password of the mailbox and check your site. If you did, write plainly, link only where you must, and leave out shortened links and odd attachments.",
+
+	"rule.content.unavailable.name": "Content not to be checked",
+	"rule.content.unavailable.what": "The content of your message could not be checked for a moment. This was no fault of yours.",
+	"rule.content.unavailable.fix":  "You need not do anything: mail programs send again by themselves.",
 }

@@ -219,4 +219,12 @@ var french = map[string]string{
 	"rule.bulk.pace.name": "Les lettres d’information partent lentement",
 	"rule.bulk.pace.what": "Un courrier à beaucoup de monde part petit à petit, pour que les serveurs destinataires ne ferment pas la porte.",
 	"rule.bulk.pace.fix":  "Étalez les envois, ou passez par le service d’envoi en masse.",
+
+	"rule.content.score.name": "Du courrier qui ne ressemble pas à du spam",
+	"rule.content.score.what": "Le texte de ce message ressemble à du spam. Les serveurs destinataires en jugeraient de même, et la réputation des serveurs en souffrirait pour tout le monde.",
+	"rule.content.score.fix":  "Si vous n’avez pas écrit ce message, changez le mot de passe de la boîte et vérifiez votre site. Si vous l’avez écrit, écrivez simplement, ne mettez que les liens nécessaires, sans liens raccourcis ni pièces jointes inhabituelles.",
+
+	"rule.content.unavailable.name": "Contenu non vérifiable",
+	"rule.content.unavailable.what": "Le contenu de votre message n’a pas pu être vérifié pendant un moment. Vous n’y êtes pour rien.",
+	"rule.content.unavailable.fix":  "Vous n’avez rien à faire : les logiciels de messagerie renvoient d’eux-mêmes.",
 }
