@@ -87,21 +87,30 @@ func (s Sketch) Distance(o Sketch) int {
 
 // Letter asks which of its subject's campaigns a message belongs to, and counts its
 // recipients there. That is the campaign whose first letter is nearest, at most Near
-// bits away; where there is none, the message begins one.
+// bits away; of several the one with the most recipients, then the one with the lowest
+// sketch. Where there is none, the message begins one.
 //
 // A campaign's recipients count until Remember after they were last written to, or
-// up to 1/60 longer; who is written to again is one. A subject has at most
-// MaxCampaigns at a time: over that, the one with the fewest recipients is forgotten,
-// of several the one that got a letter least lately.
+// up to 1/60 longer; who is written to again is one. When the last one leaves, the
+// campaign is over. A subject has at most MaxCampaigns at a time: over that, of the
+// half that got a letter least lately the one with the fewest recipients is forgotten,
+// of several the one that got a letter least lately. So who sends many different
+// letters hides none of them by that, unless so many others come between two of it.
+// The order of letters is kept over a restart of the host that it is kept on as far
+// as the 60ths of Remember tell.
+//
+// A letter without Members costs nothing: it begins no campaign, is never Full, and
+// where it belongs to none, the Campaign in the answer is the zero one.
 type Letter struct {
 	Subject string
 	Sketch  Sketch
 	Near    int // bits
 	// Max is how many different recipients the campaign may have with this message's.
-	// Over it nothing of the Ask is charged.
+	// Over it nothing of the Ask is charged. A campaign knows the latest MaxMembers of
+	// its recipients, so that a Max over that may never be reached.
 	Max      int64
 	Members  []string      // its recipients, at most MaxMembers; only keyed hashes are kept
-	Remember time.Duration // one second to MaxLength
+	Remember time.Duration // one second to MaxLength; one call says one time for one subject
 }
 
 // MaxCampaigns bounds the campaigns of one subject.
@@ -272,17 +281,20 @@ type Store interface {
 	// windows are reported and all others are charged. Two charges of one call
 	// may name the same window; their costs add up. A cost of 0 always fits. A
 	// window or Remember under a second or over MaxLength, too many Members or some
-	// without a Set, two times to remember one set for, a negative number, a name
-	// that is empty or over 4,096 bytes, or a time before 1970 or after 2199 is an
-	// error.
+	// without a Set, two times to remember one set or one subject's letters for, a
+	// negative number, a Near over a Sketch's 256 bits, a name that is empty or over
+	// 4,096 bytes, or a time before 1970 or after 2199 is an error.
+	//
+	// A letter whose campaign is Full keeps all charges from being taken, as a full
+	// window does, and the recipients of all letters out.
 	//
 	// When ctx ends while the store is at work, Take returns an error and the
 	// charge may stand all the same.
 	Take(ctx context.Context, now time.Time, ask Ask) (Answer, error)
 	// Usage reports the windows asked for, in order, without charging.
 	Usage(ctx context.Context, now time.Time, windows []Window) ([]Usage, error)
-	// Reset clears every window and set of exactly this subject and says how many
-	// windows held anything.
+	// Reset clears every window, set and campaign of exactly this subject and says how
+	// many windows held anything.
 	Reset(ctx context.Context, subject string) (int, error)
 
 	// ActiveBlocks returns the blocks in force at now of any of subjects, oldest first.

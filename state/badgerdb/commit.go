@@ -167,14 +167,14 @@ func setJSON(txn *badger.Txn, key []byte, v any) error {
 	return txn.Set(key, value)
 }
 
-// windowRecords gives each window, and each member of a set, of the batch once, as it
+// windowRecords gives each window, and each member of a set or campaign, of the batch once, as it
 // is now.
 func windowRecords(ops []op) []record {
 	var records []record
 	seen := make(map[*ledger.Entry]bool)
 	type member struct {
-		set  *ledger.Entry
-		hash uint64
+		*ledger.Entry
+		ledger.Member
 	}
 	var known map[member]bool
 	for _, o := range ops {
@@ -187,13 +187,13 @@ func windowRecords(ops []op) []record {
 				records = append(records, windowRecord(e))
 			}
 		})
-		o.windows.EachMember(func(e *ledger.Entry, hash uint64) {
+		o.windows.EachMember(func(e *ledger.Entry, of ledger.Member) {
 			if known == nil {
 				known = make(map[member]bool)
 			}
-			if m := (member{e, hash}); !known[m] {
+			if m := (member{e, of}); !known[m] {
 				known[m] = true
-				records = append(records, memberRecord(e, hash))
+				records = append(records, memberRecord(e, of))
 			}
 		})
 	}
@@ -208,9 +208,13 @@ func windowRecord(e *ledger.Entry) record {
 	return record{key: key, value: e.Slots.Append(nil)}
 }
 
-func memberRecord(e *ledger.Entry, hash uint64) record {
-	value, known := e.Members.Append(nil, hash)
-	return record{key: knownKey(e.Name, e.Subject, hash), value: value, gone: !known}
+func memberRecord(e *ledger.Entry, m ledger.Member) record {
+	key := knownKey(e.Name, e.Subject, m.Hash)
+	if e.Campaigns != nil {
+		key = letterKey(e.Subject, m.Campaign, m.Hash)
+	}
+	value, known := e.Append(nil, m)
+	return record{key: key, value: value, gone: !known}
 }
 
 // keepDocs puts the docs of the batch, as they are now, into the journal, and into

@@ -1,11 +1,14 @@
 package badgerdb
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"o2n-milter/state"
 	"o2n-milter/state/internal/text"
 )
 
@@ -15,6 +18,8 @@ import (
 //
 //	limit/NAME/SUBJECT        a window: state.Slots
 //	known/SET/SUBJECT/HASH    a member of a set: state.Members
+//	letter/SUBJECT/SKETCH/HASH  a recipient of the campaign whose first letter looks so
+//	                          (base64url): the same. A campaign is its recipients
 //	doc/KIND/ID               a doc: JSON
 //	decision/TIME/ID          a decision: JSON
 //	id/ID                     TIME of the decision with this id
@@ -26,6 +31,7 @@ import (
 const (
 	limitPrefix    = "limit/"
 	knownPrefix    = "known/"
+	letterPrefix   = "letter/" // between known/ and limit/, as sweepWindows has it
 	docPrefix      = "doc/"
 	decisionPrefix = "decision/"
 	idPrefix       = "id/"
@@ -52,7 +58,32 @@ func knownKey(set, subject string, hash uint64) []byte {
 	return fmt.Appendf(nil, "%s%016x", knownBy(set, subject), hash)
 }
 
-// hashOf reads the hash at the end of a known/ key.
+// sentBy is the prefix of the recipients of a subject's campaigns.
+func sentBy(subject string) string { return letterPrefix + text.Escape(subject) + "/" }
+
+func letterKey(subject string, of state.Sketch, hash uint64) []byte {
+	var raw [8 * len(of)]byte
+	for i, word := range of {
+		binary.BigEndian.PutUint64(raw[8*i:], word)
+	}
+	return fmt.Appendf(nil, "%s%s/%016x", sentBy(subject), base64.RawURLEncoding.EncodeToString(raw[:]), hash)
+}
+
+// recipientOf reads what a letter/ key says after sentBy.
+func recipientOf(rest string) (of state.Sketch, hash uint64, err error) {
+	sketch, _, _ := strings.Cut(rest, "/")
+	raw, err := base64.RawURLEncoding.DecodeString(sketch)
+	if err != nil || len(raw) != 8*len(of) {
+		return of, 0, fmt.Errorf("%s is no sketch", sketch)
+	}
+	for i := range of {
+		of[i] = binary.BigEndian.Uint64(raw[8*i:])
+	}
+	hash, err = hashOf(rest)
+	return of, hash, err
+}
+
+// hashOf reads the hash at the end of a known/ or letter/ key.
 func hashOf(key string) (uint64, error) {
 	hash, err := strconv.ParseUint(key[strings.LastIndexByte(key, '/')+1:], 16, 64)
 	if err != nil {

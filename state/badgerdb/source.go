@@ -46,6 +46,26 @@ func (s source) Set(set, subject string) (members state.Members, err error) {
 	return members, err
 }
 
+// Campaigns implements ledger.Source. A recipient who cannot be read is as good as
+// forgotten.
+func (s source) Campaigns(subject string) (campaigns state.Campaigns, err error) {
+	prefix := sentBy(subject)
+	err = s.base.use(func(db *badger.DB) error {
+		return scan(db, prefix, true, func(item *badger.Item) error {
+			of, hash, err := recipientOf(string(item.Key()[len(prefix):]))
+			if err != nil {
+				return nil
+			}
+			return item.Value(func(value []byte) error {
+				_ = campaigns.Load(of, hash, value)
+				return nil
+			})
+		})
+	})
+	campaigns.Loaded()
+	return campaigns, err
+}
+
 // Names implements ledger.Source. It looks at one key for each limit and set.
 func (s source) Names(subject string) (limits, sets []string, err error) {
 	err = s.base.use(func(db *badger.DB) error {

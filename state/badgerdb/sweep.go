@@ -101,7 +101,7 @@ func isDead(key, value []byte, line int64) bool {
 		}
 		slots.Expire(line - int64(slots.Length()))
 		return slots.Used() == 0
-	case hasPrefix(key, knownPrefix):
+	case hasPrefix(key, knownPrefix), hasPrefix(key, letterPrefix):
 		leaves, err := state.MemberLeaves(value)
 		return err == nil && leaves <= line
 	}

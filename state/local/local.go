@@ -4,7 +4,8 @@
 // Half, rounded up, so that two hosts which both count alone let hardly more through
 // together than one max. What was counted before is not known here, and what is
 // counted here is not known there: over the edges of an outage a window may hold
-// half a max more. Members of sets are not known either, so that everybody is new.
+// half a max more. Members of sets and
+// campaigns are not known either, so that everybody is new.
 // Blocks and all other docs are the primary's, which has them in memory.
 package local
 
@@ -78,10 +79,14 @@ func (s *Store) take(ctx context.Context, now time.Time, ask state.Ask) (state.A
 			return state.Answer{Blocks: blocks}, err
 		}
 	}
-	halved := state.Ask{Charges: slices.Clone(ask.Charges), Dry: ask.Dry}
+	halved := state.Ask{Charges: slices.Clone(ask.Charges), Letters: slices.Clone(ask.Letters), Dry: ask.Dry}
 	for i := range halved.Charges {
 		c := &halved.Charges[i]
 		c.Max = half(c.Max)
+	}
+	for i := range halved.Letters {
+		l := &halved.Letters[i]
+		l.Max = half(l.Max)
 	}
 	answer, err := s.own.Take(ctx, now, halved)
 	if err != nil {

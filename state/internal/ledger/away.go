@@ -3,8 +3,6 @@ package ledger
 import (
 	"errors"
 	"slices"
-
-	"o2n-milter/state"
 )
 
 // Detach says that the store can neither be read nor written from now on. Judging
@@ -43,13 +41,13 @@ func (w *Windows) attach(i int, changed func(*Change)) error {
 		if !e.dirty {
 			continue
 		}
-		hashes, err := w.reread(e)
+		members, err := w.reread(e)
 		if err != nil {
 			faults = append(faults, err)
 			continue
 		}
 		e.dirty, e.partial = false, false
-		c.posts = append(c.posts, post{entry: e, whole: &whole{hashes: hashes, again: true}})
+		c.posts = append(c.posts, post{entry: e, whole: &whole{members: members, again: true}})
 	}
 	c.handOver(changed)
 	return errors.Join(faults...)
@@ -64,45 +62,44 @@ func (w *Windows) clearStored(sh *shard) (faults []error) {
 			continue
 		}
 		for _, limit := range limits {
-			sh.overwrite(sh.windows[name{limit, subject}], &Entry{Name: limit, Subject: subject})
+			sh.overwrite(newEntry(window, limit, subject))
 		}
-		for _, set := range sets {
-			sh.overwrite(sh.sets[name{set, subject}], &Entry{Name: set, Subject: subject, Members: &state.Members{}})
+		for _, n := range sets {
+			sh.overwrite(newEntry(set, n, subject))
 		}
+		sh.overwrite(newEntry(campaigns, "", subject))
 		delete(sh.cleared, subject)
 	}
 	return faults
 }
 
-// overwrite makes e, or fresh where there is none, be written whole.
-func (sh *shard) overwrite(e, fresh *Entry) {
+// overwrite makes an entry, or fresh where there is none, be written whole.
+func (sh *shard) overwrite(fresh *Entry) {
+	e := sh.tables[fresh.kind()][name{fresh.Name, fresh.Subject}]
 	if e == nil {
 		e = sh.add(fresh)
 	}
 	e.dirty, e.stale = true, true
 }
 
-// reread adds what the store holds of an entry that was made without it. For a set
-// it returns the members to write: all that are known, and all that the store knows.
-func (w *Windows) reread(e *Entry) (hashes []uint64, err error) {
-	if e.Members == nil {
-		if !e.partial {
-			return nil, nil
-		}
-		slots, err := w.source.Window(e.Name, e.Subject)
-		if err == nil {
-			e.Slots.Merge(slots)
-		}
+// reread adds what the store holds of an entry that was made without it. It returns
+// the members to write: all that are known, and all that the store knows.
+func (w *Windows) reread(e *Entry) ([]Member, error) {
+	if e.kind() == window && !e.partial {
+		return nil, nil
+	}
+	stored := newEntry(e.kind(), e.Name, e.Subject)
+	if err := stored.load(w.source); err != nil {
 		return nil, err
 	}
-	members, err := w.source.Set(e.Name, e.Subject)
-	if err != nil {
-		return nil, err
-	}
+	was := stored.members()
 	if e.partial {
-		e.Members.Merge(members)
+		e.merge(stored)
 	}
-	hashes = append(members.Hashes(), e.Members.Hashes()...)
-	slices.Sort(hashes)
-	return slices.Compact(hashes), nil
+	members := e.members()
+	is := make(map[Member]bool, len(members))
+	for _, m := range members {
+		is[m] = true
+	}
+	return append(members, slices.DeleteFunc(was, func(m Member) bool { return is[m] })...), nil
 }

@@ -1,7 +1,5 @@
 package ledger
 
-import "unsafe"
-
 const (
 	// swept is how many entries each charge looks at for dead ones. More than one,
 	// so that sweeping is faster than the coming of new ones.
@@ -57,45 +55,9 @@ func (w *Windows) spare(e *Entry) bool {
 
 func (w *Windows) over(sh *shard) bool { return w.share > 0 && sh.bytes > w.share }
 
-func (e *Entry) expire(line int64) {
-	var folded bool
-	if e.Members != nil {
-		folded = e.Members.Expire(line)
-	} else {
-		folded = e.Slots.Expire(line)
-	}
-	e.stale = e.stale || folded
-	e.account()
-}
-
-func (e *Entry) empty() bool {
-	if e.Members != nil {
-		return e.Members.Len() == 0
-	}
-	return e.Slots.Used() == 0
-}
-
-// dead says that the entry makes no difference: a copy in the store has left too.
-func (e *Entry) dead() bool { return e.empty() && !e.stale && e.pinned == 0 }
-
-// account brings the entry's size, and its shard's, up to date.
-func (e *Entry) account() {
-	size := int(unsafe.Sizeof(*e)) + overhead + rounded(len(e.Subject))
-	if e.Members != nil {
-		size += int(unsafe.Sizeof(*e.Members)) + e.Members.Size()
-	} else {
-		size += e.Slots.Size()
-	}
-	e.shard.bytes += int64(size - e.size)
-	e.size = size
-}
-
-// rounded is what n bytes take: small ones come in steps of 16.
-func rounded(n int) int { return (n + 15) &^ 15 }
-
 func (sh *shard) add(e *Entry) *Entry {
 	e.shard, e.pos = sh, len(sh.all)
-	sh.table(e)[name{e.Name, e.Subject}] = e
+	sh.tables[e.kind()][name{e.Name, e.Subject}] = e
 	sh.all = append(sh.all, e)
 	e.account()
 	return e
@@ -107,22 +69,15 @@ func (sh *shard) drop(e *Entry) {
 	sh.all[e.pos], moved.pos = moved, e.pos
 	sh.all[last] = nil
 	sh.all = sh.all[:last]
-	delete(sh.table(e), name{e.Name, e.Subject})
+	delete(sh.tables[e.kind()], name{e.Name, e.Subject})
 	sh.bytes -= int64(e.size)
-}
-
-func (sh *shard) table(e *Entry) map[name]*Entry {
-	if e.Members != nil {
-		return sh.sets
-	}
-	return sh.windows
 }
 
 // Held is what memory holds.
 type Held struct {
 	Windows int
-	Bytes   int64 // of windows and sets: an estimate, within some 30 percent
-	Lost    int64 // windows and sets forgotten though charged while the store was away
+	Bytes   int64 // of all there is: an estimate, within some 30 percent
+	Lost    int64 // windows, sets and campaigns forgotten though charged while the store was away
 }
 
 // Held says what memory holds now.
@@ -130,7 +85,7 @@ func (w *Windows) Held() (h Held) {
 	for i := range w.shards {
 		sh := &w.shards[i]
 		sh.mu.Lock()
-		h.Windows += len(sh.windows)
+		h.Windows += len(sh.tables[window])
 		h.Bytes += sh.bytes
 		h.Lost += sh.lost
 		sh.mu.Unlock()

@@ -27,7 +27,7 @@ func (b *bench) counted() {
 				e.account()
 				sum += int64(e.size)
 			}
-			if sh := &b.shards[i]; sum != sh.bytes || len(sh.all) != len(sh.windows)+len(sh.sets) {
+			if sh := &b.shards[i]; sum != sh.bytes || len(sh.all) != sh.listed() {
 				b.Fatalf("shard %d counts %d bytes; want %d, and %d entries in the maps", i, sh.bytes, sum, len(sh.all))
 			}
 		}
@@ -135,7 +135,7 @@ func TestBoundKeepsFolded(t *testing.T) {
 }
 
 func (w *Windows) hasWindow(limit, subject string) (ok bool) {
-	w.Freeze(func() { _, ok = w.shards[w.shardOf(subject)].windows[name{limit, subject}] })
+	w.Freeze(func() { _, ok = w.shards[w.shardOf(subject)].tables[window][name{limit, subject}] })
 	return ok
 }
 

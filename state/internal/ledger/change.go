@@ -25,53 +25,65 @@ func newChange() *Change {
 
 type post struct {
 	entry *Entry
-	mark  state.Mark        // where a charge was put in a window
-	known state.MemberMarks // what was put into a set
-	stale bool              // the copy in the store read as more, before this is kept
-	whole *whole            // nil: a charge
+	mark  state.Mark          // where a charge was put in a window
+	known state.MemberMarks   // what was put into a set
+	sent  state.CampaignMarks // what was put into campaigns
+	stale bool                // the copy in the store read as more, before this is kept
+	whole *whole              // nil: a charge
 }
 
 // whole is of an entry that was cleared, or is to be written whole.
 type whole struct {
-	slots   state.Slots   // what a reset took
-	members state.Members // the same, of a set
-	hashes  []uint64      // members to write beside known
-	unread  bool          // what a reset took could not be read
-	again   bool          // nothing was taken: it is Attach that wants it written
+	taken   *Entry   // holds what a reset took; nil: nothing was
+	members []Member // to write beside known and sent
+	unread  bool     // what a reset took could not be read
+	again   bool     // nothing was taken: it is Attach that wants it written
 }
 
 // Each calls f with every window changed; Freeze must be held.
 func (c *Change) Each(f func(*Entry)) {
 	for _, p := range c.posts {
-		if p.entry.Members == nil {
+		if p.entry.kind() == window {
 			f(p.entry)
 		}
 	}
 }
 
-// EachMember calls f with every member that was added to its set, renewed, or
-// forgotten; Freeze must be held. One may come twice. What it is now its set says:
-// Members.Append.
-func (c *Change) EachMember(f func(set *Entry, hash uint64)) {
+// EachMember calls f with every member of a set or campaign that was added, renewed,
+// or forgotten; Freeze must be held. One may come twice. What it is now its entry
+// says: Append.
+func (c *Change) EachMember(f func(e *Entry, m Member)) {
 	for _, p := range c.posts {
-		p.known.Each(func(hash uint64) { f(p.entry, hash) })
+		p.known.Each(func(hash uint64) { f(p.entry, Member{Hash: hash}) })
+		p.sent.Each(func(of state.Sketch, hash uint64) { f(p.entry, Member{of, hash}) })
 		if p.whole != nil {
-			for _, hash := range p.whole.hashes {
-				f(p.entry, hash)
+			for _, m := range p.whole.members {
+				f(p.entry, m)
 			}
 		}
 	}
 }
 
-// put puts members into a set. The change also names a set that another change is
-// under way for, though nothing changed: this call took a member for known that
-// the store does not hold yet, and must wait until it does.
+// put puts members into a set.
 func (c *Change) put(e *Entry, hashes []uint64, line int64) {
-	p := post{entry: e, known: e.Members.Put(hashes, line)}
-	if e.stale {
-		p.whole = &whole{hashes: e.Members.Hashes()}
+	known := e.Members.Put(hashes, line)
+	c.note(post{entry: e, known: known}, known.Len())
+}
+
+// send puts a letter's recipients into its campaign.
+func (c *Change) send(e *Entry, of state.Sketch, hashes []uint64, line int64) {
+	sent := e.Campaigns.Put(of, hashes, line)
+	c.note(post{entry: e, sent: sent}, sent.Len())
+}
+
+// note adds a post of so many members. The change also names an entry that another
+// change is under way for, though nothing changed: this call took a member for known
+// that the store does not hold yet, and must wait until it does.
+func (c *Change) note(p post, changed int) {
+	if p.entry.stale {
+		p.whole = &whole{members: p.entry.members()}
 	}
-	if p.known.Len() > 0 || e.stale || e.pinned > 0 {
+	if changed > 0 || p.entry.stale || p.entry.pinned > 0 {
 		c.posts = append(c.posts, p)
 	}
 }
@@ -117,9 +129,12 @@ func (c *Change) Undo() {
 		e := p.entry
 		e.pinned--
 		e.stale = e.stale || p.stale
-		if e.Members != nil {
+		switch e.kind() {
+		case campaigns:
+			e.Campaigns.Undo(p.sent)
+		case set:
 			e.Members.Undo(p.known)
-		} else {
+		default:
 			e.Slots.Undo(p.mark)
 		}
 		if p.whole != nil {
@@ -132,10 +147,8 @@ func (c *Change) Undo() {
 func (w *whole) giveBack(e *Entry) {
 	e.partial = e.partial || w.unread
 	e.dirty = e.dirty || w.again
-	if e.Members != nil {
-		e.Members.Merge(w.members)
-	} else {
-		e.Slots.Merge(w.slots)
+	if w.taken != nil {
+		e.merge(w.taken)
 	}
 }
 

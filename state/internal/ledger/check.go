@@ -11,6 +11,9 @@ import (
 // (escaped) must fit every store's keys.
 const maxName = 4096
 
+// sketchBits is how far apart two sketches can be.
+const sketchBits = 64 * len(state.Sketch{})
+
 // CheckAsk makes sure that every store can answer it.
 func CheckAsk(now time.Time, ask state.Ask) error {
 	if err := state.CheckTime(now); err != nil {
@@ -25,6 +28,11 @@ func CheckAsk(now time.Time, ask state.Ask) error {
 		}
 		if err := checkSet(c, ask.Charges[:i]); err != nil {
 			return fmt.Errorf("limit %s: %w", c.Limit, err)
+		}
+	}
+	for i, l := range ask.Letters {
+		if err := checkLetter(l, ask.Letters[:i]); err != nil {
+			return fmt.Errorf("letter of %.100q: %w", l.Subject, err)
 		}
 	}
 	return nil
@@ -66,14 +74,44 @@ func checkSet(c state.Charge, before []state.Charge) error {
 		return nil
 	case len(c.Set)+len(c.Subject) > maxName:
 		return fmt.Errorf("set %.100q: names of %d bytes; want at most %d", c.Set, len(c.Set)+len(c.Subject), maxName)
-	case len(c.Members) > state.MaxMembers:
-		return fmt.Errorf("set %s: %d members; want at most %d", c.Set, len(c.Members), state.MaxMembers)
-	case c.Remember < time.Second || c.Remember > state.MaxLength:
-		return fmt.Errorf("set %s: members remembered for %s; want %s to %s", c.Set, c.Remember, time.Second, state.MaxLength)
+	}
+	if err := checkMembers(c.Members, c.Remember); err != nil {
+		return fmt.Errorf("set %s: %w", c.Set, err)
 	}
 	for _, b := range before {
 		if b.Set == c.Set && b.Subject == c.Subject && b.Remember != c.Remember {
 			return fmt.Errorf("set %s: members remembered for %s and for %s", c.Set, b.Remember, c.Remember)
+		}
+	}
+	return nil
+}
+
+func checkMembers(members []string, remember time.Duration) error {
+	switch {
+	case len(members) > state.MaxMembers:
+		return fmt.Errorf("%d members; want at most %d", len(members), state.MaxMembers)
+	case remember < time.Second || remember > state.MaxLength:
+		return fmt.Errorf("members remembered for %s; want %s to %s", remember, time.Second, state.MaxLength)
+	}
+	return nil
+}
+
+// checkLetter checks l; before are the letters before it.
+func checkLetter(l state.Letter, before []state.Letter) error {
+	switch {
+	case l.Subject == "" || len(l.Subject) > maxName:
+		return fmt.Errorf("a subject of %d bytes; want 1 to %d", len(l.Subject), maxName)
+	case l.Near < 0 || l.Near > sketchBits:
+		return fmt.Errorf("near is %d bits; want 0 to %d", l.Near, sketchBits)
+	case l.Max < 0:
+		return fmt.Errorf("max %d is negative", l.Max)
+	}
+	if err := checkMembers(l.Members, l.Remember); err != nil {
+		return err
+	}
+	for _, b := range before {
+		if b.Subject == l.Subject && b.Remember != l.Remember {
+			return fmt.Errorf("recipients remembered for %s and for %s", b.Remember, l.Remember)
 		}
 	}
 	return nil

@@ -22,13 +22,14 @@ type windowSource func(subject string) (state.Slots, error)
 
 func (s windowSource) Window(_, subject string) (state.Slots, error) { return s(subject) }
 func (windowSource) Set(string, string) (state.Members, error)       { return state.Members{}, nil }
+func (windowSource) Campaigns(string) (state.Campaigns, error)       { return state.Campaigns{}, nil }
 func (windowSource) Names(string) (limits, sets []string, err error) { return nil, nil, nil }
 
 func (w *Windows) size() (n int) {
 	w.Freeze(func() {
 		for i := range w.shards {
 			n += len(w.shards[i].all)
-			if len(w.shards[i].all) != len(w.shards[i].windows)+len(w.shards[i].sets) {
+			if len(w.shards[i].all) != w.shards[i].listed() {
 				n += 1_000_000
 			}
 		}
@@ -67,7 +68,7 @@ func sweepAll(t *testing.T, w *Windows, now time.Time) {
 }
 
 func (w *Windows) has(subject string) (ok bool) {
-	w.Freeze(func() { _, ok = w.shards[w.shardOf(subject)].windows[name{"minute", subject}] })
+	w.Freeze(func() { _, ok = w.shards[w.shardOf(subject)].tables[window][name{"minute", subject}] })
 	return ok
 }
 
@@ -144,4 +145,12 @@ func TestLoadFails(t *testing.T) {
 	if err != nil || u[0].Used != 0 {
 		t.Errorf("usage of the other window: %v, %v; want 0", u, err)
 	}
+}
+
+// listed is how many entries the maps hold.
+func (sh *shard) listed() (n int) {
+	for _, table := range sh.tables {
+		n += len(table)
+	}
+	return n
 }

@@ -16,7 +16,7 @@ import (
 // as the test says.
 type fakeStore struct {
 	windows map[name]state.Slots
-	members map[name]map[uint64][]byte
+	members map[name]map[Member][]byte
 	fault   error         // of every read
 	damaged map[name]bool // windows that cannot be read
 	reads   atomic.Int64
@@ -25,7 +25,7 @@ type fakeStore struct {
 var errDamaged = errors.New("damaged")
 
 func newFakeStore() *fakeStore {
-	return &fakeStore{windows: make(map[name]state.Slots), members: make(map[name]map[uint64][]byte)}
+	return &fakeStore{windows: make(map[name]state.Slots), members: make(map[name]map[Member][]byte)}
 }
 
 func (s *fakeStore) Window(limit, subject string) (state.Slots, error) {
@@ -40,12 +40,25 @@ func (s *fakeStore) Window(limit, subject string) (state.Slots, error) {
 func (s *fakeStore) Set(set, subject string) (state.Members, error) {
 	s.reads.Add(1)
 	var m state.Members
-	for hash, value := range s.members[name{set, subject}] {
-		if err := m.Load(hash, value); err != nil {
+	for member, value := range s.members[name{set, subject}] {
+		if err := m.Load(member.Hash, value); err != nil {
 			return m, err
 		}
 	}
 	return m, s.fault
+}
+
+// Campaigns are kept like a set without a name.
+func (s *fakeStore) Campaigns(subject string) (state.Campaigns, error) {
+	s.reads.Add(1)
+	var c state.Campaigns
+	for member, value := range s.members[name{"", subject}] {
+		if err := c.Load(member.Campaign, member.Hash, value); err != nil {
+			return c, err
+		}
+	}
+	c.Loaded()
+	return c, s.fault
 }
 
 func (s *fakeStore) Names(subject string) (limits, sets []string, err error) {
@@ -55,7 +68,7 @@ func (s *fakeStore) Names(subject string) (limits, sets []string, err error) {
 		}
 	}
 	for n := range s.members {
-		if n.subject == subject {
+		if n.subject == subject && n.name != "" {
 			sets = append(sets, n.name)
 		}
 	}
@@ -69,15 +82,15 @@ func (s *fakeStore) write(c *Change) (members int) {
 		s.windows[n] = e.Slots.Clone()
 		delete(s.damaged, n)
 	})
-	c.EachMember(func(e *Entry, hash uint64) {
+	c.EachMember(func(e *Entry, m Member) {
 		n := name{e.Name, e.Subject}
 		if s.members[n] == nil {
-			s.members[n] = make(map[uint64][]byte)
+			s.members[n] = make(map[Member][]byte)
 		}
-		if value, known := e.Members.Append(nil, hash); known {
-			s.members[n][hash] = value
+		if value, known := e.Append(nil, m); known {
+			s.members[n][m] = value
 		} else {
-			delete(s.members[n], hash)
+			delete(s.members[n], m)
 		}
 		members++
 	})

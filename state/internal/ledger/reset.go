@@ -1,10 +1,8 @@
 package ledger
 
-import "o2n-milter/state"
-
-// Reset clears the windows and sets of a subject, in memory and in the store, and
-// returns how many windows held anything. While the store is away it clears what
-// is in memory, and the rest when Attach can.
+// Reset clears the windows, sets and campaigns of a subject, in memory and in the
+// store, and returns how many windows held anything. While the store is away it
+// clears what is in memory, and the rest when Attach can.
 func (w *Windows) Reset(subject string, changed func(*Change)) (int, error) {
 	mask := uint32(1) << w.shardOf(subject)
 	w.lock(mask)
@@ -30,7 +28,7 @@ func (w *Windows) Reset(subject string, changed func(*Change)) (int, error) {
 		if e.empty() {
 			continue
 		}
-		if e.Members == nil {
+		if e.kind() == window {
 			n++
 		}
 		c.clear(e)
@@ -50,31 +48,25 @@ func (w *Windows) bring(sh *shard, subject string, c *Change) error {
 		return err
 	}
 	for _, limit := range limits {
-		if _, err := w.window(limit, subject); err != nil {
-			e := sh.windows[name{limit, subject}]
+		if _, err := w.entry(window, limit, subject); err != nil {
+			e := sh.tables[window][name{limit, subject}]
 			if e == nil {
-				e = sh.add(&Entry{Name: limit, Subject: subject})
+				e = sh.add(newEntry(window, limit, subject))
 			}
 			c.posts = append(c.posts, post{entry: e, stale: true, whole: &whole{unread: true}})
 		}
 	}
-	for _, set := range sets {
-		if _, err := w.set(set, subject); err != nil {
+	for _, n := range sets {
+		if _, err := w.entry(set, n, subject); err != nil {
 			return err
 		}
 	}
-	return nil
+	_, err = w.entry(campaigns, "", subject)
+	return err
 }
 
 // clear empties an entry.
 func (c *Change) clear(e *Entry) {
-	taken := &whole{}
-	if e.Members != nil {
-		taken.members, taken.hashes = *e.Members, e.Members.Hashes()
-		*e.Members = state.Members{}
-	} else {
-		taken.slots = e.Slots
-		e.Slots = state.Slots{}
-	}
-	c.posts = append(c.posts, post{entry: e, stale: true, whole: taken})
+	members := e.members()
+	c.posts = append(c.posts, post{entry: e, stale: true, whole: &whole{taken: e.taken(), members: members}})
 }

@@ -28,50 +28,66 @@ func (w *Windows) Take(now time.Time, ask state.Ask, changed func(*Change)) (sta
 		return state.Answer{}, err
 	}
 	var few [usual]wish
-	wishes := few[:0]
+	var fewer [1]parcel
+	wishes, parcels := few[:0], fewer[:0]
 	var mask uint32
 	for i := range ask.Charges {
 		c := &ask.Charges[i]
 		mask |= 1 << w.shardOf(c.Subject)
 		wishes = append(wishes, wish{Charge: c, hashes: w.key.Hashes(c.Members), cost: c.Cost})
 	}
+	for i := range ask.Letters {
+		l := &ask.Letters[i]
+		mask |= 1 << w.shardOf(l.Subject)
+		parcels = append(parcels, parcel{Letter: l, hashes: w.key.Hashes(l.Members)})
+	}
 	w.lock(mask)
 	defer w.unlock(mask)
 	// Read under the locks: what another call has put in these windows is never
 	// ahead of this line.
-	line, err := w.find(now, wishes, ask.Dry)
+	line, err := w.find(now, wishes, parcels, ask.Dry)
 	if err != nil {
 		return state.Answer{}, err
 	}
 	price(wishes)
-	full, fits := decide(now, line, wishes)
+	match(parcels)
+	full, fits := decide(now, line, wishes, !anyFull(parcels))
 	if fits && !ask.Dry {
-		w.charge(wishes, line, changed)
+		w.charge(wishes, parcels, line, changed)
 	}
-	return answer(now, line, wishes, full), nil
+	a := answer(now, line, wishes, full)
+	a.Campaigns = found(parcels)
+	return a, nil
 }
 
-// find fills in the windows and sets, at the line that it returns. A dry call
-// moves nothing, not even the clock: it gets copies.
-func (w *Windows) find(now time.Time, wishes []wish, dry bool) (line int64, err error) {
+// find fills in the windows, sets and campaigns, at the line that it returns. A dry
+// call moves nothing, not even the clock: it gets copies.
+func (w *Windows) find(now time.Time, wishes []wish, parcels []parcel, dry bool) (line int64, err error) {
+	get := w.entry
 	if dry {
-		line = w.clock.Peek(now)
-		return line, w.each(wishes, line, w.windowCopy, w.setCopy)
+		line, get = w.clock.Peek(now), w.duplicate
+	} else {
+		line = w.clock.At(now)
+		// Swept first, so that none found is swept away again.
+		for i := range wishes {
+			w.sweep(&w.shards[w.shardOf(wishes[i].Subject)], line)
+		}
+		for i := range parcels {
+			w.sweep(&w.shards[w.shardOf(parcels[i].Subject)], line)
+		}
 	}
-	line = w.clock.At(now)
-	// Swept first, so that none found is swept away again.
-	for i := range wishes {
-		w.sweep(&w.shards[w.shardOf(wishes[i].Subject)], line)
+	if err := each(wishes, line, get); err != nil {
+		return 0, err
 	}
-	return line, w.each(wishes, line, w.window, w.set)
+	return line, eachLetter(parcels, line, get)
 }
 
-// each finds what the wishes are about, each entry once, by these functions.
-func (w *Windows) each(wishes []wish, line int64, window, set func(name, subject string) (*Entry, error)) (err error) {
+// each finds what the wishes are about, each entry once, by get.
+func each(wishes []wish, line int64, get func(k kind, n, subject string) (*Entry, error)) (err error) {
 	for i := range wishes {
 		x := &wishes[i]
 		if x.window = earlierWindow(wishes[:i], x); x.window == nil {
-			if x.window, err = window(x.Limit, x.Subject); err != nil {
+			if x.window, err = get(window, x.Limit, x.Subject); err != nil {
 				return err
 			}
 		}
@@ -80,7 +96,7 @@ func (w *Windows) each(wishes []wish, line int64, window, set func(name, subject
 			continue
 		}
 		if x.set = earlierSet(wishes[:i], x); x.set == nil {
-			if x.set, err = set(x.Set, x.Subject); err != nil {
+			if x.set, err = get(set, x.Set, x.Subject); err != nil {
 				return err
 			}
 		}
@@ -108,17 +124,6 @@ func earlierSet(before []wish, x *wish) *Entry {
 	return nil
 }
 
-func (e *Entry) advance(length time.Duration, line int64) {
-	var folded bool
-	if e.Members != nil {
-		folded = e.Members.Advance(length, line)
-	} else {
-		folded = e.Slots.Advance(length, line)
-	}
-	e.stale = e.stale || folded
-	e.recent = true
-}
-
 // price finds what charges with a set cost: all of them before any is charged.
 func price(wishes []wish) {
 	for i := range wishes {
@@ -129,8 +134,9 @@ func price(wishes []wish) {
 }
 
 // decide answers for all charges at once: fits is false when any that is not
-// CountOnly has no room. What each window is to be charged is left in its asked.
-func decide(now time.Time, line int64, wishes []wish) (full []state.Full, fits bool) {
+// CountOnly has no room, or no letter may go. What each window is to be charged is
+// left in its asked.
+func decide(now time.Time, line int64, wishes []wish, letters bool) (full []state.Full, fits bool) {
 	for i := range wishes {
 		// What costs nothing needs no room, even where Max has shrunk below Used.
 		if x := &wishes[i]; !x.CountOnly && x.cost > 0 {
@@ -140,7 +146,7 @@ func decide(now time.Time, line int64, wishes []wish) (full []state.Full, fits b
 			}
 		}
 	}
-	if len(full) > 0 {
+	if len(full) > 0 || !letters {
 		return full, false
 	}
 	for i := range wishes {
@@ -174,7 +180,7 @@ func sum(a, b int64) int64 {
 }
 
 // charge charges what decide left in asked, and puts members where they belong.
-func (w *Windows) charge(wishes []wish, line int64, changed func(*Change)) {
+func (w *Windows) charge(wishes []wish, parcels []parcel, line int64, changed func(*Change)) {
 	c := newChange()
 	for i := range wishes {
 		x := &wishes[i]
@@ -185,6 +191,11 @@ func (w *Windows) charge(wishes []wish, line int64, changed func(*Change)) {
 		}
 		if x.set != nil {
 			c.put(x.set, x.hashes, line)
+		}
+	}
+	for i := range parcels {
+		if x := &parcels[i]; len(x.hashes) > 0 {
+			c.send(x.all, x.of, x.hashes, line)
 		}
 	}
 	c.handOver(changed)

@@ -1,5 +1,5 @@
-// Package ledger is what every driver holds in memory: the windows and sets that
-// decide, and the docs. A driver adds where they come from and where they are kept.
+// Package ledger is what every driver holds in memory: the windows, sets and campaigns
+// that decide, and the docs. A driver adds where they come from and where they are kept.
 //
 // Invariant: what an entry holds changes only while its shard is locked, and a
 // call locks the shards of all its subjects before it looks, in ascending order.
@@ -19,26 +19,6 @@ import (
 // shards bound how many calls wait for one another; one bit each in a mask.
 const shards = 32
 
-// Entry is one window, or one set, in memory.
-type Entry struct {
-	Name    string // of the limit, or of the set
-	Subject string
-	Slots   state.Slots    // of a window
-	Members *state.Members // of a set; nil: this is a window
-
-	shard  *shard
-	asked  int64 // what the call at work wants of a window; 0 between calls
-	size   int   // bytes, as counted in the shard's
-	pos    int   // in the shard's all
-	pinned int   // changes under way: the copy in the store is older than this one
-	recent bool  // used since the hand came by
-
-	// What differs from the copy in the store while nothing is under way:
-	stale   bool // the copy reads as more than this one, which must not be dropped for it
-	dirty   bool // changed while the store was away
-	partial bool // made while the store was away: the copy was not read
-}
-
 // Source is the store behind: where entries are read that are not in memory. It
 // is called while their shard is locked.
 type Source interface {
@@ -47,6 +27,8 @@ type Source interface {
 	// Set reads a set; the zero Members when there is none. A member that cannot
 	// be read is left out, as if forgotten.
 	Set(set, subject string) (state.Members, error)
+	// Campaigns reads a subject's campaigns; the same holds for their recipients.
+	Campaigns(subject string) (state.Campaigns, error)
 	// Names are the limits and sets under which anything of subject is stored.
 	Names(subject string) (limits, sets []string, err error)
 }
@@ -55,9 +37,8 @@ type name struct{ name, subject string }
 
 type shard struct {
 	mu      sync.Mutex
-	windows map[name]*Entry
-	sets    map[name]*Entry
-	all     []*Entry        // of both, for the hand
+	tables  [kinds]map[name]*Entry
+	all     []*Entry        // of all kinds, for the hand
 	hand    int             // where sweeping goes on
 	bytes   int64           // an estimate of what all take
 	lost    int64           // forgotten though charged while the store was away
@@ -93,8 +74,9 @@ func NewWindows(o Options) *Windows {
 		w.share = max(1, o.Bytes/shards)
 	}
 	for i := range w.shards {
-		w.shards[i].windows = make(map[name]*Entry)
-		w.shards[i].sets = make(map[name]*Entry)
+		for k := range w.shards[i].tables {
+			w.shards[i].tables[k] = make(map[name]*Entry)
+		}
 		w.shards[i].cleared = make(map[string]bool)
 	}
 	return w
@@ -126,7 +108,7 @@ func (w *Windows) copied(limit, subject string) (*Entry, error) {
 	mask := uint32(1) << w.shardOf(subject)
 	w.lock(mask)
 	defer w.unlock(mask)
-	return w.windowCopy(limit, subject)
+	return w.duplicate(window, limit, subject)
 }
 
 // usage is the state of a window advanced to line.
@@ -143,99 +125,50 @@ func wall(now time.Time, line, at int64) time.Time {
 	return now.UTC().Add(time.Duration(at - line))
 }
 
-// window finds a window or loads it; its shard is locked.
-func (w *Windows) window(limit, subject string) (*Entry, error) {
+// entry finds one or loads it; its shard is locked.
+func (w *Windows) entry(k kind, n, subject string) (*Entry, error) {
 	sh := &w.shards[w.shardOf(subject)]
-	e := sh.windows[name{limit, subject}]
+	e := sh.tables[k][name{n, subject}]
 	if e != nil && (!e.partial || sh.away) {
 		return e, nil
 	}
-	slots, err := w.loadWindow(sh, limit, subject)
-	switch {
-	case err != nil:
+	if e == nil {
+		e = newEntry(k, n, subject)
+		e.partial = sh.away && !sh.cleared[subject]
+	}
+	if err := w.load(sh, e); err != nil {
 		return nil, err
-	case e != nil:
-		e.Slots.Merge(slots)
-		e.partial = false
-	default:
-		e = sh.add(&Entry{Name: limit, Subject: subject, Slots: slots})
-		e.partial = w.unread(sh, subject)
+	}
+	if e.shard == nil {
+		sh.add(e)
 	}
 	return e, nil
 }
 
-// set finds a set or loads it; its shard is locked.
-func (w *Windows) set(set, subject string) (*Entry, error) {
+// load adds to an entry what the store holds of it, unless it is away.
+func (w *Windows) load(sh *shard, e *Entry) error {
+	if w.source == nil || sh.away {
+		return nil
+	}
+	if err := e.load(w.source); err != nil {
+		return err
+	}
+	e.partial = false
+	return nil
+}
+
+// duplicate is an entry as it is, to be changed at will: nothing comes into memory.
+func (w *Windows) duplicate(k kind, n, subject string) (*Entry, error) {
 	sh := &w.shards[w.shardOf(subject)]
-	e := sh.sets[name{set, subject}]
+	e := sh.tables[k][name{n, subject}]
 	if e != nil && (!e.partial || sh.away) {
-		return e, nil
+		return e.copied(), nil
 	}
-	members, err := w.loadSet(sh, set, subject)
-	switch {
-	case err != nil:
-		return nil, err
-	case e != nil:
-		e.Members.Merge(members)
-		e.partial = false
-	default:
-		e = sh.add(&Entry{Name: set, Subject: subject, Members: &members})
-		e.partial = w.unread(sh, subject)
-	}
-	return e, nil
-}
-
-// unread says that the store may hold more of subject than can be read now.
-func (w *Windows) unread(sh *shard, subject string) bool { return sh.away && !sh.cleared[subject] }
-
-func (w *Windows) loadWindow(sh *shard, limit, subject string) (state.Slots, error) {
-	if w.source == nil || sh.away {
-		return state.Slots{}, nil
-	}
-	return w.source.Window(limit, subject)
-}
-
-func (w *Windows) loadSet(sh *shard, set, subject string) (state.Members, error) {
-	if w.source == nil || sh.away {
-		return state.Members{}, nil
-	}
-	return w.source.Set(set, subject)
-}
-
-// windowCopy is a window as it is, to be changed at will: nothing comes into memory.
-func (w *Windows) windowCopy(limit, subject string) (*Entry, error) {
-	sh := &w.shards[w.shardOf(subject)]
-	c := &Entry{Name: limit, Subject: subject}
-	e := sh.windows[name{limit, subject}]
+	c := newEntry(k, n, subject)
 	if e != nil {
-		c.Slots = e.Slots.Clone()
+		c = e.copied()
 	}
-	if e == nil || (e.partial && !sh.away) {
-		slots, err := w.loadWindow(sh, limit, subject)
-		if err != nil {
-			return nil, err
-		}
-		c.Slots.Merge(slots)
-	}
-	return c, nil
-}
-
-// setCopy is a set as it is, to be changed at will.
-func (w *Windows) setCopy(set, subject string) (*Entry, error) {
-	sh := &w.shards[w.shardOf(subject)]
-	c := &Entry{Name: set, Subject: subject, Members: &state.Members{}}
-	e := sh.sets[name{set, subject}]
-	if e != nil {
-		*c.Members = e.Members.Clone()
-	}
-	if e == nil || (e.partial && !sh.away) {
-		members, err := w.loadSet(sh, set, subject)
-		if err != nil {
-			return nil, err
-		}
-		c.Members.Merge(members)
-	}
-	return c, nil
+	return c, w.load(sh, c)
 }
 
 func (w *Windows) shardOf(subject string) int {
