@@ -1,14 +1,27 @@
 package message
 
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+	"strings"
+)
+
 // Body is what the body of a mail shows to who reads it, and the little that is
 // known of its other parts.
 type Body struct {
-	// Text is what a reader sees, in UTF-8: the text parts in order (of alternatives
-	// each one), of HTML what is neither tag, style, comment nor hidden; blocks and
-	// lines end in "\n", other white space is one blank. At most MaxText bytes.
+	// Text is what a reader sees, in UTF-8: the text parts in order, of HTML what is
+	// neither tag, style, comment nor hidden; lines end in "\n" and none is empty,
+	// other white space is one blank, what takes no place on the screen is left
+	// out. Of alternatives it is the one that nearly all readers show: HTML before
+	// plain text, the last of equals (RFC 2046 5.1.4); another one only where that
+	// shows nothing. So no text that hardly anybody sees can make two letters
+	// differ, or stand for what the shown one lacks. A text that is an attachment
+	// counts only where there is no other. At most MaxText bytes.
 	Text string
 	// Links are the visible ones of the HTML parts that have a target, and the URLs
-	// and mail addresses that stand in plain text, in order; at most MaxLinks.
+	// and mail addresses that stand in the text, in order; at most MaxLinks.
 	Links []Link
 	// Files has a digest of each part that holds no text to be read: what tells one
 	// attachment or picture from another, on every host alike.
@@ -20,16 +33,19 @@ type Body struct {
 	// "reply", "publish"); empty for none.
 	Calendar string
 	// Raw says why the MIME structure could not be followed, in a few plain ASCII
-	// words: Text is then, or holds too, the undecoded body. Empty when it could.
+	// words: Text then holds, after what could be read, the undecoded body. Empty
+	// when it could.
 	Raw string
 	// Cut says that there was more than is looked at.
 	Cut bool
 }
 
-// Link is a target that a reader can follow.
+// Link is a target that a reader can follow: http, https or mailto.
 type Link struct {
-	URL    string // as written, without blanks around it
-	Text   string // of the anchor; empty where the URL itself is what is seen
+	// URL is as written, without blanks; of what a reader makes a link of himself
+	// with "mailto:" or "http://" put before it.
+	URL    string
+	Text   string // of the anchor; empty where the URL itself or a picture is what is seen
 	Around string // the visible text it stands in: its block's, at most 300 bytes
 }
 
@@ -37,9 +53,253 @@ type Link struct {
 const (
 	MaxText  = 256 << 10 // bytes
 	MaxLinks = 500
+	maxDepth = 30    // parts within parts
+	maxParts = 1_000 // in all
 )
 
-// ReadBody reads the body of the mail that has these header fields.
+// ReadBody reads the body of the mail that has these header fields. Its cost is
+// linear in what it is given.
 func ReadBody(fields []Field, body []byte) Body {
-	return Body{}
+	var r bodyReader
+	whole := newPart(fields, "text/plain", body)
+	r.body.Report = report(whole)
+	r.read(whole, 0)
+	if !r.page.shown {
+		r.readAttached()
+	}
+	r.digest()
+	if r.body.Raw != "" {
+		r.text(looksLikeHTML(body), unencoded(body))
+	}
+	r.body.Text, r.body.Links = r.page.finish()
+	r.body.Cut = r.body.Cut || r.page.cut
+	return r.body
+}
+
+// report is the kind of a multipart/report (RFC 6522).
+func report(p part) string {
+	if p.kind != "multipart/report" {
+		return ""
+	}
+	return firstToken(p.params["report-type"])
+}
+
+// bodyReader walks the parts.
+type bodyReader struct {
+	body     Body
+	page     page
+	parts    int
+	attached []part // texts that are attachments
+	files    []part // what holds no text
+}
+
+// fault notes why the structure could not be followed; the first reason counts.
+func (r *bodyReader) fault(reason string) {
+	if r.body.Raw == "" {
+		r.body.Raw = reason
+	}
+}
+
+// read takes one part in.
+func (r *bodyReader) read(p part, depth int) {
+	if r.parts++; r.parts > maxParts {
+		r.body.Cut = true
+		r.fault("too many parts")
+		return
+	}
+	if p.fault != "" {
+		r.fault(p.fault)
+	}
+	switch {
+	case depth >= maxDepth && (p.is("multipart/") || p.is("message/")):
+		r.fault("parts nested too deeply")
+	case p.is("multipart/"):
+		r.multipart(p, depth)
+	case p.kind == "message/rfc822" || p.kind == "message/global" || p.kind == "message/news":
+		r.read(cutPart(r.decode(p), "text/plain"), depth+1)
+	case p.kind == "text/calendar":
+		r.calendar(p)
+	case p.is("text/") && p.kind != "text/rtf" || p.is("message/") || p.kind == "application/xhtml+xml":
+		if p.attached && depth > 0 {
+			r.attached = append(r.attached, p)
+		} else {
+			r.leaf(p)
+		}
+	default:
+		r.files = append(r.files, p)
+	}
+}
+
+// leaf reads a part that is text.
+func (r *bodyReader) leaf(p part) {
+	html := p.kind == "text/html" || p.kind == "application/xhtml+xml" || p.kind == "text/enriched" || p.kind == "text/richtext"
+	r.text(html, decodeCharset(p.params["charset"], r.decode(p)))
+}
+
+// text adds a text in UTF-8.
+func (r *bodyReader) text(html bool, text []byte) {
+	if html {
+		r.page.html(text)
+	} else {
+		r.page.plain(text)
+	}
+}
+
+// decode undoes a part's transfer encoding.
+func (r *bodyReader) decode(p part) []byte {
+	decoded, known := decodeTransfer(p.encoding, p.body)
+	if !known {
+		r.fault("unknown transfer encoding")
+	}
+	return decoded
+}
+
+// multipart reads what a reader shows of a multipart.
+func (r *bodyReader) multipart(p part, depth int) {
+	pieces := r.pieces(p)
+	kind := "text/plain"
+	if p.kind == "multipart/digest" {
+		kind = "message/rfc822" // RFC 2046 5.1.5
+	}
+	parts := make([]part, len(pieces))
+	for i, piece := range pieces {
+		parts[i] = cutPart(piece, kind)
+	}
+	switch p.kind {
+	case "multipart/alternative":
+		r.alternatives(parts, depth)
+	case "multipart/related": // RFC 2387: the first is what is shown, the others belong to it
+		for i := range parts {
+			parts[i].attached = parts[i].attached || i > 0
+			r.read(parts[i], depth+1)
+		}
+	default:
+		for _, each := range parts {
+			r.read(each, depth+1)
+		}
+	}
+}
+
+// pieces cuts a multipart. Where its boundary leads nowhere it is a part of its
+// own, or what a delimiter that stands there makes of it.
+func (r *bodyReader) pieces(p part) [][]byte {
+	boundary := strings.TrimRight(p.params["boundary"], " \t")
+	limit := maxParts + 1 - min(r.parts, maxParts)
+	if boundary != "" {
+		d := splitParts(p.body, boundary, limit)
+		if d.after {
+			r.fault("part after the last one")
+		}
+		if len(d.pieces) > 0 {
+			return d.pieces
+		}
+		r.fault("boundary that never comes")
+	} else {
+		r.fault("multipart without a boundary")
+	}
+	if found := findBoundary(p.body); found != "" {
+		return splitParts(p.body, found, limit).pieces
+	}
+	return nil
+}
+
+// findBoundary guesses a boundary: a line that begins with "--", before one that
+// begins with "Content-".
+func findBoundary(body []byte) string {
+	for len(body) > 0 {
+		var line []byte
+		line, body = cutLine(body)
+		next := body[:min(len(body), len("content-"))]
+		if len(line) > 2 && string(line[:2]) == "--" && bytes.EqualFold(next, []byte("content-")) {
+			return string(bytes.TrimRight(line[2:], " \t"))
+		}
+	}
+	return ""
+}
+
+// alternatives reads the one that is shown: HTML, or what may hold it, before
+// other text; of equals the last; the next best where one shows nothing. Of the
+// others only what is no text counts.
+func (r *bodyReader) alternatives(parts []part, depth int) {
+	order := make([]int, len(parts))
+	for i := range parts {
+		order[i] = len(parts) - 1 - i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return parts[b].richness() - parts[a].richness() })
+	before := r.page.shown
+	r.page.shown = false
+	for _, i := range order {
+		if p := parts[i]; !r.page.shown || p.richness() == 0 {
+			r.read(p, depth+1)
+		}
+	}
+	r.page.shown = r.page.shown || before
+}
+
+// richness says which of alternatives a reader prefers; 0 is no text.
+func (p *part) richness() int {
+	switch {
+	case p.kind == "text/calendar":
+		return 0
+	case p.kind == "text/html" || p.kind == "application/xhtml+xml" || p.is("multipart/"):
+		return 3
+	case p.kind == "text/plain":
+		return 2
+	case p.is("text/"):
+		return 1
+	}
+	return 0
+}
+
+// readAttached reads the first attached text of a mail that has no other.
+func (r *bodyReader) readAttached() {
+	if len(r.attached) > 0 {
+		r.leaf(r.attached[0])
+		r.attached = r.attached[1:]
+	}
+}
+
+// digest makes the digests of what was not read.
+func (r *bodyReader) digest() {
+	for _, p := range slices.Concat(r.attached, r.files) {
+		sum := sha256.Sum256(r.decode(p))
+		r.body.Files = append(r.body.Files, binary.BigEndian.Uint64(sum[:]))
+	}
+}
+
+// looksLikeHTML: a body whose structure is broken has nobody to say what it is.
+func looksLikeHTML(body []byte) bool {
+	for from := 0; ; from++ {
+		i := bytes.IndexByte(body[from:], '<')
+		if i < 0 {
+			return false
+		}
+		from += i
+		switch rest := body[from+1 : min(len(body), from+5)]; {
+		case bytes.HasPrefix(rest, []byte("/")), bytes.EqualFold(rest, []byte("html")), bytes.EqualFold(rest, []byte("body")),
+			len(rest) >= 2 && bytes.EqualFold(rest[:2], []byte("br")):
+			return true
+		}
+	}
+}
+
+// unencoded is the body without what is base64: nobody reads that, and there may
+// be much of it.
+func unencoded(body []byte) []byte {
+	var kept []byte
+	for line := range bytes.Lines(body) {
+		if text := bytes.TrimRight(line, "\r\n"); len(text) < 60 || !isBase64(text) {
+			kept = append(kept, line...)
+		}
+	}
+	return western(kept, true)
+}
+
+func isBase64(line []byte) bool {
+	for _, c := range line {
+		if sextets[c] > 63 && c != '=' {
+			return false
+		}
+	}
+	return true
 }

@@ -1,10 +1,8 @@
 package message
 
 import (
-	"encoding/base64"
 	"io"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/emersion/go-message/charset"
@@ -149,7 +147,7 @@ func (w word) text() string {
 	if w.encoding == 'q' {
 		raw = decodeQ(w.encoded)
 	} else {
-		raw = decodeBase64(w.encoded)
+		raw = string(appendBase64(nil, w.encoded))
 	}
 	switch strings.ToLower(w.charset) {
 	case "utf-8", "us-ascii", "iso-8859-1":
@@ -192,24 +190,4 @@ func unhex(c byte) byte {
 		return c | 0x20 - 'a' + 10
 	}
 	return 16
-}
-
-// decodeBase64 decodes what it can: each run between paddings by itself, junk left out.
-func decodeBase64(s string) string {
-	var out []byte
-	for run := range strings.SplitSeq(s, "=") {
-		run = strings.Map(base64Only, run)
-		if len(run)%4 == 1 { // six bits alone make no byte
-			run = run[:len(run)-1]
-		}
-		out, _ = base64.RawStdEncoding.AppendDecode(out, []byte(run))
-	}
-	return string(out)
-}
-
-func base64Only(r rune) rune {
-	if r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) || r == '+' || r == '/') {
-		return r
-	}
-	return -1
 }

@@ -1,0 +1,119 @@
+package message
+
+import (
+	"bytes"
+	"strings"
+)
+
+// find adds the URLs and mail addresses that stand in the text from there on
+// and are not within a link already: mail readers make links of them.
+func (p *page) find(from int) {
+	text := p.text[from:]
+	known := p.links
+	for i := 0; ; {
+		at := nextMark(text, i)
+		if at < 0 {
+			return
+		}
+		start, end, url := linkAt(text, i, at)
+		i = max(end, at+1)
+		for len(known) > 0 && known[0].end <= from+start {
+			known = known[1:]
+		}
+		inside := len(known) > 0 && known[0].start < from+end
+		if url != "" && !inside {
+			p.link(anchor{url: url, start: from + start, end: from + end, apart: true})
+		}
+	}
+}
+
+// nextMark is where the next sign of a link stands: "://", "www." or an @.
+func nextMark(text []byte, from int) int {
+	for i := from; i < len(text); i++ {
+		switch text[i] {
+		case '@':
+			return i
+		case ':':
+			if bytes.HasPrefix(text[i:], []byte("://")) {
+				return i
+			}
+		case 'w', 'W':
+			if i+4 <= len(text) && bytes.EqualFold(text[i:i+4], []byte("www.")) && (i == 0 || !isWord(text[i-1])) {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// linkAt is the link around the sign at text[at], none before floor; the URL is
+// empty when there is none.
+func linkAt(text []byte, floor, at int) (start, end int, url string) {
+	switch text[at] {
+	case '@':
+		return addressAt(text, floor, at)
+	case ':':
+		start = at
+		for start > floor && isWord(text[start-1]) {
+			start--
+		}
+		scheme := strings.ToLower(string(text[start:at]))
+		end = urlEnd(text, at+3)
+		if scheme != "http" && scheme != "https" || end == at+3 {
+			return at, at + 3, ""
+		}
+		return start, end, string(text[start:end])
+	default:
+		end = urlEnd(text, at+4)
+		if end == at+4 {
+			return at, end, ""
+		}
+		return at, end, "http://" + string(text[at:end])
+	}
+}
+
+// addressAt is the mail address around the @.
+func addressAt(text []byte, floor, at int) (start, end int, url string) {
+	start, end = at, at+1
+	for start > floor && isLocal(text[start-1]) {
+		start--
+	}
+	for end < len(text) && (isWord(text[end]) || text[end] == '-' || text[end] == '.') {
+		end++
+	}
+	for end > at && (text[end-1] == '.' || text[end-1] == '-') {
+		end--
+	}
+	if start == at || bytes.IndexByte(text[at:max(at, end)], '.') < 0 {
+		return at, max(end, at+1), ""
+	}
+	return start, end, "mailto:" + string(text[start:end])
+}
+
+// urlEnd is where the URL that goes through text[i] ends: before a blank, a
+// bracket or a quote, and before the punctuation of the sentence it stands in.
+func urlEnd(text []byte, i int) int {
+	end := i
+	for end < len(text) && text[end] > ' ' && strings.IndexByte("<>\"`|", text[end]) < 0 {
+		end++
+	}
+	surplus := bytes.Count(text[i:end], []byte(")")) - bytes.Count(text[i:end], []byte("("))
+	for end > i && strings.IndexByte(".,;:!?'*_)]}", text[end-1]) >= 0 {
+		if text[end-1] == ')' {
+			if surplus <= 0 { // it belongs to a bracket within the URL
+				break
+			}
+			surplus--
+		}
+		end--
+	}
+	return end
+}
+
+// isWord: letters and digits, those beyond ASCII too.
+func isWord(c byte) bool {
+	return c >= 0x80 || '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
+}
+
+// isLocal: what people use in local parts.
+func isLocal(c byte) bool { return isWord(c) || strings.IndexByte(".+-_=&'*/~#$", c) >= 0 }

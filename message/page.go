@@ -1,0 +1,201 @@
+package message
+
+import (
+	"bytes"
+	"slices"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// page takes what a reader sees, piece by piece: text, line ends, the ends of
+// blocks, links. It keeps no more than MaxText bytes and MaxLinks links.
+type page struct {
+	text   []byte
+	blank  bool  // white space came since the last visible character
+	blocks []int // where in text each block begins but the first
+	links  []anchor
+	shown  bool // a picture or a link was shown, or text
+	cut    bool
+}
+
+// anchor is a link as long as the text still grows.
+type anchor struct {
+	url        string
+	start, end int    // of what it shows in the page's text
+	apart      bool   // it shows instead, which is not in the text
+	instead    string // empty where only the URL itself, or a picture, is seen
+}
+
+// write adds visible text; white space of any kind becomes one blank.
+func (p *page) write(s []byte) {
+	for len(s) > 0 {
+		n := plainRun(s)
+		if n > 0 {
+			p.add(s[:n])
+			s = s[n:]
+			continue
+		}
+		c := s[0]
+		if c < utf8.RuneSelf {
+			p.blank = p.blank || isWhite(rune(c))
+			s = s[1:]
+			continue
+		}
+		r, n := utf8.DecodeRune(s)
+		switch {
+		case isWhite(r):
+			p.blank = true
+		case isJoining(r):
+			p.join(r)
+		case isUnseen(r):
+		default:
+			p.add(s[:n])
+		}
+		s = s[n:]
+	}
+}
+
+// plainRun is how many octets at the beginning of s are visible ASCII.
+func plainRun(s []byte) int {
+	for i, c := range s {
+		if c <= ' ' || c >= 0x7f {
+			return i
+		}
+	}
+	return len(s)
+}
+
+// add appends visible characters, after the blank that is due.
+func (p *page) add(s []byte) {
+	if p.cut {
+		return
+	}
+	if len(p.text)+1+len(s) > MaxText {
+		p.cut = true
+		s = []byte(cut(string(s), max(0, MaxText-1-len(p.text))))
+	}
+	if p.blank && len(p.text) > 0 && p.text[len(p.text)-1] != '\n' && len(s) > 0 {
+		p.text = append(p.text, ' ')
+	}
+	p.blank = false
+	p.text = append(p.text, s...)
+	p.shown = true
+}
+
+// line ends a line; there are no empty ones.
+func (p *page) line() {
+	p.blank = false
+	if n := len(p.text); n > 0 && p.text[n-1] != '\n' && n < MaxText {
+		p.text = append(p.text, '\n')
+	}
+}
+
+// block ends a block: what stands in another one does not explain a link.
+func (p *page) block() {
+	p.line()
+	if n := len(p.blocks); n == 0 || p.blocks[n-1] < len(p.text) {
+		p.blocks = append(p.blocks, len(p.text))
+	}
+}
+
+// link adds a link, unless there are too many.
+func (p *page) link(a anchor) {
+	p.shown = true
+	if len(p.links) >= MaxLinks {
+		p.cut = true
+		return
+	}
+	p.links = append(p.links, a)
+}
+
+// plain adds a plain text: its lines are lines, an empty one ends a block.
+func (p *page) plain(text []byte) {
+	from := len(p.text)
+	p.block()
+	for len(text) > 0 && !p.cut {
+		var line []byte
+		line, text = cutLine(text)
+		if len(bytes.TrimSpace(line)) == 0 {
+			p.block()
+			continue
+		}
+		p.write(line)
+		p.line()
+	}
+	p.block()
+	p.find(from)
+}
+
+// aroundLink is how many bytes of its block are told of a link: enough for a
+// sentence before and after it, too little for somebody else's.
+const aroundLink = 300
+
+// finish gives the text and its links, and nothing must be written afterwards.
+func (p *page) finish() (string, []Link) {
+	text := string(bytes.TrimRight(p.text, "\n"))
+	slices.SortStableFunc(p.links, func(a, b anchor) int { return a.start - b.start })
+	var links []Link
+	if len(p.links) > 0 {
+		links = make([]Link, 0, len(p.links))
+	}
+	block := 0
+	for _, a := range p.links {
+		for block < len(p.blocks) && p.blocks[block] <= a.start {
+			block++
+		}
+		start, end := 0, len(text)
+		if block > 0 {
+			start = p.blocks[block-1]
+		}
+		if next, _ := slices.BinarySearch(p.blocks, max(a.end, a.start+1)); next < len(p.blocks) {
+			end = min(end, p.blocks[next])
+		}
+		links = append(links, a.told(text, min(start, end), end))
+	}
+	return text, links
+}
+
+// told makes the link of the anchor, whose block is text[start:end].
+func (a anchor) told(text string, start, end int) Link {
+	from, to := min(a.start, end), min(a.end, end)
+	link := Link{URL: a.url, Text: a.instead}
+	if from < to && !a.apart {
+		link.Text = trimBlanks(cut(text[from:to], aroundLink))
+	}
+	// Half of what there is room for stands before the link, unless one side is short.
+	room := max(0, aroundLink-(to-from))
+	before, after := from-start, end-to
+	before = min(before, max(room/2, room-after))
+	after = min(after, room-before)
+	from, to = from-before, to+after
+	for from < to && !utf8.RuneStart(text[from]) {
+		from++
+	}
+	link.Around = trimBlanks(cut(text[from:to], aroundLink))
+	return link
+}
+
+func trimBlanks(s string) string {
+	for len(s) > 0 && (s[0] == ' ' || s[0] == '\n') {
+		s = s[1:]
+	}
+	for len(s) > 0 && (s[len(s)-1] == ' ' || s[len(s)-1] == '\n') {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// join puts an accent onto the letter before it. A mark that makes no letter of
+// it is dropped: it only crosses a text out, or breaks its words.
+func (p *page) join(mark rune) {
+	last, n := utf8.DecodeLastRune(p.text)
+	if p.blank || p.cut || last <= ' ' {
+		return
+	}
+	var pair [2 * utf8.UTFMax]byte
+	both := utf8.AppendRune(utf8.AppendRune(pair[:0], last), mark)
+	if one := norm.NFC.Bytes(both); utf8.RuneCount(one) == 1 {
+		p.text = append(p.text[:len(p.text)-n], one...)
+	}
+}
