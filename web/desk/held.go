@@ -3,11 +3,10 @@ package desk
 import (
 	"cmp"
 	"context"
-	"hash/maphash"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"o2n-milter/state"
 )
@@ -15,78 +14,70 @@ import (
 // heldKind is the kind of the docs that are state.Held.
 const heldKind = "held"
 
-// heldBook is the fleet's held mail as it was last read. There may be ten thousand
-// messages of each host, and pages ask often: a record is decoded once for each of
-// its changes.
+// heldBook is the fleet's held mail as it was last read: there may be ten thousand
+// messages of each host, and pages ask often.
 type heldBook struct {
-	mu    sync.Mutex
-	read  time.Time    // zero: never, or it is known to have changed
-	list  []state.Held // oldest first, without what their release costs; never written to
-	known map[string]heldLine
+	mu   sync.Mutex
+	revs map[string]int64      // by id
+	mail map[string]state.Held // by id, without what the release costs
+	list []state.Held          // oldest first; never written to
 }
 
-// heldLine is a record and what it was decoded from. The revision alone would not do:
-// a message that is held again, after its record was deleted, begins anew.
-type heldLine struct {
-	rev  int64
-	sum  uint64
-	held state.Held
-}
-
-var heldSeed = maphash.MakeSeed()
-
-// heldMail is all of it, also what has ended lately, oldest first, as it was at most
-// so long ago; 0: as it is now. The list is shared: nobody may change it.
-func (d *Desk) heldMail(ctx context.Context, age time.Duration) ([]state.Held, error) {
+// heldMail is all held mail as it is now, also what has ended lately, oldest first.
+// The list is shared: nobody may change it.
+func (d *Desk) heldMail(ctx context.Context) ([]state.Held, error) {
 	b := &d.heldBook
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := d.Now()
-	if since := now.Sub(b.read); !b.read.IsZero() && since >= 0 && since < age {
-		return b.list, nil
+	docs, err := d.Store.ChangedDocs(ctx, heldKind, b.revs)
+	if err == nil && len(docs) > 0 {
+		err = b.take(docs)
 	}
-	docs, err := d.Store.Docs(ctx, heldKind)
-	if err != nil {
-		return nil, err
-	}
-	if err = b.take(docs); err != nil {
-		return nil, err
-	}
-	b.read = now
-	return b.list, nil
+	return b.list, err
 }
 
-// take brings the book up to docs. Whoever calls it holds the lock.
-func (b *heldBook) take(docs []state.Doc) error {
-	known, list := make(map[string]heldLine, len(docs)), make([]state.Held, 0, len(docs))
-	for _, doc := range docs {
-		line := heldLine{rev: doc.Rev, sum: maphash.Bytes(heldSeed, doc.Data)}
-		if old := b.known[doc.ID]; old.rev == line.rev && old.sum == line.sum {
-			line.held = old.held
-		} else {
-			h, err := state.DecodeRecord[state.Held](doc)
-			if err != nil {
-				return err
-			}
-			h.Ask = nil
-			line.held = h
-		}
-		known[doc.ID] = line
-		list = append(list, line.held)
+// heldDocs are messages with all that the store has of them now, by their ids. What
+// is not there has ended so long ago that nobody remembers.
+func (d *Desk) heldDocs(ctx context.Context, list []state.Held) (map[string]state.Doc, error) {
+	if _, err := d.heldMail(ctx); err != nil {
+		return nil, err
 	}
-	slices.SortFunc(list, func(a, b state.Held) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID)) })
-	b.known, b.list = known, list
-	return nil
-}
-
-// heldChanged has the book read anew, and wakes who does what is wanted.
-func (d *Desk) heldChanged() {
 	d.heldBook.mu.Lock()
-	d.heldBook.read = time.Time{}
+	others := maps.Clone(d.heldBook.revs)
 	d.heldBook.mu.Unlock()
-	if d.HeldChanged != nil {
-		d.HeldChanged()
+	for _, h := range list {
+		delete(others, h.ID)
 	}
+	docs, err := d.Store.ChangedDocs(ctx, heldKind, others)
+	byID := make(map[string]state.Doc, len(docs))
+	for _, doc := range docs {
+		byID[doc.ID] = doc
+	}
+	return byID, err
+}
+
+// take brings the book up to what has changed. Whoever calls it holds the lock.
+func (b *heldBook) take(docs []state.Doc) error {
+	if b.revs == nil {
+		b.revs, b.mail = map[string]int64{}, map[string]state.Held{}
+	}
+	for _, doc := range docs {
+		if doc.Rev == 0 {
+			delete(b.revs, doc.ID)
+			delete(b.mail, doc.ID)
+			continue
+		}
+		h, err := state.DecodeRecord[state.Held](doc)
+		if err != nil {
+			return err
+		}
+		h.Ask = nil
+		b.revs[doc.ID], b.mail[doc.ID] = doc.Rev, h
+	}
+	b.list = slices.SortedFunc(maps.Values(b.mail), func(a, b state.Held) int {
+		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))
+	})
+	return nil
 }
 
 // stillHeld says that a message is on hold, or about to leave.
@@ -128,7 +119,7 @@ func isOf(h state.Held, subject string) bool {
 
 // HeldCount is how many messages are held: all, and those that wait for an operator.
 func (d *Desk) HeldCount(ctx context.Context) (all, kept int, err error) {
-	list, err := d.heldMail(ctx, 0)
+	list, err := d.heldMail(ctx)
 	for _, h := range list {
 		if stillHeld(h) {
 			all++
@@ -145,7 +136,7 @@ func (d *Desk) heldOf(ctx context.Context, q HeldQuery) ([]state.Held, error) {
 	if err := q.check(); err != nil {
 		return nil, err
 	}
-	all, err := d.heldMail(ctx, 0)
+	all, err := d.heldMail(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +218,7 @@ func (g *HeldGroup) add(h HeldView) {
 
 // HeldMail tells all about one message.
 func (d *Desk) HeldMail(ctx context.Context, name string) (HeldDetail, error) {
-	all, err := d.heldMail(ctx, 0)
+	all, err := d.heldMail(ctx)
 	if err != nil {
 		return HeldDetail{}, err
 	}

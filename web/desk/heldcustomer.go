@@ -3,7 +3,6 @@ package desk
 import (
 	"context"
 	"slices"
-	"time"
 
 	"o2n-milter/state"
 )
@@ -13,10 +12,6 @@ const (
 	mostHeldShown = 100
 	// mostHeldTo recipients of a message are named there.
 	mostHeldTo = 5
-	// heldFresh is how old what customers see of held mail may be: they open their
-	// pages as often as they like, and reading all of it takes 20 ms where ten
-	// thousand messages are held.
-	heldFresh = time.Second
 )
 
 // holds says that a held message is the account's own: its customer's other accounts
@@ -34,7 +29,7 @@ func (d *Desk) CustomerHeld(ctx context.Context, account string) (CustomerHeldLi
 	if err != nil {
 		return CustomerHeldList{}, err
 	}
-	all, err := d.heldMail(ctx, heldFresh)
+	all, err := d.heldMail(ctx)
 	if err != nil {
 		return CustomerHeldList{}, err
 	}
@@ -67,7 +62,7 @@ func (d *Desk) DeleteHeld(ctx context.Context, who Actor, account string, scope 
 	if err != nil {
 		return err
 	}
-	all, err := d.heldMail(ctx, 0)
+	all, err := d.heldMail(ctx)
 	if err != nil {
 		return err
 	}

@@ -19,8 +19,8 @@ const (
 	mostWished = 1000
 	// mostWait bounds the seconds that a call waits for what becomes of a wish.
 	mostWait = 10
-	// wishers write at a time: the store commits for all of them at once. A thousand
-	// messages take 0.1 s so.
+	// wishers write at a time: the store commits for all of them at once. Ten thousand
+	// messages of one subject take 2 s so.
 	wishers = 32
 	// lookAgain is how often a waiting call looks what has become of its wish.
 	lookAgain = 200 * time.Millisecond
@@ -93,7 +93,7 @@ func (d *Desk) wished(ctx context.Context, in WishHeld) ([]state.Held, error) {
 		}
 		return list, err
 	}
-	all, err := d.heldMail(ctx, 0)
+	all, err := d.heldMail(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -111,71 +111,63 @@ func (d *Desk) wished(ctx context.Context, in WishHeld) ([]state.Held, error) {
 }
 
 // wishAll writes the wish into each message of list, which is then as the store has
-// it, and says which it has changed.
+// it, and says which it has changed. What its host has changed meanwhile is looked at
+// again, in another round.
 func (d *Desk) wishAll(ctx context.Context, who Actor, wish state.Wish, list []state.Held) ([]bool, error) {
-	docs, err := d.Store.Docs(ctx, heldKind)
-	if err != nil {
-		return make([]bool, len(list)), err
+	changed, todo := make([]bool, len(list)), make([]int, len(list))
+	for i := range todo {
+		todo[i] = i
 	}
-	byID := make(map[string]state.Doc, len(docs))
-	for _, doc := range docs {
-		byID[doc.ID] = doc
-	}
-	changed, errs := make([]bool, len(list)), make([]error, len(list))
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(wishers, len(list)) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(list); i = int(next.Add(1)) - 1 {
-				list[i], changed[i], errs[i] = d.wish(ctx, who, wish, list[i], byID[list[i].ID])
-			}
-		})
-	}
-	wg.Wait()
-	for i, err := range errs {
+	for len(todo) > 0 {
+		docs, err := d.heldDocs(ctx, list)
 		if err != nil {
-			return changed, fmt.Errorf("held mail %s: %w", list[i].ID, err)
+			return changed, err
+		}
+		errs := make([]error, len(list))
+		each(todo, func(i int) {
+			list[i], changed[i], errs[i] = d.wish(ctx, who, wish, list[i], docs[list[i].ID])
+		})
+		todo = todo[:0]
+		for i, err := range errs {
+			switch {
+			case errors.Is(err, state.ErrConflict):
+				todo = append(todo, i)
+			case err != nil:
+				return changed, fmt.Errorf("held mail %s: %w", list[i].ID, err)
+			}
 		}
 	}
 	return changed, nil
 }
 
+// each calls f with each of list, some of them at a time.
+func each(list []int, f func(int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(wishers, len(list)) {
+		wg.Go(func() {
+			for n := next.Add(1) - 1; int(n) < len(list); n = next.Add(1) - 1 {
+				f(list[n])
+			}
+		})
+	}
+	wg.Wait()
+}
+
 // wish writes a wish into the message h, of which doc is what the store had; Rev 0:
 // nothing.
 func (d *Desk) wish(ctx context.Context, who Actor, wish state.Wish, h state.Held, doc state.Doc) (state.Held, bool, error) {
-	for {
-		if doc.Rev == 0 { // it has ended so long ago that nobody remembers
-			h.State = state.HeldGone
-			return h, false, nil
-		}
-		full, err := state.DecodeRecord[state.Held](doc)
-		if err != nil {
-			return h, false, err
-		}
-		h = full
-		if settled(h, wish) != "" || h.State == state.HeldLeaving || h.Wish == wish {
-			return h, false, nil
-		}
-		h.Wish, h.WishBy = wish, who.by()
-		err = state.PutRecord(ctx, d.Store, &h)
-		if err == nil || !errors.Is(err, state.ErrConflict) || ctx.Err() != nil {
-			return h, err == nil, err
-		}
-		// The host that holds it has changed it meanwhile.
-		if doc, err = d.heldDoc(ctx, h); err != nil {
-			return h, false, err
-		}
+	if doc.Rev == 0 { // it has ended so long ago that nobody remembers
+		h.State = state.HeldGone
+		return h, false, nil
 	}
-}
-
-// heldDoc is a message as the store has it now; Rev 0: no more.
-func (d *Desk) heldDoc(ctx context.Context, h state.Held) (state.Doc, error) {
-	docs, err := d.Store.DocsOf(ctx, heldKind, []string{h.Subject})
-	i := slices.IndexFunc(docs, func(doc state.Doc) bool { return doc.ID == h.ID })
-	if err != nil || i < 0 {
-		return state.Doc{}, err
+	h, err := state.DecodeRecord[state.Held](doc)
+	if err != nil || settled(h, wish) != "" || h.State == state.HeldLeaving || h.Wish == wish {
+		return h, false, err
 	}
-	return docs[i], nil
+	h.Wish, h.WishBy = wish, who.by()
+	err = state.PutRecord(ctx, d.Store, &h)
+	return h, err == nil, err
 }
 
 // settled is what has become of a wish without anybody's doing more; empty: it
@@ -211,7 +203,9 @@ func (d *Desk) wishesMade(ctx context.Context, who Actor, in WishHeld, done []Wi
 	if len(in.IDs) == 0 {
 		d.audit(ctx, who, change{what, "", in.Subject, wishedInWords(n, in)})
 	}
-	d.heldChanged()
+	if d.HeldChanged != nil {
+		d.HeldChanged()
+	}
 }
 
 func wishedInWords(n int, in WishHeld) string {
@@ -231,17 +225,17 @@ func (d *Desk) awaitHeld(ctx context.Context, in WishHeld, done []WishedHeld) er
 	if in.Wait == 0 || !slices.ContainsFunc(done, open) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(in.Wait)*time.Second)
-	defer cancel()
+	over := time.NewTimer(time.Duration(in.Wait) * time.Second)
+	defer over.Stop()
 	tick := time.NewTicker(lookAgain)
 	defer tick.Stop()
 	for slices.ContainsFunc(done, open) {
 		select {
-		case <-ctx.Done():
+		case <-over.C:
 			return nil // what stands is told
 		case <-tick.C:
 		}
-		all, err := d.heldMail(ctx, lookAgain)
+		all, err := d.heldMail(ctx)
 		if err != nil {
 			return err
 		}
