@@ -1,6 +1,7 @@
-// Package message turns the header of a mail into facts: addresses, recipients,
-// the script that sent it. It is pure: it decides nothing and does no I/O, and
-// the same fields always give the same facts.
+// Package message turns a mail into facts: of the header addresses, recipients,
+// the script that sent it, what it says of lists; of the body what a reader
+// sees. It is pure: it decides nothing and does no I/O, and the same mail always
+// gives the same facts.
 //
 // Every byte it reads was chosen by the sender. Nothing here may panic, loop
 // quadratically, or answer "nothing found" where the field holds something that
@@ -77,6 +78,8 @@ type Facts struct {
 	// Script is the file name of X-PHP-Originating-Script ("33:mail.php" gives
 	// "mail.php"); forgeable, so it narrows and never widens.
 	Script string
+	// Lists is what the header says of bulk, threads and automatic mail.
+	Lists Lists
 	// Faults say why the header cannot be read at all: an empty field name, a
 	// name with a character that none may have, a NUL. Empty for any mail that an
 	// MTA hands over whole. No field at all is no fault: it is a missing From.

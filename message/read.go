@@ -39,6 +39,7 @@ var addressFields = []addressField{
 // Read turns header fields, as the MTA handed them over, into facts.
 func Read(fields []Field) Facts {
 	var facts Facts
+	var bulk listFields
 	for _, f := range fields {
 		facts.check(f)
 		// Sendmail's and Postfix' names end before blanks; a name that still has
@@ -46,8 +47,10 @@ func Read(fields []Field) Facts {
 		name := strings.Trim(f.Name, " \t")
 		if !facts.addresses(name, f.Value) {
 			facts.other(name, f.Value)
+			facts.Lists.read(name, f.Value, &bulk)
 		}
 	}
+	facts.Lists.conclude(bulk)
 	return facts
 }
 

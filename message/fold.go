@@ -1,0 +1,73 @@
+package message
+
+import (
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Fold makes text comparable: lower case, no accents, wide and styled letters as
+// plain ones, Cyrillic and Greek letters that look Latin as Latin ones,
+// typographic quotes and dashes as ASCII, any white space as one blank, nothing
+// of what cannot be seen. Phrases are looked for in folded text, folded themselves.
+func Fold(text string) string {
+	if !isASCII(text) {
+		text = norm.NFKD.String(text)
+	}
+	out := make([]byte, 0, len(text))
+	blank := false
+	for i := 0; i < len(text); {
+		r, n := rune(text[i]), 1
+		if r >= utf8.RuneSelf {
+			r, n = utf8.DecodeRuneInString(text[i:])
+		}
+		i += n
+		if isWhite(r) {
+			blank = true
+			continue
+		}
+		if isUnseen(r) || r >= utf8.RuneSelf && unicode.Is(unicode.Mn, r) {
+			continue
+		}
+		if blank && len(out) > 0 {
+			out = append(out, ' ')
+		}
+		blank = false
+		out = appendFolded(out, r)
+	}
+	return string(out)
+}
+
+// appendFolded adds one visible character in its plain form.
+func appendFolded(out []byte, r rune) []byte {
+	if r < utf8.RuneSelf {
+		if 'A' <= r && r <= 'Z' {
+			r |= 0x20
+		}
+		return append(out, byte(r))
+	}
+	r = unicode.ToLower(r)
+	if plain, known := lookAlike[r]; known {
+		return append(out, plain...)
+	}
+	return utf8.AppendRune(out, r)
+}
+
+// lookAlike has the characters that compatibility decomposition leaves alone and
+// a reader takes for others.
+var lookAlike = func() map[rune]string {
+	table := map[rune]string{'œ': "oe", 'æ': "ae", 'ß': "ss", 'ø': "o", 'đ': "d", 'ł': "l", 'ħ': "h", 'þ': "th", 'ð': "d", '…': "..."}
+	for plain, others := range map[string]string{
+		"'": "\u2018\u2019\u201a\u201b\u2032\u2035\u00b4\u02b9\u02bb\u02bc\u02c8\uff07`",
+		`"`: "\u201c\u201d\u201e\u201f\u2033\u2036\u00ab\u00bb",
+		"-": "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2043",
+		"a": "аαɑ", "b": "ьв", "c": "сϲ", "d": "ԁ", "e": "еєε", "g": "ɡ", "h": "һн", "i": "іıιӏ", "j": "ј", "k": "кκ", "l": "ⅼ",
+		"m": "м", "n": "ո", "o": "оοσօ", "p": "рρ", "q": "ԛ", "s": "ѕ", "t": "тτ", "u": "υս", "v": "ѵν", "w": "ԝ", "x": "хχ", "y": "уүγ", "z": "ᴢ",
+	} {
+		for _, r := range others {
+			table[r] = plain
+		}
+	}
+	return table
+}()
