@@ -9,7 +9,31 @@ import (
 	"net"
 	"slices"
 	"time"
+
+	"o2n-milter/hold/wire"
 )
+
+// Words that the agent and the Keeper have in common.
+type (
+	// Queue is where in its MTA a message is.
+	Queue = wire.Queue
+	// Queued is a message in its MTA's queue.
+	Queued = wire.Queued
+	// Host is whose queue it is.
+	Host = wire.Host
+)
+
+// The queues.
+const (
+	QueueNone     = wire.QueueNone
+	QueueHold     = wire.QueueHold
+	QueueIncoming = wire.QueueIncoming
+	QueueActive   = wire.QueueActive
+	QueueDeferred = wire.QueueDeferred
+)
+
+// ErrNotQueued says that a message is in no queue of the MTA.
+var ErrNotQueued = errors.New("no such message in the queue")
 
 // Agent asks the privileged process that works the MTA's queue (o2n-milter
 // hold-agent). Each call has a connection of its own, so that an agent that was
@@ -25,8 +49,8 @@ func NewAgent(path string) *Agent { return &Agent{path} }
 // that it runs sooner.
 const callTimeout = 3 * time.Minute
 
-// maxAnswer bounds a line of the agent's: MaxIDs results with their problems.
-const maxAnswer = 1 << 20
+// maxAnswer bounds a line of the agent's: wire.MaxIDs results with their problems.
+const maxAnswer = 2 << 20
 
 // Host says whose queue it is.
 func (a *Agent) Host(ctx context.Context) (Host, error) {
@@ -47,7 +71,7 @@ func (a *Agent) List(ctx context.Context, yield func(Queued) error, queues ...Qu
 		return err
 	}
 	defer c.close()
-	if err := c.send(Request{Verb: VerbList, Queues: queues}); err != nil {
+	if err := c.send(wire.Request{Verb: wire.VerbList, Queues: queues}); err != nil {
 		return err
 	}
 	for {
@@ -74,25 +98,25 @@ func (a *Agent) List(ctx context.Context, yield func(Queued) error, queues ...Qu
 // ErrNotQueued when there is no such message, or what was wrong with it. The error
 // is for the call: with it, nothing is known of ids that the map does not have.
 func (a *Agent) Hold(ctx context.Context, ids ...string) (map[string]error, error) {
-	return a.change(ctx, VerbHold, ids)
+	return a.change(ctx, wire.VerbHold, ids)
 }
 
 // Release takes messages off hold and has the MTA try to deliver them at once. One
 // that is on its way already is done. It does not wait for the delivery.
 func (a *Agent) Release(ctx context.Context, ids ...string) (map[string]error, error) {
-	return a.change(ctx, VerbRelease, ids)
+	return a.change(ctx, wire.VerbRelease, ids)
 }
 
 // Delete deletes messages, on hold or not.
 func (a *Agent) Delete(ctx context.Context, ids ...string) (map[string]error, error) {
-	return a.change(ctx, VerbDelete, ids)
+	return a.change(ctx, wire.VerbDelete, ids)
 }
 
 // Find says in which queue each message is; QueueNone for those in none. It is
 // cheap, however long the queue is.
 func (a *Agent) Find(ctx context.Context, ids ...string) (map[string]Queue, error) {
 	found := make(map[string]Queue, len(ids))
-	err := a.each(ctx, VerbFind, ids, func(r Result) error {
+	err := a.each(ctx, wire.VerbFind, ids, func(r wire.Result) error {
 		if r.Problem != "" {
 			return fmt.Errorf("hold agent: find %s: %s", r.ID, r.Problem)
 		}
@@ -104,7 +128,7 @@ func (a *Agent) Find(ctx context.Context, ids ...string) (map[string]Queue, erro
 
 func (a *Agent) change(ctx context.Context, verb string, ids []string) (map[string]error, error) {
 	done := make(map[string]error, len(ids))
-	err := a.each(ctx, verb, ids, func(r Result) error {
+	err := a.each(ctx, verb, ids, func(r wire.Result) error {
 		switch {
 		case r.Missing:
 			done[r.ID] = ErrNotQueued
@@ -119,9 +143,9 @@ func (a *Agent) change(ctx context.Context, verb string, ids []string) (map[stri
 }
 
 // each asks for the ids, as many at a time as a request may have.
-func (a *Agent) each(ctx context.Context, verb string, ids []string, take func(Result) error) error {
-	for part := range slices.Chunk(ids, MaxIDs) {
-		results, err := a.ask(ctx, Request{Verb: verb, IDs: part})
+func (a *Agent) each(ctx context.Context, verb string, ids []string, take func(wire.Result) error) error {
+	for part := range slices.Chunk(ids, wire.MaxIDs) {
+		results, err := a.ask(ctx, wire.Request{Verb: verb, IDs: part})
 		if err != nil {
 			return err
 		}
@@ -135,7 +159,7 @@ func (a *Agent) each(ctx context.Context, verb string, ids []string, take func(R
 }
 
 // ask wants a result for each id, in their order: silence about one is no success.
-func (a *Agent) ask(ctx context.Context, req Request) ([]Result, error) {
+func (a *Agent) ask(ctx context.Context, req wire.Request) ([]wire.Result, error) {
 	c, err := a.dial(ctx)
 	if err != nil {
 		return nil, err
@@ -148,7 +172,7 @@ func (a *Agent) ask(ctx context.Context, req Request) ([]Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hold agent: %s: %w", req.Verb, err)
 	}
-	same := func(r Result, id string) bool { return r.ID == id }
+	same := func(r wire.Result, id string) bool { return r.ID == id }
 	if !slices.EqualFunc(answer.Results, req.IDs, same) {
 		return nil, fmt.Errorf("hold agent: %s: results for other ids than the %d asked for", req.Verb, len(req.IDs))
 	}
@@ -195,7 +219,7 @@ func (c *conn) close() {
 	c.nc.Close()
 }
 
-func (c *conn) send(req Request) error {
+func (c *conn) send(req wire.Request) error {
 	line, err := json.Marshal(req)
 	if err != nil {
 		return err
@@ -207,22 +231,22 @@ func (c *conn) send(req Request) error {
 }
 
 // read reads a line; that the agent has a problem is an error.
-func (c *conn) read() (Answer, error) {
+func (c *conn) read() (wire.Answer, error) {
 	if !c.in.Scan() {
 		if err := c.ctx.Err(); err != nil {
-			return Answer{}, err
+			return wire.Answer{}, err
 		}
 		if err := c.in.Err(); err != nil {
-			return Answer{}, err
+			return wire.Answer{}, err
 		}
-		return Answer{}, errors.New("it hung up")
+		return wire.Answer{}, errors.New("it hung up")
 	}
-	var answer Answer
+	var answer wire.Answer
 	if err := json.Unmarshal(c.in.Bytes(), &answer); err != nil {
-		return Answer{}, fmt.Errorf("its answer: %w", err)
+		return wire.Answer{}, fmt.Errorf("its answer: %w", err)
 	}
 	if answer.Problem != "" {
-		return Answer{}, errors.New(answer.Problem)
+		return wire.Answer{}, errors.New(answer.Problem)
 	}
 	return answer, nil
 }

@@ -33,6 +33,16 @@ var build = sync.OnceValues(func() (string, error) {
 	return program, nil
 })
 
+// Program builds o2n-milter and says where it is.
+func Program(t testing.TB) string {
+	t.Helper()
+	file, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 // Remove removes what was built; TestMain calls it last.
 func Remove() {
 	if program != "" {
@@ -118,10 +128,7 @@ func (d *Daemon) Start(t testing.TB) {
 // Run starts it, whatever becomes of it.
 func (d *Daemon) Run(t testing.TB) {
 	t.Helper()
-	file, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := Program(t)
 	out, err := os.OpenFile(filepath.Join(d.Dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)

@@ -23,9 +23,12 @@ const root = "../.."
 // mayImport says which of our packages each of them may import. What is not
 // listed imports none of ours.
 var mayImport = map[string][]string{
-	"cmd/o2n-milter": {"accounts", "config", "message", "milter", "notify", "rules", "state", "state/badgerdb", "state/local", "state/memory",
+	"cmd/o2n-milter": {"accounts", "config", "hold", "hold/agent", "hold/mtaqueue", "message", "milter", "notify", "rules", "state", "state/badgerdb", "state/local", "state/memory",
 		"state/redisdb", "web", "web/console", "web/customer", "web/desk", "web/page", "web/stats"},
 	"config":          {"accounts", "message", "rules"},
+	"hold":            {"hold/wire"},
+	"hold/agent":      {"hold/mtaqueue", "hold/wire"},
+	"hold/mtaqueue":   {"hold/wire"},
 	"milter":          {"message", "rules", "state"},
 	"notify":          {"message", "rules", "state"},
 	"web":             {"notify", "state", "web/desk"},

@@ -124,23 +124,31 @@ func (s *Sendmail) configure(t testing.TB, sink *Sink) {
 	makeLogins(t, filepath.Join(s.Dir, "sasl/sasldb2"))
 }
 
-// enter runs a command of Sendmail's in the namespaces: the scratch folder at /mnt, a host name with a dot (else it
-// sleeps a minute), its own /etc/hosts, and /usr/lib/sasl2, the only place where libsasl looks for Sendmail.conf.
+// enter runs Sendmail in the namespaces.
 func (s *Sendmail) enter(args ...string) *exec.Cmd {
+	return s.Inside(append([]string{s.program()}, args...)...)
+}
+
+func (s *Sendmail) program() string { return filepath.Join(s.tree, "usr/libexec/sendmail/sendmail") }
+
+// Inside runs a command in the namespaces: the scratch folder at /mnt, a host name with a dot (else Sendmail
+// sleeps a minute), its own /etc/hosts, Sendmail as /usr/sbin/sendmail, and /usr/lib/sasl2, the only place where
+// libsasl looks for Sendmail.conf.
+func (s *Sendmail) Inside(args ...string) *exec.Cmd {
 	const script = `set -e
 hostname "$1"
 mount --bind "$2" /mnt
 mount --bind /mnt/hosts /etc/hosts
 mount --bind /mnt/sasl /usr/lib/sasl2
+[ ! -e /usr/sbin/sendmail ] || mount --bind "$3" /usr/sbin/sendmail
 # A /dev in which syslog(3) finds the socket of this test.
 mount -t tmpfs -o mode=755 tmpfs /mnt/dev
 for n in null zero random urandom; do : >/mnt/dev/$n; mount --bind /dev/$n /mnt/dev/$n; done
 ln -s /mnt/run/log /mnt/dev/log
 mount --move /mnt/dev /dev
-shift 2
+shift 3
 exec "$@"`
-	argv := append([]string{"--mount", "--uts", "--propagation", "private", "sh", "-c", script, "sh", Host, s.Dir,
-		filepath.Join(s.tree, "usr/libexec/sendmail/sendmail")}, args...)
+	argv := append([]string{"--mount", "--uts", "--propagation", "private", "sh", "-c", script, "sh", Host, s.Dir, s.program()}, args...)
 	return exec.Command("unshare", argv...)
 }
 

@@ -13,6 +13,7 @@ import (
 
 // Delivered is one message as the sink received it.
 type Delivered struct {
+	At   time.Time
 	From string // empty for the null sender
 	To   []string
 	Data []byte
@@ -22,8 +23,9 @@ type Delivered struct {
 type Sink struct {
 	Port int
 
-	mu  sync.Mutex
-	got []Delivered
+	mu      sync.Mutex
+	got     []Delivered
+	refuses bool
 }
 
 // NewSink starts a sink that ends with the test.
@@ -57,6 +59,13 @@ func (s *Sink) Clear() {
 	s.got = nil
 }
 
+// Refuse has the sink answer every MAIL with 451, or take mail again.
+func (s *Sink) Refuse(yes bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuses = yes
+}
+
 // NewSession makes Sink a go-smtp backend.
 func (s *Sink) NewSession(*smtp.Conn) (smtp.Session, error) { return &sinkSession{sink: s}, nil }
 
@@ -66,6 +75,11 @@ type sinkSession struct {
 }
 
 func (s *sinkSession) Mail(from string, _ *smtp.MailOptions) error {
+	s.sink.mu.Lock()
+	defer s.sink.mu.Unlock()
+	if s.sink.refuses {
+		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "not now"}
+	}
 	s.cur = Delivered{From: from}
 	return nil
 }
@@ -80,7 +94,7 @@ func (s *sinkSession) Data(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	s.cur.Data = b
+	s.cur.Data, s.cur.At = b, time.Now()
 	s.sink.mu.Lock()
 	defer s.sink.mu.Unlock()
 	s.sink.got = append(s.sink.got, s.cur)

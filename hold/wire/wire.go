@@ -1,9 +1,9 @@
-package hold
+// Package wire is what the privileged agent (hold/agent) and its client in the
+// daemon (hold.Agent) say to each other over a unix socket: JSON, a line each. It
+// stands alone, so that the process that runs as root is made of little.
+package wire
 
-import (
-	"errors"
-	"time"
-)
+import "time"
 
 // Queue is where in its MTA a message is.
 type Queue string
@@ -43,9 +43,6 @@ const (
 	// MaxRequest bounds a request's line. MaxIDs of the longest ids take 14 kB.
 	MaxRequest = 32 << 10
 )
-
-// ErrNotQueued says that a message is in no queue of the MTA.
-var ErrNotQueued = errors.New("no such message in the queue")
 
 // The verbs, which are all that the agent knows.
 const (

@@ -1,0 +1,170 @@
+//go:build mta
+
+package hold
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"o2n-milter/hold"
+	"o2n-milter/tests/mta"
+)
+
+func TestAgentPostfix(t *testing.T)  { exerciseAgent(t, postfix(t)) }
+func TestAgentSendmail(t *testing.T) { exerciseAgent(t, sendmail(t)) }
+
+// exerciseAgent has the five verbs done to real mail.
+func exerciseAgent(t *testing.T, p *place) {
+	p.holdEverything(t)
+	p.startAgent(t)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("agent:\n%s\nmail log:\n%s", p.agentLog(), p.Log())
+		}
+	})
+	host, err := p.agent.Host(t.Context())
+	if want := (hold.Host{MTA: p.mta, Name: mta.Host}); err != nil || host != want {
+		t.Fatalf("host %+v, %v; want %+v", host, err, want)
+	}
+	before := time.Now().Add(-time.Second).Truncate(time.Second)
+	ids := map[string]string{} // by sender
+	p.send(t, "one@remote.example", "two@remote.example", "")
+	all := p.list(t)
+	for _, q := range all {
+		ids[q.From] = q.ID
+		if q.Queue != hold.QueueHold || q.Arrived.Before(before) || q.Arrived.After(time.Now()) || q.Size < 10 || q.Count != 2 ||
+			!slices.Equal(slices.Sorted(slices.Values(q.Recipients)), []string{"a@remote.example", "b@remote.example"}) {
+			t.Errorf("listed: %+v", q)
+		}
+	}
+	if got := slices.Sorted(maps.Keys(ids)); !slices.Equal(got, []string{"", "one@remote.example", "two@remote.example"}) {
+		t.Fatalf("senders listed: %q", got)
+	}
+	one, two := ids["one@remote.example"], ids["two@remote.example"]
+	p.find(t, one, hold.QueueHold)
+	absent := absentID(one)
+	p.find(t, absent, hold.QueueNone)
+
+	t.Run("release", func(t *testing.T) {
+		got := p.must(t, p.agent.Release, one, absent)
+		if got[one] != nil || !errors.Is(got[absent], hold.ErrNotQueued) {
+			t.Errorf("got %v", got)
+		}
+		mta.Poll(t, "the released mail arrives", func() bool { return len(p.sink.All()) == 1 })
+		if d := p.sink.All()[0]; d.From != "one@remote.example" {
+			t.Errorf("arrived: %+v", d)
+		}
+		mta.Poll(t, "it is in no queue", func() bool { return p.where(t, one) == hold.QueueNone })
+		if got := p.must(t, p.agent.Release, one); !errors.Is(got[one], hold.ErrNotQueued) {
+			t.Errorf("again: %v", got)
+		}
+	})
+	t.Run("delete", func(t *testing.T) {
+		if got := p.must(t, p.agent.Delete, two); got[two] != nil {
+			t.Errorf("got %v", got)
+		}
+		p.find(t, two, hold.QueueNone)
+		if got := p.must(t, p.agent.Delete, two); !errors.Is(got[two], hold.ErrNotQueued) {
+			t.Errorf("again: %v", got)
+		}
+	})
+	if left := p.list(t, hold.QueueHold); len(left) != 1 || left[0].ID != ids[""] {
+		t.Errorf("left: %+v", left)
+	}
+	t.Run("hold again what was released and waits", func(t *testing.T) {
+		id := ids[""]
+		p.sink.Refuse(true)
+		if got := p.must(t, p.agent.Release, id); got[id] != nil {
+			t.Errorf("release: %v", got)
+		}
+		mta.Poll(t, "the sink has refused it", func() bool { return p.where(t, id) == hold.QueueDeferred })
+		if got := p.list(t, hold.QueueDeferred); len(got) != 1 || got[0].ID != id || !strings.Contains(got[0].Reason, "not now") {
+			t.Errorf("deferred: %+v", got)
+		}
+		for range 2 { // the second time it is on hold already
+			if got := p.must(t, p.agent.Hold, id); got[id] != nil {
+				t.Errorf("hold: %v", got)
+			}
+			p.find(t, id, hold.QueueHold)
+		}
+		p.sink.Refuse(false)
+		if got := p.must(t, p.agent.Release, id); got[id] != nil {
+			t.Errorf("release: %v", got)
+		}
+		mta.Poll(t, "it arrives", func() bool { return len(p.sink.All()) == 2 })
+	})
+	if n := len(p.list(t)); n != 0 {
+		t.Errorf("%d left", n)
+	}
+	for _, want := range []string{`"hold agent: release" uid=0`, "done=" + one, `"hold agent: delete" uid=0`, "done=" + two} {
+		if !strings.Contains(p.agentLog(), want) {
+			t.Errorf("the log does not hold %q", want)
+		}
+	}
+}
+
+// send gives the server a message from each sender, for a and b.
+func (p *place) send(t testing.TB, senders ...string) {
+	t.Helper()
+	c := mta.Dial(t, p.Loopback())
+	c.Must(250, "EHLO client.example")
+	for _, from := range senders {
+		c.Must(250, "MAIL FROM:<"+from+">")
+		c.Must(250, "RCPT TO:<a@remote.example>")
+		c.Must(250, "RCPT TO:<b@remote.example>")
+		c.Must(354, "DATA")
+		if r := c.Data([]byte("Subject: held\r\n\r\nsome text\r\n")); r.Code != 250 {
+			t.Fatal(r)
+		}
+	}
+	c.Quit()
+}
+
+func (p *place) list(t testing.TB, queues ...hold.Queue) []hold.Queued {
+	t.Helper()
+	var all []hold.Queued
+	if err := p.agent.List(t.Context(), func(q hold.Queued) error { all = append(all, q); return nil }, queues...); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func (p *place) where(t testing.TB, id string) hold.Queue {
+	t.Helper()
+	found, err := p.agent.Find(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found[id]
+}
+
+func (p *place) find(t testing.TB, id string, want hold.Queue) {
+	t.Helper()
+	if got := p.where(t, id); got != want {
+		t.Errorf("%s is in %q, want %q", id, got, want)
+	}
+}
+
+type verb func(ctx context.Context, ids ...string) (map[string]error, error)
+
+func (p *place) must(t testing.TB, do verb, ids ...string) map[string]error {
+	t.Helper()
+	got, err := do(t.Context(), ids...)
+	if err != nil || len(got) != len(ids) {
+		t.Fatalf("%v, %v", got, err)
+	}
+	return got
+}
+
+// absentID is an id like this one that no message has.
+func absentID(id string) string {
+	if id[0] == '0' {
+		return "1" + id[1:]
+	}
+	return "0" + id[1:]
+}
