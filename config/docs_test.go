@@ -18,7 +18,7 @@ import (
 const example = "../packaging/o2n-milter.toml"
 
 // A key behind # without a blank is an example; "# " begins a comment.
-var commented = regexp.MustCompile(`(?m)^#(\[|[a-z_]+ = )`)
+var commented = regexp.MustCompile(`(?m)^#(\[|\]|    "|[a-z_]+ = )`)
 
 func TestExampleLoads(t *testing.T) {
 	text, err := os.ReadFile(example)

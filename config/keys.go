@@ -194,27 +194,13 @@ var limitKeys = []Key{
 		}},
 }
 
-const bulk = "the recognition of bulk mail"
-
-var bulkKeys = []Key{
-	{Name: "bulk.similar", Kind: "integer", Default: "20", Later: bulk, check: integer(2, maxCount)},
-	{Name: "bulk.window", Kind: "duration", Default: `"24h"`, Later: bulk, check: duration(minWindow, maxWindow)},
-	later(bulk, act("bulk.unsubscribe", "reject")),
-	later(bulk, act("bulk.one_click", "shadow")),
-	later(bulk, act("bulk.reason", "shadow")),
-	later(bulk, act("bulk.volume", "reject")),
-	{Name: "bulk.max_campaign", Kind: "integer", Default: "200", Later: bulk, check: integer(1, maxCount)},
-	later(bulk, act("bulk.pace", "off")),
-	{Name: "bulk.pace_max", Kind: "integer", Default: "10", Later: bulk, check: integer(1, maxCount)},
-	{Name: "bulk.pace_window", Kind: "duration", Default: `"1m"`, Later: bulk, check: duration(minWindow, maxWindow)},
-}
-
 var replyKeys = []Key{
 	{Name: "reply.language", Kind: "en | fr | en+fr", Default: `"en"`, check: oneOf("en", "fr", "en+fr"),
 		set: into(func(c *Config) *string { return &c.Rules.Language })},
 	{Name: "reply.help_url", Kind: "URL", Default: `"https://help.example/sending-rules"`, check: plain(wantURL, webURL),
 		set: into(func(c *Config) *string { return &c.Rules.HelpURL })},
-	{Name: "reply.bulk_service", Kind: "URL", Default: `"https://bulk.example/"`, Later: bulk, check: plain(wantURL, webURL)},
+	{Name: "reply.bulk_service", Kind: "URL", Default: `"https://bulk.example/"`, check: plain(wantURL, webURL),
+		set: into(func(c *Config) *string { return &c.Rules.BulkService })},
 }
 
 const wantSocket = "a path of at most 107 bytes"
@@ -252,11 +238,6 @@ const wantLinkKey = "a file of at least 32 bytes, hex or raw, that other users c
 func act(rule, std string) Key {
 	return Key{Name: rule, Kind: "action", Default: `"` + std + `"`, check: action,
 		set: func(c *Config, _ []string, v any) { c.Rules.Actions[rule] = v.(rules.Action) }}
-}
-
-func later(feature string, k Key) Key {
-	k.Later = feature
-	return k
 }
 
 // bytes is a size.

@@ -167,6 +167,7 @@ func (r *reader) across() {
 	if n := r.cfg.Notify; n.Webhook != "" && n.WebhookKeyFile == "" {
 		r.faultAt(r.at("notify", "webhook"), "notify.webhook", "is set and notify.webhook_key_file is not", "a key that signs what is posted")
 	}
+	r.campaigns()
 	r.twoListeners()
 	r.redisFiles()
 	r.contentSteps()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"o2n-milter/accounts"
@@ -21,6 +22,7 @@ type Engine struct {
 	store    state.Store
 	now      func() time.Time
 	active   *activity
+	words    bulkWords
 }
 
 // New builds an Engine. now is its clock, time.Now but in tests, check and replay.
@@ -32,7 +34,8 @@ func New(set Settings, source accounts.Source, store state.Store, now func() tim
 			panic("rules: no action for " + id)
 		}
 	}
-	return &Engine{set: set, accounts: source, store: store, now: now, active: newActivity()}
+	words := bulkWords{newPhrases(set.Bulk.UnsubscribePhrases), newPhrases(set.Bulk.ReasonPhrases)}
+	return &Engine{set: set, accounts: source, store: store, now: now, active: newActivity(), words: words}
 }
 
 // Next builds the Engine that takes over from e at a reload.
@@ -66,6 +69,9 @@ var ruleOrder = []rule{
 	{"recipients.visible", recipientsVisible},
 	{"recipients.envelope", recipientsEnvelope},
 	{"recipients.duplicate", recipientsDuplicate},
+	{"bulk.unsubscribe", allMeans[0].declared},
+	{"bulk.one_click", allMeans[1].declared},
+	{"bulk.reason", allMeans[2].declared},
 }
 
 // facts is what the rules look at.
@@ -75,9 +81,13 @@ type facts struct {
 	rcpts []message.Address // of the envelope, in order
 	who   submitter
 	set   *Settings
+	words *bulkWords
 
 	domains  []subjectCount // destinations; nil until asked for
 	everyone []string       // members' of all recipients; nil until asked for
+	body     *message.Body  // nil until asked for
+	text     *string        // of body, folded; nil until asked for
+	others   []int          // outsiders; nil until asked for
 }
 
 func (f *facts) owns(a message.Address) bool { return f.who.owns(a, f.set.Strict) }
@@ -107,6 +117,7 @@ type ruling struct {
 	charges    []Charge
 	ask        state.Ask // what letting it pass costs, all of it
 	windows    []Window  // of the charges, in order, where the store was asked
+	campaign   *Campaign // that it is a message of, where the store was asked
 	params     params
 	unjudged   bool
 	own        bool // our own notice
@@ -116,7 +127,7 @@ type ruling struct {
 // find keeps evidence, as much as can be read, and says whether its rule decides
 // from now on: the strongest action does, between equals the first.
 func (r *ruling) find(id string, action Action, found []Evidence) bool {
-	decides := len(found) > 0 && action > max(r.action, Accept)
+	decides := len(found) > 0 && (action > max(r.action, Accept) || action == r.action && before(id, r.decider))
 	room := max(0, mostRecorded-len(r.evidence))
 	if decides {
 		r.action, r.decider = action, id
@@ -127,6 +138,12 @@ func (r *ruling) find(id string, action Action, found []Evidence) bool {
 		r.evidence = append(r.evidence, ev)
 	}
 	return decides
+}
+
+// before says which of two rules comes first in the fixed order though it was asked
+// later: what a campaign lacks is known when the content has been looked at.
+func before(id, decider string) bool {
+	return strings.HasPrefix(id, "bulk.") && strings.HasPrefix(decider, "content.")
 }
 
 // strongest is the action that decides and its rule; Accept and "none" when
@@ -171,7 +188,7 @@ func (e *Engine) Decide(ctx context.Context, m *Mail) Verdict {
 
 // judgeSafely turns a panic, which is always our own fault, into a ruling.
 func (e *Engine) judgeSafely(ctx context.Context, now time.Time, m *Mail) (r ruling) {
-	r.mail, r.set = m, &e.set
+	r.mail, r.set, r.words = m, &e.set, &e.words
 	defer func() {
 		if p := recover(); p != nil {
 			r.panicked()
@@ -274,7 +291,7 @@ func (e *Engine) action(id string) Action {
 // verdict closes the ruling: the strongest action and its reply.
 func (e *Engine) verdict(r *ruling, now time.Time, id string) Verdict {
 	v := Verdict{ID: id, At: now, Judged: !r.unjudged, Own: r.own, Subjects: r.subjects, Evidence: r.evidence,
-		Charges: r.charges, Windows: r.windows, Err: r.err}
+		Charges: r.charges, Windows: r.windows, Campaign: r.campaign, Err: r.err}
 	v.Action, v.Rule = r.strongest()
 	if v.Rule == "none" && r.err != nil {
 		// state.on_failure = "accept": it passes, and says so.
@@ -329,5 +346,5 @@ func IDs() []string {
 	for _, r := range ruleOrder {
 		ids = append(ids, r.id)
 	}
-	return ids
+	return append(ids, "bulk.volume", "bulk.pace")
 }

@@ -24,6 +24,7 @@ type Charge struct {
 // limitCharge is a charge with the limit that makes it.
 type limitCharge struct {
 	limit  *Limit
+	rule   string
 	action Action // the limit's, or what an exemption makes of it
 	state.Charge
 }
@@ -39,7 +40,19 @@ func (e *Engine) charge(ctx context.Context, now time.Time, r *ruling) {
 		most = mostRecorded // to be told, not to be taken
 	}
 	costs := e.costs(r, most)
+	letter := e.letter(r)
+	if letter != nil && !refused {
+		paced, err := e.paced(ctx, now, r, letter)
+		if err != nil {
+			e.unavailable(r, "store.unavailable", fmt.Errorf("store: %w", err))
+			return
+		}
+		costs = append(paced, costs...) // bulk comes before the limits
+	}
 	ask := state.Ask{Charges: make([]state.Charge, len(costs))}
+	if letter != nil {
+		ask.Letters = []state.Letter{*letter}
+	}
 	r.charges = make([]Charge, len(costs))
 	for i, c := range costs {
 		r.charges[i] = Charge{c.limit.Name, c.Subject, c.limit.Unit, c.Cost}
@@ -51,9 +64,14 @@ func (e *Engine) charge(ctx context.Context, now time.Time, r *ruling) {
 	case e.action("block.active") >= Quarantine:
 		ask.Subjects = r.blockable
 	}
-	if refused || len(ask.Charges)+len(ask.Subjects) == 0 {
+	if refused {
+		r.ask.Letters = ask.Letters // its release counts them
 		return
 	}
+	if len(ask.Charges)+len(ask.Subjects)+len(ask.Letters) == 0 {
+		return
+	}
+	r.ask = ask
 	answer, err := e.store.Take(ctx, now, ask)
 	if err != nil {
 		e.unavailable(r, "store.unavailable", fmt.Errorf("store: %w", err))
@@ -69,6 +87,9 @@ func (e *Engine) charge(ctx context.Context, now time.Time, r *ruling) {
 	n := len(costs)
 	if len(r.reaching) > 0 && slices.ContainsFunc(answer.Full, func(f state.Full) bool { return f.Index == n }) {
 		r.find("block.active", e.action("block.active"), blockActive(r.reaching))
+	}
+	for _, c := range answer.Campaigns {
+		e.counted(r, letter, c)
 	}
 	r.taken(now, costs, firstOf(answer, n))
 }
@@ -108,7 +129,7 @@ func firstOf(a state.Answer, n int) state.Answer {
 // speaks of the limit that decides, the first of the strongest, and of the
 // longest wait of all enforced ones, as the message passes no earlier.
 func (r *ruling) overLimit(c limitCharge, got string, action Action, seconds int64) {
-	decides := r.find("limit."+c.limit.Name, action, []Evidence{{
+	decides := r.find(c.rule, action, []Evidence{{
 		Fact: fmt.Sprintf("%s of %s", c.limit.Unit, printable(c.Subject, 200)),
 		Got:  got,
 		Want: fmt.Sprintf("at most %d in %s", c.Max, FormatDuration(c.Length)),
@@ -142,7 +163,7 @@ func (e *Engine) costs(r *ruling, most int) []limitCharge {
 				return costs
 			}
 			id := "limit." + l.Name
-			c := limitCharge{l, r.allowed(id, l.Action, s.subject), state.Charge{
+			c := limitCharge{l, id, r.allowed(id, l.Action, s.subject), state.Charge{
 				Window: state.Window{Limit: l.Name, Subject: s.subject, Length: l.Window, Max: l.maxFor(f.who.account) * r.factor(id, s.subject)},
 			}}
 			c.CountOnly = c.action < Quarantine

@@ -20,6 +20,8 @@ type Detail struct {
 	Charges   []Charge   `json:"charges"` // the first 100
 	// Windows are those of the charges, as the message left them.
 	Windows []Window `json:"windows,omitempty"`
+	// Campaign is what its letter is counted under, so that the others of it can be found.
+	Campaign *Campaign `json:"campaign,omitempty"`
 }
 
 // A record keeps this much evidence and this many subjects, charges and windows of a
@@ -32,7 +34,7 @@ func decisionOf(f *facts, v *Verdict) state.Decision {
 	detail, err := json.Marshal(Detail{
 		Reply: v.Reply(), QueueID: m.QueueID, ClientName: printable(m.ClientName, 255), MessageID: f.msg.MessageID, Subject: f.msg.Subject, Size: m.Size,
 		Evidence: v.Evidence, Charges: v.Charges[:min(len(v.Charges), mostRecorded)],
-		Windows: v.Windows[:min(len(v.Windows), mostRecorded)],
+		Windows: v.Windows[:min(len(v.Windows), mostRecorded)], Campaign: v.Campaign,
 	})
 	if err != nil {
 		// Plain structs of strings and numbers always marshal.

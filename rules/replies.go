@@ -16,7 +16,7 @@ import (
 const mostReply = 480
 
 // reply is what the sender of a refused message reads. Placeholders are {max},
-// {window}, {seconds}, {help} and {link}; nothing that the message says ever
+// {window}, {seconds}, {help}, {link} and {bulk}; nothing that the message says ever
 // stands here.
 type reply struct {
 	detail string // RFC 3463 subject and detail; the action sets the class
@@ -24,7 +24,7 @@ type reply struct {
 }
 
 // replies is the one table of texts, by rule id; limits by unit. {help} is the
-// line "See URL." when reply.help_url is set.
+// line "See URL." when reply.help_url is set, {bulk} is reply.bulk_service.
 var replies = map[string]reply{
 	"message.malformed": {"6.0",
 		"This message cannot be read: its header is broken. {help}",
@@ -68,6 +68,25 @@ var replies = map[string]reply{
 	"block.active": {"7.1",
 		"Sending is blocked for this account, see {link}",
 		"L'envoi est bloqué pour ce compte, voir {link}"},
+	"bulk.unsubscribe": {"7.1",
+		"Mail to many people needs a way to unsubscribe: a link in the text, or in the header List-Unsubscribe: " +
+			"<mailto:...>, <https://...> {help}",
+		"Un envoi en nombre doit permettre de se désabonner : un lien dans le texte, ou dans l'en-tête List-Unsubscribe: " +
+			"<mailto:...>, <https://...> {help}"},
+	"bulk.one_click": {"7.1",
+		"Mail to many people needs one-click unsubscription (RFC 8058). Add both and sign them: List-Unsubscribe: " +
+			"<https://...> and List-Unsubscribe-Post: List-Unsubscribe=One-Click {help}",
+		"Un envoi en nombre doit offrir le désabonnement en un clic (RFC 8058). Ajoutez et signez : List-Unsubscribe: " +
+			"<https://...> et List-Unsubscribe-Post: List-Unsubscribe=One-Click {help}"},
+	"bulk.reason": {"7.1",
+		"Mail to many people must say why they get it. Add a sentence to the text, such as: You receive this message because ... {help}",
+		"Un envoi en nombre doit dire pourquoi on le reçoit. Ajoutez une phrase au texte : Vous recevez ce message car ... {help}"},
+	"bulk.volume": {"7.1",
+		"This letter goes to more than {max} people: bulk mail belongs to {bulk} {help}",
+		"Cette lettre va à plus de {max} personnes : les envois en nombre passent par {bulk} {help}"},
+	"bulk.pace": {"7.1",
+		"Too much bulk mail: {max} messages in {window} are allowed. Please try again in {seconds} seconds. {help}",
+		"Trop de courrier en nombre : {max} messages en {window} au plus. Réessayez dans {seconds} secondes. {help}"},
 	"content.score": {"7.1",
 		"This message looks like spam, please change its content. {help}",
 		"Ce message ressemble à du spam, changez son contenu. {help}"},
@@ -142,12 +161,15 @@ func (e *Engine) params(id string, p params) *strings.Replacer {
 		p.max = int64(e.set.MaxVisible)
 	case "recipients.envelope":
 		p.max = int64(e.set.MaxEnvelope)
+	case "bulk.volume":
+		p.max = e.set.Bulk.MaxCampaign
 	}
 	return strings.NewReplacer(
 		"{max}", strconv.FormatInt(p.max, 10),
 		"{window}", FormatDuration(p.window),
 		"{seconds}", strconv.FormatInt(p.seconds, 10),
 		"{link}", p.link,
+		"{bulk}", e.set.BulkService,
 	)
 }
 

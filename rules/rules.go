@@ -109,6 +109,8 @@ type Verdict struct {
 	// Windows of the charges as they were left, in order; empty when the store was
 	// not asked, since a rule or a block had stopped the mail.
 	Windows []Window
+	// Campaign is what bulk mail the message may be part of; nil when nobody asked.
+	Campaign *Campaign
 	// Struck is what a refusal counted as abuse; 0 when it did not, or was counted before.
 	Struck  int
 	Blocked []state.Block // whom that blocked

@@ -30,10 +30,12 @@ var testAccounts = []*accounts.Account{
 
 var start = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 
-// defaults are the actions of the shipped configuration.
+// defaults are the actions of the shipped configuration, but for bulk, which has a
+// bench of its own.
 func defaults() Settings {
 	return Settings{
 		Actions: map[string]Action{
+			"bulk.unsubscribe": Off, "bulk.one_click": Off, "bulk.reason": Off, "bulk.volume": Off, "bulk.pace": Off,
 			"message.malformed": Reject, "message.too_complex": Tempfail, "accounts.unavailable": Tempfail, "store.unavailable": Tempfail,
 			"identity.header_from": Reject, "identity.sender": Reject, "identity.reply_to": Reject,
 			"identity.envelope_from": Reject, "identity.display_name": Shadow, "identity.malformed": Reject,

@@ -28,8 +28,11 @@ type Settings struct {
 	Blocking Blocking
 	Own      []netip.Addr // this host's addresses
 
-	Language string // reply.language: "en", "fr", "en+fr"
-	HelpURL  string
+	Bulk Bulk
+
+	Language    string // reply.language: "en", "fr", "en+fr"
+	HelpURL     string
+	BulkService string // reply.bulk_service
 	// Link is the customer page of an account, for replies; nil or "": there is none.
 	Link func(account string, now time.Time) string
 

@@ -129,10 +129,10 @@ func (e *Engine) strike(ctx context.Context, now time.Time, r *ruling, v *Verdic
 	return nil
 }
 
-// strikeWeight is what this verdict counts. What is held at the pace of a limit is
-// no abuse, and a window that others fill too tells nothing about this sender.
+// strikeWeight is what this verdict counts. What is held at the pace of a limit, or
+// told to come back at that of bulk mail, is no abuse, and a window that others fill too tells nothing about this sender.
 func (e *Engine) strikeWeight(r *ruling, v *Verdict) int {
-	if !v.Judged || v.Action < Quarantine || e.set.Blocking.Automatic == Off {
+	if !v.Judged || v.Action < Quarantine || e.set.Blocking.Automatic == Off || v.Rule == "bulk.pace" {
 		return 0
 	}
 	if l := e.limitOf(v.Rule); l != nil {

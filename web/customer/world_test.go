@@ -88,6 +88,7 @@ func newWorld(t testing.TB, change ...func(*rules.Settings)) *world {
 func settings() rules.Settings {
 	set := rules.Settings{
 		Actions: map[string]rules.Action{}, MaxVisible: 3, MaxEnvelope: 5, MaxDuplicates: 1, SelfUnblock: 2, Language: "en",
+		Bulk:    rules.Bulk{Similar: 20, Window: 24 * time.Hour, MaxCampaign: 200, PaceMax: 10, PaceWindow: time.Minute},
 		HelpURL: "https://help.example/sending-rules",
 		Limits: []rules.Limit{
 			{Name: "minute", Subject: "account", Unit: rules.Messages, Max: 10, Window: time.Minute, Action: rules.Tempfail},

@@ -1,0 +1,108 @@
+package rules
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"o2n-milter/message"
+	"o2n-milter/state"
+)
+
+// Campaign is what a message's letter is counted under: all letters like it that its
+// subject sent lately.
+type Campaign struct {
+	ID         string `json:"id"`
+	Subject    string `json:"subject"`
+	Recipients int64  `json:"recipients"` // different ones, with this message's
+}
+
+// campaignRules are those that a campaign's size decides.
+var campaignRules = []string{"bulk.unsubscribe", "bulk.one_click", "bulk.reason", "bulk.volume", "bulk.pace"}
+
+// bulkAction is a bulk rule's action for this message.
+func (e *Engine) bulkAction(r *ruling, id string) Action { return r.allowed(id, e.action(id), "") }
+
+// letter is what the message asks of the store as one of a campaign; nil where no
+// rule wants to know, where all recipients are the account's own, and where there is
+// nothing in it to tell it from other letters by.
+func (e *Engine) letter(r *ruling) *state.Letter {
+	stopped, _ := r.strongest()
+	wanted := slices.ContainsFunc(campaignRules, func(id string) bool { return e.action(id) != Off })
+	if !wanted || stopped > Quarantine || len(r.outsiders()) == 0 {
+		return nil
+	}
+	body := r.readBody()
+	sketch, ok := message.Letter{Subject: r.msg.Subject, Text: body.Text, Links: body.Links, Files: body.Files}.Sketch()
+	subject := r.campaignSubject()
+	if !ok || subject == "" {
+		return nil
+	}
+	counted := r.outsiders()
+	return &state.Letter{
+		Subject: subject, Sketch: state.Sketch(sketch), Near: message.Near, Max: e.mostRecipients(r),
+		Members: r.mailboxes(counted[:min(len(counted), state.MaxMembers)]), Remember: e.set.Bulk.Window,
+	}
+}
+
+// mostRecipients is how many recipients the letter may have: the store counts and
+// refuses in one step. What refuses nothing bounds nothing.
+func (e *Engine) mostRecipients(r *ruling) int64 {
+	most := int64(countless)
+	if e.bulkAction(r, "bulk.volume") >= Quarantine {
+		most = e.set.Bulk.MaxCampaign
+	}
+	for _, m := range allMeans {
+		if e.bulkAction(r, m.id) >= Quarantine && !r.owesNothing() && m.lacks(&r.facts) != "" {
+			return min(most, e.set.Bulk.Similar-1)
+		}
+	}
+	return most
+}
+
+// counted judges the letter by the campaign that it was found to be of.
+func (e *Engine) counted(r *ruling, l *state.Letter, c state.Campaign) {
+	b := &e.set.Bulk
+	size := c.Known + c.New
+	r.campaign = &Campaign{ID: c.ID, Subject: l.Subject, Recipients: size}
+	// A store that counts alone has half of every max: there a campaign is full before
+	// it has its size. Whatever bound it then decides.
+	over := func(most int64) bool { return size > most || c.Full && l.Max == most }
+	if over(b.Similar-1) && len(r.msg.Lists.Declared) == 0 && !r.owesNothing() {
+		why := fmt.Sprintf("campaign %s of %s, %s", c.ID, printable(l.Subject, 200), plural(int(size), "recipient"))
+		for _, m := range allMeans {
+			if action := e.bulkAction(r, m.id); action != Off {
+				r.find(m.id, action, m.missing(&r.facts, why))
+			}
+		}
+	}
+	if action := e.bulkAction(r, "bulk.volume"); action != Off && over(b.MaxCampaign) {
+		r.find("bulk.volume", action, one("campaign "+c.ID+" of "+printable(l.Subject, 200), plural(int(size), "recipient"),
+			fmt.Sprintf("at most %d in %s", b.MaxCampaign, FormatDuration(b.Window))))
+	}
+}
+
+// paced is the charge of bulk.pace, for mail of a campaign only: a question that
+// changes nothing finds that out. Of two letters at once that make a campaign
+// together the pace misses one, once.
+func (e *Engine) paced(ctx context.Context, now time.Time, r *ruling, l *state.Letter) ([]limitCharge, error) {
+	action := e.bulkAction(r, "bulk.pace")
+	if action == Off {
+		return nil, nil
+	}
+	answer, err := e.store.Take(ctx, now, state.Ask{Letters: []state.Letter{*l}, Dry: true})
+	if err != nil {
+		return nil, err
+	}
+	b := &e.set.Bulk
+	if c := answer.Campaigns[0]; c.Known+c.New < b.Similar {
+		return nil, nil
+	}
+	return []limitCharge{{
+		limit: &Limit{Name: "bulk.pace", Unit: Messages}, rule: "bulk.pace", action: action, Charge: state.Charge{
+			Window: state.Window{Limit: "bulk.pace", Subject: l.Subject, Length: b.PaceWindow, Max: b.PaceMax},
+			Cost:   1, CountOnly: action < Quarantine,
+		},
+	}}, nil
+}

@@ -1,0 +1,139 @@
+package rules
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"o2n-milter/message"
+)
+
+// UnsubscribePhrases are what an unsubscribe link or address says, or what is said
+// around it, in English and French, where bulk.unsubscribe_phrases says nothing else.
+var UnsubscribePhrases = []string{
+	"unsubscrib", "un-subscrib", "opt out", "opt-out", "opting out", "stop receiving", "stop getting", "no longer receive",
+	"no longer wish to", "no longer want to", "not wish to receive", "not want to receive", "don't want to receive",
+	"rather not receive", "prefer not to receive", "remove me", "remove yourself", "remove your", "removed from", "be removed",
+	"removal instructions", "take me off", "taken off", "cancel your subscription", "cancel my subscription",
+	"end your subscription", "manage your subscription", "manage my subscription", "manage subscription",
+	"subscription settings", "subscription preferences", "email preferences", "e-mail preferences",
+	"communication preferences", "manage your preferences", "update your preferences", "leave this list", "leave the list",
+	"leave this mailing", "leave our mailing",
+	"désabonn", "dés-abonn", "désinscri", "dés-inscri", "plus recevoir", "arrêter de recevoir", "cesser de recevoir",
+	"annuler votre abonnement", "annuler mon abonnement", "annuler l'abonnement", "annuler votre inscription",
+	"annuler mon inscription", "résilier votre abonnement", "résilier mon abonnement", "fin à votre abonnement",
+	"fin à mon abonnement", "gérer votre abonnement", "gérer mon abonnement", "gérer vos abonnements", "gérer mes abonnements",
+	"gérer vos préférences", "gérer mes préférences", "modifier vos préférences", "préférences de communication",
+	"préférences de contact", "retirer de la liste", "retirer de cette liste", "retirer de notre liste", "retiré de",
+	"supprimer de la liste", "supprimer de notre liste", "quitter la liste", "quitter cette liste", "droit d'opposition",
+	"vous opposer",
+}
+
+// ReasonPhrases are what says why somebody gets the mail, where bulk.reason_phrases
+// says nothing else.
+var ReasonPhrases = []string{
+	"you are receiving", "you're receiving", "you receive this", "you received this", "you have received this",
+	"you've received this", "you are getting this", "you're getting this", "you get this", "you got this", "why you received",
+	"why you are receiving", "why am i receiving", "why am i getting", "why did i get", "why did i receive",
+	"sent to you because", "sent because you", "sent to you as a", "you are subscribed", "you're subscribed",
+	"you are currently subscribed", "you are registered", "you subscribed", "you have subscribed", "you signed up",
+	"you have signed up", "you've signed up", "you opted in", "you have opted in", "you agreed to receive",
+	"you have agreed to receive", "you asked to receive", "you asked us to", "you requested to receive", "you chose to receive",
+	"because you are a", "because you're a", "because you have an account", "because you registered",
+	"because you have registered", "because you requested", "because you asked", "because you bought",
+	"because you purchased", "because you made a purchase", "because you attended", "as a subscriber", "as a member of",
+	"as a customer of", "your subscription to",
+	"vous recevez ce", "vous recevez cet", "vous recevez le present", "vous recevez notre", "vous recevez nos",
+	"vous avez reçu ce", "vous avez reçu cet", "message vous est adressé", "message vous est envoyé", "message vous a été envoyé",
+	"message vous a été adressé", "mail vous est adressé", "mail vous est envoyé", "mail vous a été envoyé",
+	"mail vous a été adressé", "courriel vous est adressé", "courriel vous est envoyé", "courriel vous a été envoyé",
+	"courriel vous a été adressé", "lettre vous est adressée", "lettre vous est envoyée", "newsletter vous est adressée",
+	"newsletter vous est envoyée", "pourquoi recevez-vous", "pourquoi vous recevez", "pourquoi je reçois",
+	"pourquoi est-ce que je reçois", "vous êtes inscrit", "vous vous êtes inscrit", "vous êtes abonné", "vous vous êtes abonné",
+	"vous êtes client", "vous êtes membre", "vous êtes adhérent", "vous faites partie de", "en tant que client",
+	"en tant que membre", "en tant qu'abonné", "en tant qu'adhérent", "en qualité de", "en votre qualité de",
+	"vous avez accepté de recevoir", "vous avez demandé à recevoir", "vous avez souhaité recevoir",
+	"vous avez choisi de recevoir", "vous avez souscrit", "vous avez consenti", "suite à votre inscription",
+	"suite à votre abonnement", "suite à votre demande", "suite à votre achat", "votre inscription à", "votre abonnement à",
+}
+
+// phrases are folded texts by their first byte. A phrase is found where a word begins
+// with it: "opt out" is not in "adopt outright".
+type phrases [256][]string
+
+func newPhrases(list []string) *phrases {
+	var p phrases
+	for _, s := range list {
+		if s = strings.TrimSpace(message.Fold(s)); s != "" {
+			p[s[0]] = append(p[s[0]], s)
+		}
+	}
+	return &p
+}
+
+// in says whether the folded text holds a phrase.
+func (p *phrases) in(folded string) bool { return p.next(folded, 0) >= 0 }
+
+// next is where the first phrase at or behind from begins; -1 for none.
+func (p *phrases) next(folded string, from int) int {
+	inWord := from > 0 && isWordByte(folded[from-1])
+	for i := from; i < len(folded); i++ {
+		begins := !inWord
+		if inWord = isWordByte(folded[i]); !inWord || !begins {
+			continue
+		}
+		for _, phrase := range p[folded[i]] {
+			if strings.HasPrefix(folded[i:], phrase) {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+func isWordByte(c byte) bool {
+	return c >= utf8.RuneSelf || '0' <= c && c <= '9' || 'a' <= c && c <= 'z'
+}
+
+// answerWords ask for an answer, stopWords are what it is to say.
+var (
+	answerWords = newPhrases([]string{"reply", "respond", "répond"})
+	stopWords   = newPhrases([]string{"stop", "remove"})
+)
+
+// answersStop finds the invitation to answer in order to get no more: "répondez
+// STOP", "to unsubscribe, reply to this mail". It asks no more of the reader than a
+// link does, and the address is the author's, which the identity rules judge.
+func answersStop(folded string, unsubscribe *phrases) bool {
+	for at := answerWords.next(folded, 0); at >= 0; at = answerWords.next(folded, at+1) {
+		sentence := sentenceAt(folded, at)
+		if !refused(folded[:at]) && (stopWords.in(sentence) || unsubscribe.in(sentence)) {
+			return true
+		}
+	}
+	return false
+}
+
+// mostSentence is how far a sentence is looked at on either side of a word, in bytes.
+const mostSentence = 160
+
+// sentenceAt is the sentence around a place in folded text, which has no lines.
+func sentenceAt(folded string, at int) string {
+	const ends = ".!?;"
+	before, after := folded[max(0, at-mostSentence):at], folded[at:min(len(folded), at+mostSentence)]
+	before = before[strings.LastIndexAny(before, ends)+1:]
+	if end := strings.IndexAny(after, ends); end >= 0 {
+		after = after[:end]
+	}
+	return before + after
+}
+
+// refused says that the text before a word turns it round: "ne pas", "do not".
+func refused(before string) bool {
+	before = strings.TrimRight(before, " -")
+	for _, not := range []string{"not", "n't", "pas", " ne", "no", "never", "jamais"} {
+		if strings.HasSuffix(before, not) {
+			return true
+		}
+	}
+	return before == "ne"
+}
