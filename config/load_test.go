@@ -140,15 +140,9 @@ func TestDefaults(t *testing.T) {
 				MaxPerHour: 100, MaxShare: 10, CustomerAfter: 3, IPAfter: 3, Reachable: []string{},
 			},
 			SelfUnblock: 2,
-			Bulk: rules.Bulk{
-				Similar: 20, Window: day, MaxCampaign: 200, PaceMax: 10, PaceWindow: time.Minute,
-				UnsubscribePhrases: rules.UnsubscribePhrases, ReasonPhrases: rules.ReasonPhrases,
-			},
-			BulkService: "https://bulk.example/",
 			Language:    "en", HelpURL: "https://help.example/sending-rules",
 		},
-		Hold: Hold{MTA: "auto", Agent: "/run/o2n-milter/hold.sock", MaxAge: 72 * time.Hour, MaxPerSubject: 1000, MaxMessages: 10_000,
-			Keep: []string{}},
+		Hold:    Hold{MTA: "auto", Agent: "/run/o2n-milter/hold.sock"},
 		Content: Content{Timeout: 2 * time.Second},
 		Admin:   Admin{Socket: "/run/o2n-milter/admin.sock", Mode: 0o660},
 		Notify: Notify{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/netip"
 	"os"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"o2n-milter/accounts"
 	"o2n-milter/config"
+	"o2n-milter/content"
 	"o2n-milter/message"
 	"o2n-milter/rules"
 	"o2n-milter/state/memory"
@@ -72,6 +74,9 @@ func (a *app) check(cmd *cobra.Command, files []string, f checkFlags) error {
 	if err != nil {
 		return &exitError{exitConfig, err}
 	}
+	if err := joinContent(cfg, slog.New(slog.DiscardHandler), func(time.Duration, *content.Fault) {}); err != nil {
+		return &exitError{exitConfig, err}
+	}
 	passed, unread := true, 0
 	for _, file := range files {
 		raw, err := a.readMessage(file)
@@ -85,7 +90,9 @@ func (a *app) check(cmd *cobra.Command, files []string, f checkFlags) error {
 		// Each message meets empty windows: they are judged apart.
 		engine := rules.New(cfg.Rules, source, memory.New(), func() time.Time { return now })
 		v := engine.Decide(context.Background(), m)
-		if v.Err != nil {
+		if fault := (*content.Fault)(nil); errors.As(v.Err, &fault) {
+			fmt.Fprintf(a.err, "%s: %v\n", file, v.Err) // content.unavailable is part of the verdict
+		} else if v.Err != nil {
 			return v.Err
 		}
 		passed = passed && v.Action <= rules.Tag

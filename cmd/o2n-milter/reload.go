@@ -5,11 +5,13 @@ import (
 	"log/slog"
 	"reflect"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"o2n-milter/accounts"
 	"o2n-milter/config"
+	"o2n-milter/content"
 	"o2n-milter/rules"
 	"o2n-milter/web/desk"
 )
@@ -23,6 +25,7 @@ type liveConfig struct {
 	started *config.Config // what stays as it is until the next start
 	log     *slog.Logger
 	reloads *prometheus.CounterVec
+	scored  func(time.Duration, *content.Fault)
 	desk    *desk.Desk
 	told    *notices
 }
@@ -61,6 +64,9 @@ func (l *liveConfig) prepare(next *config.Config, faults []config.Fault) (*accou
 		return nil, err
 	}
 	set, err := noticeSettings(next)
+	if err == nil {
+		err = joinContent(next, l.log, l.scored)
+	}
 	if err == nil {
 		err = l.told.Configure(set)
 	}

@@ -68,8 +68,11 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	if err != nil {
 		return &exitError{exitConfig, err}
 	}
-	live := &liveConfig{started: cfg, cfg: cfg, directory: directory, log: log, reloads: reloads}
+	live := &liveConfig{started: cfg, cfg: cfg, directory: directory, log: log, reloads: reloads, scored: web.RegisterContent(reg)}
 	defer live.close()
+	if err := joinContent(cfg, log, live.scored); err != nil {
+		return &exitError{exitConfig, err}
+	}
 
 	messages := milter.NewLog(log, reg)
 	counts, stopStats := startStats(store, host, log, clock.Now)

@@ -69,6 +69,7 @@ func (d *Desk) Overview(ctx context.Context) (Overview, error) {
 var alarming = map[string]string{
 	"store.unavailable":    "the store could not answer for",
 	"accounts.unavailable": "the account source could not answer for",
+	"content.unavailable":  "the content engine gave no score for",
 	"internal.panic":       "an internal error stopped",
 }
 
@@ -151,7 +152,7 @@ func (d *Desk) seen(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	held, err := d.heldMail(ctx, 0)
+	held, err := d.heldMail(ctx)
 	if err != nil {
 		return nil, err
 	}
