@@ -58,6 +58,8 @@ func (c *console) routes() {
 	c.get("/admin/blocks", (*visit).blocks)
 	c.get("/admin/blocks/{id}", (*visit).block)
 	c.get("/admin/requests", (*visit).requests)
+	c.get("/admin/held", (*visit).held)
+	c.get("/admin/held/{id}", (*visit).heldMail)
 	c.get("/admin/exemptions", (*visit).exemptions)
 	c.get("/admin/audit", (*visit).audit)
 	c.get("/admin/decisions/{id}", (*visit).decision)
@@ -70,6 +72,8 @@ func (c *console) routes() {
 	c.post("/admin/blocks/{id}/lift", form{Name: "lift"}, (*visit).lift, (*visit).block)
 	c.post("/admin/blocks/{id}/extend", form{Name: "extend"}, (*visit).extend, (*visit).block)
 	c.post("/admin/requests/{id}", form{Name: "answer"}, (*visit).answer, (*visit).requests)
+	c.post("/admin/held", form{Name: "heldall"}, (*visit).wishAll, (*visit).held)
+	c.post("/admin/held/{id}", form{Name: "held"}, (*visit).wishOne, (*visit).heldMail)
 	c.post("/admin/exemptions", form{Name: "exempt"}, (*visit).exempt, (*visit).exemptions)
 	c.post("/admin/exemptions/{id}/remove", form{Name: "remove"}, (*visit).removeExemption, (*visit).exemptions)
 }

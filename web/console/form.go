@@ -50,12 +50,14 @@ func (f form) place(sentence string) (field, fault string) {
 
 // fieldsOf are the fields that a form shows a fault at.
 var fieldsOf = map[string][]string{
-	"block":  {"for", "reason"},
-	"exempt": {"subject", "rule", "factor", "domain", "owner", "reason", "for"},
-	"lift":   {"reason"},
-	"extend": {"for", "reason"},
-	"answer": {"reason"},
-	"remove": {"reason"},
+	"block":   {"for", "reason"},
+	"exempt":  {"subject", "rule", "factor", "domain", "owner", "reason", "for"},
+	"lift":    {"reason"},
+	"held":    {"sure", "reason"},
+	"heldall": {"sure", "reason"},
+	"extend":  {"for", "reason"},
+	"answer":  {"reason"},
+	"remove":  {"reason"},
 }
 
 // Form is a form of the page, for the template.

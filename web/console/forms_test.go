@@ -19,6 +19,8 @@ import (
 
 const aliceURL = "/admin/subject?subject=account%3Aalice%40client-a.example"
 
+const aliceHeld = "/admin/held?rule=limit.minute&subject=account%3Aalice%40client-a.example"
+
 // TestForms: every form does what it says, says what it did, once, and leaves an
 // audit line with the operator and his address.
 func TestForms(t *testing.T) {
@@ -43,6 +45,12 @@ func TestForms(t *testing.T) {
 			"/admin/requests", "Approved request R1111111 of alice@client-a.example: lifted B1111111.", "request approve"},
 		{"deny", "/admin/requests", "/admin/requests/R1111111", url.Values{"answer": {"deny"}, "reason": {"Not yet"}},
 			"/admin/requests", "Denied request R1111111 of alice@client-a.example: the block stays.", "request deny"},
+		{"release", "/admin/held/H1111111", "/admin/held/H1111111", url.Values{"wish": {"release"}, "reason": {"ticket 7"}},
+			"/admin/held/H1111111", "Message H1111111 is to be released. Its host, hello, does it within seconds", "held release"},
+		{"send back", "/admin/held/H1111111", "/admin/held/H1111111", url.Values{"wish": {"bounce"}},
+			"/admin/held/H1111111", "Message H1111111 is to be sent back.", "held bounce"},
+		{"delete all", aliceHeld, "/admin/held", url.Values{"wish": {"delete"}, "reason": {"spam"}},
+			aliceHeld, "Messages of account:alice@client-a.example that are to be deleted: 1.", "held delete"},
 		{"exempt", "/admin/exemptions", "/admin/exemptions", url.Values{"subject": {"customer:C-1001"}, "rule": {"block"}, "domain": {"remote.example"}, "reason": {"partner"}},
 			"/admin/exemptions", "Exempted customer:C-1001 from block (rule to remote.example) until 14 Apr 2026, 00:00 UTC", "exemption add"},
 		{"remove", "/admin/exemptions", "/admin/exemptions/E1111111/remove", url.Values{"reason": {"over"}},
@@ -101,6 +109,9 @@ func TestFaultsAreShownAtTheField(t *testing.T) {
 		{"extend", "/admin/blocks/B1111111", "/admin/blocks/B1111111/extend", url.Values{"for": {"1"}, "reason": {"kept"}}, "extend-for-B1111111", "no duration"},
 		{"deny without a word", "/admin/requests", "/admin/requests/R1111111", url.Values{"answer": {"deny"}}, "answer-reason-R1111111", "want a sentence for the customer"},
 		{"no button", "/admin/requests", "/admin/requests/R1111111", url.Values{}, "answer-reason-R1111111", "want a sentence for the customer"},
+		{"held, not sure", "/admin/held/H1111111", "/admin/held/H1111111", url.Values{"wish": {"delete"}, "sure": {"no"}, "reason": {"kept"}}, "held-sure-H1111111", "tick the box"},
+		{"held, all, not sure", aliceHeld, "/admin/held", url.Values{"wish": {"delete"}, "sure": nil, "reason": {"kept"}}, "heldall-sure", "tick the box"},
+		{"held, all, long reason", aliceHeld, "/admin/held", url.Values{"wish": {"delete"}, "reason": {long}}, "heldall-reason", "4001 bytes"},
 		{"remove", "/admin/exemptions", "/admin/exemptions/E1111111/remove", url.Values{"reason": {long}}, "remove-reason-E1111111", "4001 bytes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -232,7 +243,7 @@ func TestGetChangesNothing(t *testing.T) {
 		b.do(http.MethodHead, path, nil)
 		todo = append(todo, linksOf(t, path, p.tree)...)
 	}
-	for _, path := range []string{"/admin/blocks", "/admin/blocks/B1111111", "/admin/blocks/B1111111/lift", "/admin/requests?all=1&page=1", "/admin/requests/R1111111", "/admin/decisions/7K3QF2M9", "/admin/exemptions/E1111111/remove", "/admin/logout"} {
+	for _, path := range []string{"/admin/blocks", "/admin/blocks/B1111111", "/admin/blocks/B1111111/lift", "/admin/requests?all=1&page=1", "/admin/requests/R1111111", "/admin/decisions/7K3QF2M9", "/admin/exemptions/E1111111/remove", "/admin/held", "/admin/held/H1111111", "/admin/held?all=1", "/admin/logout"} {
 		if !seen[path] {
 			t.Errorf("no link to %s in %v", path, seen)
 		}

@@ -19,6 +19,7 @@ const hostile = "\"'><xss onclick=alert(1)>{{.}}</title></textarea><script>alert
 var everyPage = []string{
 	"/admin/", "/admin/search?q=alice", "/admin/subject?subject=account:alice@client-a.example", "/admin/blocks?all=1", "/admin/blocks/B1111111",
 	"/admin/blocks/B2222222", "/admin/requests", "/admin/requests?all=1", "/admin/exemptions", "/admin/audit", "/admin/decisions/7K3QF2M9", "/admin/nothing",
+	"/admin/held", "/admin/held?all=1", "/admin/held?subject=account:alice@client-a.example&rule=limit.minute", "/admin/held/H1111111", "/admin/held/H2222222",
 }
 
 func TestForeignTextIsText(t *testing.T) {
@@ -27,7 +28,7 @@ func TestForeignTextIsText(t *testing.T) {
 	b := w.operator(`<xss onclick=alert(1)>"'>`)
 	query := "%22%27%3E%3Cxss+onclick=alert(1)%3E%1B%5B31m"
 	paths := append(slices.Clone(everyPage), "/admin/search?q="+query, "/admin/subject?subject=customer:"+query, "/admin/subject?subject="+query,
-		"/admin/blocks/"+strings.ReplaceAll(query, "+", "%20"), "/admin/requests?id="+query, "/admin/audit?subject=customer:%22%3E%3Cxss%3E", "/admin/login?code="+query, "/admin/subject?subject=customer:a%E2%80%AEb%E2%80%8Bc")
+		"/admin/blocks/"+strings.ReplaceAll(query, "+", "%20"), "/admin/requests?id="+query, "/admin/audit?subject=customer:%22%3E%3Cxss%3E", "/admin/held?subject=customer:%22%3E%3Cxss%3E&rule="+query, "/admin/held/"+strings.ReplaceAll(query, "+", "%20"), "/admin/login?code="+query, "/admin/subject?subject=customer:a%E2%80%AEb%E2%80%8Bc")
 	for _, path := range paths {
 		p := b.get(path)
 		if p.status >= 500 {
@@ -43,6 +44,8 @@ func TestForeignTextIsText(t *testing.T) {
 	checkNoMarkup(t, "lift", p)
 	p = b.submit(aliceURL, "/admin/subject/block", map[string][]string{"for": {hostile}, "reason": {hostile}})
 	checkNoMarkup(t, "block", p)
+	p = b.submit("/admin/held/H1111111", "/admin/held/H1111111", map[string][]string{"wish": {hostile}, "reason": {hostile}, "sure": {"no"}})
+	checkNoMarkup(t, "held", p)
 	w.browser().get("/admin/" + query)
 }
 
@@ -82,9 +85,10 @@ func TestPagesAreSound(t *testing.T) {
 		checkSound(t, path, b.get(path))
 	}
 	checkSound(t, "faults", b.submit(aliceURL, "/admin/subject/block", map[string][]string{"for": {"soon"}}))
+	checkSound(t, "held faults", b.submit("/admin/held/H1111111", "/admin/held/H1111111", map[string][]string{"sure": {""}}))
 	empty := newWorld(t)
 	b = empty.operator("alice")
-	for _, path := range []string{"/admin/", "/admin/blocks", "/admin/requests", "/admin/exemptions", aliceURL} {
+	for _, path := range []string{"/admin/", "/admin/blocks", "/admin/requests", "/admin/exemptions", "/admin/held", "/admin/held?all=1", aliceURL} {
 		checkSound(t, "empty "+path, b.get(path))
 	}
 }

@@ -67,8 +67,11 @@ type broken struct{ state.Store }
 var errAway = errors.New("secret detail of the store")
 
 func (broken) Docs(context.Context, string) ([]state.Doc, error) { return nil, errAway }
-func (broken) Blocks(context.Context) ([]state.Block, error)     { return nil, errAway }
-func (broken) AddBlock(context.Context, state.Block) error       { return errAway }
+func (broken) ChangedDocs(context.Context, string, map[string]int64) ([]state.Doc, error) {
+	return nil, errAway
+}
+func (broken) Blocks(context.Context) ([]state.Block, error) { return nil, errAway }
+func (broken) AddBlock(context.Context, state.Block) error   { return errAway }
 func (broken) Decision(context.Context, string) (state.Decision, error) {
 	return state.Decision{}, errAway
 }
@@ -81,7 +84,7 @@ func TestBrokenStoreIsSaid(t *testing.T) {
 	form := b.form(aliceURL, "/admin/subject/block", url.Values{"for": {"4h"}})
 	w.desk.Store = broken{w.store}
 	for _, path := range []string{"/admin/", "/admin/search?q=alice", aliceURL, "/admin/blocks", "/admin/blocks/B1111111", "/admin/requests",
-		"/admin/exemptions", "/admin/audit", "/admin/decisions/7K3QF2M9"} {
+		"/admin/exemptions", "/admin/held", "/admin/held/H1111111", "/admin/audit", "/admin/decisions/7K3QF2M9"} {
 		w.log.Reset()
 		p := b.get(path)
 		if p.status != http.StatusInternalServerError || !strings.Contains(p.text(), "Something went wrong on our side") || strings.Contains(p.body, "secret") {

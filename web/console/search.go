@@ -14,6 +14,9 @@ type found struct{ Name, URL string }
 func (v *visit) search() (*sheet, error) {
 	text := v.r.FormValue("q")
 	list, err := v.named(idIn(text))
+	if err == nil {
+		list, err = v.withHeld(list, text)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -38,6 +41,23 @@ func idIn(text string) string {
 		return ""
 	}
 	return strings.ToUpper(strings.Trim(words[len(words)-1], "[]"))
+}
+
+// withHeld adds the held message whose id, or the MTA's for it, stands at the end of
+// text.
+func (v *visit) withHeld(list []found, text string) ([]found, error) {
+	words := strings.Fields(text)
+	if len(words) == 0 {
+		return list, nil
+	}
+	h, err := v.Desk.HeldMail(v.r.Context(), strings.Trim(words[len(words)-1], "[]"))
+	switch {
+	case err == nil:
+		list = append(list, found{"Held mail " + h.ID, "/admin/held/" + h.ID})
+	case errors.Is(err, desk.ErrNotFound), errors.Is(err, desk.ErrConflict):
+		err = nil
+	}
+	return list, err
 }
 
 // named is what has this id: a block, a decision, a request, an exemption.

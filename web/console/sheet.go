@@ -23,6 +23,8 @@ var (
 	blocksPage     = parse("blocks")
 	blockPage      = parse("block")
 	requestsPage   = parse("requests")
+	heldPages      = parse("held")
+	heldMailPage   = parse("heldmail")
 	exemptionsPage = parse("exemptions")
 	auditPage      = parse("audit")
 	decisionPage   = parse("decision")
@@ -51,7 +53,7 @@ type item struct{ Path, Name string }
 // Items are the menu.
 func (s *sheet) Items() []item {
 	return []item{
-		{"/admin/", "Overview"}, {"/admin/blocks", "Blocks"}, {"/admin/requests", "Requests"},
+		{"/admin/", "Overview"}, {"/admin/blocks", "Blocks"}, {"/admin/requests", "Requests"}, {"/admin/held", "Held mail"},
 		{"/admin/exemptions", "Exemptions"}, {"/admin/audit", "Audit"},
 	}
 }

@@ -17,6 +17,8 @@ type subject struct {
 	Active     []desk.BlockView
 	Blocks     []desk.BlockView
 	Requests   []desk.RequestView
+	Held       []desk.HeldView
+	HeldCount  int
 	Exemptions []desk.ExemptionView
 	Audit      []state.AuditLine
 	Exempt     exemptForm
@@ -50,6 +52,11 @@ func (v *visit) subject() (*sheet, error) {
 		return nil, err
 	}
 	p.Requests = only(requests.Requests, func(r desk.RequestView) bool { return r.Subject == name || "account:"+r.Account == name })
+	held, err := v.Desk.Held(ctx, desk.HeldQuery{Subject: name})
+	if err != nil {
+		return nil, err
+	}
+	p.Held, p.HeldCount = held.Held[:min(len(held.Held), mostNewest)], len(held.Held)+held.More
 	exemptions, err := v.Desk.Exemptions(ctx, true)
 	if err != nil {
 		return nil, err

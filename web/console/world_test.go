@@ -139,6 +139,19 @@ func (w *world) exemption(id, text string) {
 	}))
 }
 
+// held stores a held message of alice's, as more changes it.
+func (w *world) held(id, text string, more ...func(*state.Held)) {
+	h := state.Held{
+		ID: id, Subject: alice, Rule: "limit.minute", Reason: text, Account: text, Customer: text, Host: text, QueueID: "Q" + text,
+		From: text, Recipients: []string{text, "b@remote.example"}, About: text, Size: 4711, Since: w.now.Add(-time.Hour),
+		State: state.HeldWaiting, Due: w.now.Add(20 * time.Minute),
+	}
+	for _, change := range more {
+		change(&h)
+	}
+	w.must(state.PutRecord(w.t.Context(), w.store, &h))
+}
+
 // fill puts one of everything into the store, with text wherever foreign text may
 // stand.
 func (w *world) fill(text string) {
@@ -147,6 +160,13 @@ func (w *world) fill(text string) {
 	w.block("B2222222", "customer:"+text, text)
 	w.request("R1111111", "B1111111", alice, text)
 	w.exemption("E1111111", text)
+	w.held("H1111111", text)
+	w.held("H2222222", text, func(h *state.Held) {
+		h.Subject, h.Rule, h.State, h.Wish, h.WishBy = "customer:"+text, text, state.HeldKept, state.WishBounce, text
+	})
+	w.desk.HeldUnknown = func() []desk.UnknownHeld {
+		return []desk.UnknownHeld{{Host: text, QueueID: text, From: text, Recipients: 7, Since: w.now.Add(-24 * time.Hour), Reason: text}}
+	}
 	w.must(state.PutRecord(w.t.Context(), w.store, &state.AuditLine{
 		ID: "20260314T110000.000000-AAAAAAAA", At: w.now.Add(-time.Hour), By: text, From: text, What: text, Target: text, Subject: alice, Reason: text,
 	}))
@@ -162,7 +182,7 @@ func (w *world) fill(text string) {
 // everything is all that the store holds, to compare.
 func (w *world) everything() string {
 	var all strings.Builder
-	for _, kind := range []string{"block", "request", "exemption", "audit", "stats", "notice"} {
+	for _, kind := range []string{"block", "request", "exemption", "audit", "stats", "notice", "held"} {
 		docs, err := w.store.Docs(w.t.Context(), kind)
 		w.must(err)
 		for _, d := range docs {
