@@ -40,6 +40,8 @@ var blockKeys = []Key{
 		set:   into(func(c *Config) *[]string { return &c.Rules.Blocking.Reachable })},
 	{Name: "block.self_unblock", Kind: "integer", Default: "2", check: integer(0, 1000),
 		set: into(func(c *Config) *int { return &c.Rules.SelfUnblock })},
+	{Name: "block.hold_queued", Kind: "boolean", Default: "false", check: boolean,
+		set: into(func(c *Config) *bool { return &c.Hold.Queued })},
 }
 
 // table checks each value of a table in the order of its names; a table in it, as

@@ -116,6 +116,7 @@ type ruling struct {
 	action     Action // its action
 	charges    []Charge
 	ask        state.Ask // what letting it pass costs, all of it
+	behind     string    // the subject of the limit or block that decides
 	windows    []Window  // of the charges, in order, where the store was asked
 	campaign   *Campaign // that it is a message of, where the store was asked
 	params     params
@@ -263,8 +264,8 @@ func (e *Engine) blocked(r *ruling, blocks []state.Block) {
 	if action >= Quarantine && len(blocks) > 0 && r.toReachable() {
 		r.reaching, action = blocks, Shadow // until they have had their share of it
 	}
-	if action != Off {
-		r.find("block.active", action, blockActive(blocks))
+	if action != Off && r.find("block.active", action, blockActive(blocks)) {
+		r.behind = blocks[0].Subject
 	}
 }
 
@@ -341,7 +342,7 @@ func NewID() string {
 // IDs lists every rule id but those of the limits, which are "limit." and the
 // limit's name; for them it holds "limit.NAME".
 func IDs() []string {
-	ids := []string{"block.active", "accounts.unavailable", "store.unavailable", "internal.panic", "limit.NAME",
+	ids := []string{"block.active", "accounts.unavailable", "store.unavailable", "internal.panic", "limit.NAME", "hold.full",
 		"content.score", "content.unavailable"}
 	for _, r := range ruleOrder {
 		ids = append(ids, r.id)

@@ -137,6 +137,7 @@ func (r *ruling) overLimit(c limitCharge, got string, action Action, seconds int
 	if decides {
 		r.params.unit, r.params.max, r.params.window = c.limit.Unit, c.Max, c.Length
 		r.params.alone = seconds == 0
+		r.behind = c.Subject
 	}
 	if action >= Quarantine {
 		r.params.seconds = max(r.params.seconds, seconds)

@@ -40,7 +40,7 @@ func defaults() Settings {
 			"identity.header_from": Reject, "identity.sender": Reject, "identity.reply_to": Reject,
 			"identity.envelope_from": Reject, "identity.display_name": Shadow, "identity.malformed": Reject,
 			"recipients.visible": Reject, "recipients.envelope": Reject, "recipients.duplicate": Reject,
-			"block.active": Reject, "content.score": Reject, "content.unavailable": Shadow,
+			"block.active": Reject, "hold.full": Tempfail, "content.score": Reject, "content.unavailable": Shadow,
 		},
 		MaxVisible: 10, MaxEnvelope: 10, MaxDuplicates: 1, Language: "en",
 		HelpURL:  "https://help.example/sending-rules",

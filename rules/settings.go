@@ -1,8 +1,11 @@
 package rules
 
 import (
+	"context"
 	"net/netip"
 	"time"
+
+	"o2n-milter/state"
 )
 
 // Settings is all that an Engine is configured with; config builds it.
@@ -39,6 +42,10 @@ type Settings struct {
 	// Ours says, once, whether a notice of this value to these recipients is our own;
 	// nil: there are none.
 	Ours func(value string, recipients []string) bool
+
+	// Hold writes down that the MTA is about to hold a message. With an error, of which
+	// ErrNoRoom may be shown to people, it is not held. Nil: nothing is really held.
+	Hold func(ctx context.Context, now time.Time, h state.Held) error
 
 	// SelfUnblock is how often in 30 days an account may end automatic blocks of its
 	// own itself (block.self_unblock); 0: never. Nothing here asks for it: the

@@ -45,7 +45,16 @@ var english = map[string]string{
 	"got.unit":    "%s: %s",
 	"want.window": "at most %s in %s",
 	"want.most":   "at most %s",
-	"allowed":     "allowed: %s",
+
+	"got.unsubscribe":         "no List-Unsubscribe field, and no link to unsubscribe among the %s in the text",
+	"got.unsubscribe_refused": "a List-Unsubscribe field that mail programs cannot use, and no link to unsubscribe among the %s in the text",
+	"got.one_click_link":      "no https link in a List-Unsubscribe field",
+	"got.one_click_post":      "no List-Unsubscribe-Post field, or one that says something else",
+	"got.one_click_signed":    "the DKIM signature leaves these two fields out",
+	"got.reason":              "no sentence that says why",
+	"got.recipients":          "%s different recipients of this letter",
+
+	"allowed": "allowed: %s",
 
 	"ask":               "Ask for unblocking",
 	"ask.text":          "Please answer three questions. Your provider reads the answers before your mail flows again.",
@@ -144,6 +153,9 @@ var english = map[string]string{
 	"rule.accounts.unavailable.what": "Your account could not be looked up for a moment. This was no fault of yours.",
 	"rule.accounts.unavailable.fix":  "You need not do anything: mail programs send again by themselves.",
 
+	"rule.hold.full.name":         "Not too much mail waiting",
+	"rule.hold.full.what":         "So many of your messages wait to be sent already that no more can wait.",
+	"rule.hold.full.fix":          "Send again when some of them have left. A program that writes so much should send less, or spread it in time.",
 	"rule.store.unavailable.name": "Message not to be checked",
 	"rule.store.unavailable.what": "Your message could not be checked for a moment. This was no fault of yours.",
 	"rule.store.unavailable.fix":  "You need not do anything: mail programs send again by themselves.",
@@ -202,7 +214,7 @@ var english = map[string]string{
 
 	"rule.bulk.unsubscribe.name": "A way to unsubscribe",
 	"rule.bulk.unsubscribe.what": "Mail that goes to many people needs a simple way to unsubscribe. Who cannot unsubscribe reports the mail as spam.",
-	"rule.bulk.unsubscribe.fix":  "Put an unsubscribe link into the text and a List-Unsubscribe field into the header. The bulk mail service does it for you.",
+	"rule.bulk.unsubscribe.fix":  "Put an unsubscribe link into the text and a List-Unsubscribe field into the header. The bulk mail service does it for you. If you did not send this mail, change your password and check your website.",
 
 	"rule.bulk.one_click.name": "Unsubscribe with one click",
 	"rule.bulk.one_click.what": "Large receivers want one click to be enough to unsubscribe from mail that goes to many people.",
@@ -214,7 +226,7 @@ var english = map[string]string{
 
 	"rule.bulk.volume.name": "Newsletters belong to the bulk mail service",
 	"rule.bulk.volume.what": "Mail to very many people harms the good name of the servers for personal mail.",
-	"rule.bulk.volume.fix":  "Send newsletters through the bulk mail service of your provider.",
+	"rule.bulk.volume.fix":  "Send newsletters through the bulk mail service of your provider. If you did not send this mail, change your password and check your website.",
 
 	"rule.bulk.pace.name": "Newsletters go slowly",
 	"rule.bulk.pace.what": "Mail that goes to many people is sent a little at a time, so that receiving servers do not close the door.",

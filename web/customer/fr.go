@@ -45,7 +45,16 @@ var french = map[string]string{
 	"got.unit":    "%s : %s",
 	"want.window": "%s au plus en %s",
 	"want.most":   "%s au plus",
-	"allowed":     "autorisé : %s",
+
+	"got.unsubscribe":         "pas de champ List-Unsubscribe, et aucun lien de désabonnement parmi les %s du texte",
+	"got.unsubscribe_refused": "un champ List-Unsubscribe inutilisable, et aucun lien de désabonnement parmi les %s du texte",
+	"got.one_click_link":      "pas de lien https dans un champ List-Unsubscribe",
+	"got.one_click_post":      "pas de champ List-Unsubscribe-Post, ou il dit autre chose",
+	"got.one_click_signed":    "la signature DKIM laisse ces deux champs de côté",
+	"got.reason":              "aucune phrase qui dit pourquoi",
+	"got.recipients":          "%s destinataires différents de cette lettre",
+
+	"allowed": "autorisé : %s",
 
 	"ask":               "Demander le déblocage",
 	"ask.text":          "Répondez à trois questions. Votre hébergeur lit vos réponses avant que vos envois reprennent.",
@@ -144,6 +153,9 @@ var french = map[string]string{
 	"rule.accounts.unavailable.what": "Votre compte n’a pas pu être vérifié pendant un moment. Vous n’y êtes pour rien.",
 	"rule.accounts.unavailable.fix":  "Vous n’avez rien à faire : les logiciels de messagerie renvoient d’eux-mêmes.",
 
+	"rule.hold.full.name":         "Pas trop de courrier en attente",
+	"rule.hold.full.what":         "Tant de vos messages attendent déjà d’être envoyés qu’aucun autre ne peut attendre.",
+	"rule.hold.full.fix":          "Réessayez quand une partie sera partie. Un programme qui écrit autant devrait envoyer moins, ou étaler ses envois.",
 	"rule.store.unavailable.name": "Message non vérifiable",
 	"rule.store.unavailable.what": "Votre message n’a pas pu être vérifié pendant un moment. Vous n’y êtes pour rien.",
 	"rule.store.unavailable.fix":  "Vous n’avez rien à faire : les logiciels de messagerie renvoient d’eux-mêmes.",
@@ -202,7 +214,7 @@ var french = map[string]string{
 
 	"rule.bulk.unsubscribe.name": "Un moyen de se désabonner",
 	"rule.bulk.unsubscribe.what": "Un courrier envoyé à beaucoup de monde doit offrir un moyen simple de se désabonner. Qui ne le peut pas le signale comme spam.",
-	"rule.bulk.unsubscribe.fix":  "Mettez un lien de désabonnement dans le texte et un champ List-Unsubscribe dans l’en-tête. Le service d’envoi en masse le fait pour vous.",
+	"rule.bulk.unsubscribe.fix":  "Mettez un lien de désabonnement dans le texte et un champ List-Unsubscribe dans l’en-tête. Le service d’envoi en masse le fait pour vous. Si ce n’est pas vous qui avez envoyé ce courrier, changez votre mot de passe et vérifiez votre site.",
 
 	"rule.bulk.one_click.name": "Se désabonner en un clic",
 	"rule.bulk.one_click.what": "Les grands destinataires veulent qu’un clic suffise pour se désabonner d’un courrier envoyé à beaucoup de monde.",
@@ -214,7 +226,7 @@ var french = map[string]string{
 
 	"rule.bulk.volume.name": "Les lettres d’information passent par le service d’envoi en masse",
 	"rule.bulk.volume.what": "Le courrier à de très nombreuses personnes nuit à la réputation des serveurs du courrier personnel.",
-	"rule.bulk.volume.fix":  "Envoyez les lettres d’information par le service d’envoi en masse de votre hébergeur.",
+	"rule.bulk.volume.fix":  "Envoyez les lettres d’information par le service d’envoi en masse de votre hébergeur. Si ce n’est pas vous qui avez envoyé ce courrier, changez votre mot de passe et vérifiez votre site.",
 
 	"rule.bulk.pace.name": "Les lettres d’information partent lentement",
 	"rule.bulk.pace.what": "Un courrier à beaucoup de monde part petit à petit, pour que les serveurs destinataires ne ferment pas la porte.",
