@@ -138,10 +138,10 @@ func (r *bodyReader) leaf(p part) {
 
 // text adds a text in UTF-8.
 func (r *bodyReader) text(html bool, text []byte) {
-	if html {
-		r.page.html(text)
-	} else {
+	if !html {
 		r.page.plain(text)
+	} else if !r.page.html(text) {
+		r.fault("HTML elements nested too deeply")
 	}
 }
 

@@ -2,23 +2,328 @@ package message
 
 import (
 	"bytes"
+	"net/url"
+	"strconv"
+	"strings"
 
 	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
 )
 
-// html adds what a reader sees of an HTML text.
-func (p *page) html(text []byte) {
+// html adds what a reader sees of an HTML text. It says false where the elements
+// are so tangled that nobody knows what is shown.
+func (p *page) html(text []byte) bool {
 	from := len(p.text)
 	p.block()
+	r := htmlReader{page: p, sheet: readSheet(text), styles: map[string]bothStyles{}}
+	r.tree = tree{open: []element{{look: plainLook}}, ended: r.ended, closed: r.closed}
+	r.read(text)
+	p.block()
+	p.find(from)
+	return !r.tree.tangled
+}
+
+// htmlReader follows the tags.
+type htmlReader struct {
+	page     *page
+	tree     tree
+	sheet    *sheet
+	styles   map[string]bothStyles // of style attributes; most come many times
+	links    []opened              // the anchors that have begun
+	pictures int                   // seen so far
+	form     string                // the target of the form that is open
+	base     *url.URL              // that relative links are relative to; nil for none
+	anchor   color                 // of links
+	body     bool                  // <body> has come
+}
+
+// opened is an anchor that has begun.
+type opened struct {
+	anchor
+	pictures int // seen before it
+}
+
+// bothStyles are an element's own ones, and of them those marked important.
+type bothStyles struct{ normal, important style }
+
+// linkColor is a link's without styles, as in HTML 15.3.
+const linkColor = known | 0x0000ee
+
+func (r *htmlReader) read(text []byte) {
+	r.anchor = linkColor
 	z := html.NewTokenizer(bytes.NewReader(text))
-	for !p.cut {
+	for !r.page.cut {
 		switch z.Next() {
 		case html.ErrorToken:
-			p.block()
-			p.find(from)
+			r.tree.truncate(1)
+			for _, e := range r.tree.open[1:] { // formatting that would go on
+				r.tree.drop(e)
+			}
 			return
 		case html.TextToken:
-			p.write(z.Text())
+			r.text(z.Text())
+		case html.StartTagToken, html.SelfClosingTagToken:
+			r.start(z)
+		case html.EndTagToken:
+			name, _ := z.TagName()
+			r.end(name)
 		}
+	}
+	for i := range r.links {
+		r.closed(i + 1)
+	}
+}
+
+// text shows text where it is seen.
+func (r *htmlReader) text(text []byte) {
+	look := r.tree.parent(0)
+	if !look.textSeen() {
+		return
+	}
+	if !look.pre {
+		r.page.write(text)
+		return
+	}
+	for {
+		line, rest, more := bytes.Cut(text, []byte("\n"))
+		r.page.write(line)
+		if !more {
+			return
+		}
+		r.page.line()
+		text = rest
+	}
+}
+
+// elementName is the element's atom, or its name where HTML does not know it.
+func elementName(name []byte) (atom.Atom, string) {
+	if a := atom.Lookup(name); a != 0 {
+		return a, ""
+	}
+	return 0, string(name)
+}
+
+func (r *htmlReader) start(z *html.Tokenizer) {
+	name, more := z.TagName()
+	e := element{}
+	e.atom, e.name = elementName(name)
+	e.kind = kinds[e.atom]
+	if e.atom == atom.Noscript {
+		z.NextIsNotRawText() // mail readers run no scripts
+	}
+	var attr attributes
+	for more {
+		var key, value []byte
+		key, value, more = z.TagAttr()
+		attr.take(key, value)
+	}
+	switch e.atom {
+	case atom.Body:
+		r.openBody(&attr)
+		return
+	case atom.Base:
+		r.setBase(&attr)
+	}
+	if e.kind&ignored != 0 || !r.tree.begin(e.atom, e.kind) {
+		return
+	}
+	e.style = r.style(&e, &attr)
+	if e.kind&void != 0 {
+		r.void(&e, &attr)
+		return
+	}
+	r.opens(&e, &attr)
+	e.look = r.tree.push(e)
+	r.breakLine(&e)
+}
+
+// opens notes what begins with the element beside its text: a link, a form.
+func (r *htmlReader) opens(e *element, attr *attributes) {
+	switch e.atom {
+	case atom.A:
+		r.open(e, r.target(attr.href))
+	case atom.Form:
+		r.form = r.target(attr.action)
+	case atom.Button:
+		if kind := string(attr.kind); !strings.EqualFold(kind, "button") && !strings.EqualFold(kind, "reset") {
+			r.open(e, r.formTarget(attr))
+		}
+	}
+}
+
+// open begins a link, if it leads somewhere.
+func (r *htmlReader) open(e *element, target string) {
+	if target == "" || len(r.links) >= 4*MaxLinks { // those that are not seen count here too
+		return
+	}
+	r.links = append(r.links, opened{anchor{url: target, start: len(r.page.text)}, r.pictures})
+	e.link = len(r.links)
+}
+
+// closed ends a link; it counts if something of it was seen.
+func (r *htmlReader) closed(link int) {
+	a := &r.links[link-1]
+	if a.url == "" {
+		return
+	}
+	text := r.page.text
+	for a.end = len(text); a.start < a.end && text[a.start] <= ' '; {
+		a.start++
+	}
+	if a.start < a.end || r.pictures > a.pictures {
+		r.page.link(a.anchor)
+	}
+	a.url = ""
+}
+
+func (r *htmlReader) end(tag []byte) {
+	a, name := elementName(tag)
+	switch a {
+	case atom.Br:
+		r.page.line()
+		return
+	case atom.Form:
+		r.form = ""
+	}
+	if kinds[a]&(ignored|void) == 0 && !r.tree.end(a, name) && a == atom.P {
+		r.page.block()
+	}
+}
+
+// ended ends the lines of an element.
+func (r *htmlReader) ended(e element) { r.breakLine(&e) }
+
+func (r *htmlReader) breakLine(e *element) {
+	switch {
+	case !e.breaksLine():
+	case e.kind&newBlock != 0 && e.style.yes&inline == 0:
+		r.page.block()
+	default:
+		r.page.line()
+	}
+}
+
+// void shows an element that has no content.
+func (r *htmlReader) void(e *element, attr *attributes) {
+	e.look = r.tree.look(e)
+	r.breakLine(e)
+	if !e.look.boxSeen() {
+		return
+	}
+	switch e.atom {
+	case atom.Img, atom.Image:
+		if len(attr.src) > 0 && !isFlat(attr.width) && !isFlat(attr.height) && e.style.yes&(noWidth|noHeight) == 0 {
+			r.pictures++
+			r.page.shown = true
+			r.text(attr.alt)
+		}
+	case atom.Area:
+		if target := r.target(attr.href); target != "" {
+			at := len(r.page.text)
+			r.page.link(anchor{url: target, start: at, end: at, apart: true, instead: shortText(attr.alt)})
+		}
+	case atom.Input:
+		r.input(attr)
+	}
+}
+
+// input shows the text of a form's buttons and fields.
+func (r *htmlReader) input(attr *attributes) {
+	kind := strings.ToLower(string(attr.kind))
+	if kind == "hidden" || kind == "checkbox" || kind == "radio" {
+		return
+	}
+	var e element
+	if kind == "submit" || kind == "image" {
+		r.open(&e, r.formTarget(attr))
+	}
+	if kind == "image" {
+		r.pictures++
+		r.text(attr.alt)
+	} else {
+		r.text(attr.value)
+	}
+	r.tree.drop(e)
+}
+
+// isFlat: a picture of no height or width, or of the one pixel that counts who reads.
+func isFlat(value []byte) bool {
+	n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(string(value)), "px"))
+	return err == nil && n <= 1
+}
+
+// openBody takes the colors of the whole. There is one body, whatever is written,
+// and nobody sends one that is not seen.
+func (r *htmlReader) openBody(attr *attributes) {
+	if r.body {
+		return
+	}
+	r.body = true
+	e := element{atom: atom.Body}
+	s := r.style(&e, attr)
+	s.yes = 0
+	if c := readColor(strings.ToLower(string(attr.text))); c != 0 && s.color == 0 {
+		s.color = c
+	}
+	if c := readColor(strings.ToLower(string(attr.link))); c != 0 {
+		r.anchor = c
+	}
+	r.tree.open[0].look = r.tree.open[0].look.with(s)
+}
+
+// attributes are those of a tag that are looked at; of several of one name the
+// first counts (HTML 13.2.5.33).
+type attributes struct {
+	style, class, id, background, bgcolor, color, text, link []byte
+	href, src, alt, width, height, kind, value, action       []byte
+	formAction                                               []byte
+	hidden                                                   bool
+}
+
+func (a *attributes) take(key, value []byte) {
+	var field *[]byte
+	switch string(key) {
+	case "style":
+		field = &a.style
+	case "class":
+		field = &a.class
+	case "id":
+		field = &a.id
+	case "background":
+		field = &a.background
+	case "bgcolor":
+		field = &a.bgcolor
+	case "color":
+		field = &a.color
+	case "text":
+		field = &a.text
+	case "link":
+		field = &a.link
+	case "href":
+		field = &a.href
+	case "src":
+		field = &a.src
+	case "alt":
+		field = &a.alt
+	case "width":
+		field = &a.width
+	case "height":
+		field = &a.height
+	case "type":
+		field = &a.kind
+	case "value":
+		field = &a.value
+	case "action":
+		field = &a.action
+	case "formaction":
+		field = &a.formAction
+	case "hidden":
+		a.hidden = true
+		return
+	default:
+		return
+	}
+	if *field == nil {
+		*field = value[:len(value):len(value)]
 	}
 }
