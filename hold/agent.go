@@ -45,8 +45,7 @@ type Agent struct {
 // NewAgent asks at this socket. It does not connect.
 func NewAgent(path string) *Agent { return &Agent{path} }
 
-// callTimeout ends a call whose context has no deadline. The agent ends the tools
-// that it runs sooner.
+// callTimeout ends a call at the latest. The agent ends what it does sooner.
 const callTimeout = 3 * time.Minute
 
 // maxAnswer bounds a line of the agent's: wire.MaxIDs results with their problems.
@@ -181,27 +180,24 @@ func (a *Agent) ask(ctx context.Context, req wire.Request) ([]wire.Result, error
 
 // conn is a connection whose agent has said whose queue it is, for one call.
 type conn struct {
-	ctx  context.Context
-	nc   net.Conn
-	in   *bufio.Scanner
-	host Host
-	stop func() bool
+	ctx   context.Context
+	nc    net.Conn
+	in    *bufio.Scanner
+	host  Host
+	close func()
 }
 
 func (a *Agent) dial(ctx context.Context) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "unix", a.path)
 	if err != nil {
+		cancel()
 		return nil, fmt.Errorf("hold agent: %w", err)
 	}
-	c := &conn{ctx: ctx, nc: nc, in: bufio.NewScanner(nc)}
+	context.AfterFunc(ctx, func() { nc.Close() }) // ends what is being read or written
+	c := &conn{ctx: ctx, nc: nc, in: bufio.NewScanner(nc), close: cancel}
 	c.in.Buffer(nil, maxAnswer)
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		deadline = time.Now().Add(callTimeout)
-	}
-	nc.SetDeadline(deadline)
-	c.stop = context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
 	answer, err := c.read()
 	if err == nil && answer.Host == nil {
 		err = errors.New("it did not say whose queue it has")
@@ -212,11 +208,6 @@ func (a *Agent) dial(ctx context.Context) (*conn, error) {
 	}
 	c.host = *answer.Host
 	return c, nil
-}
-
-func (c *conn) close() {
-	c.stop()
-	c.nc.Close()
 }
 
 func (c *conn) send(req wire.Request) error {
