@@ -77,9 +77,9 @@ func (e *entry) check(field, answer string) {
 
 func isControl(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }
 
-// ask takes the form. What was written is never lost to a fault.
-func (v *visit) ask() {
-	err := v.page.CheckForm(v.r, v.token, formName)
+// ask takes the form; err is what is wrong with it as a form. What was written is
+// never lost to a fault.
+func (v *visit) ask(err error) {
 	if err != nil && !errors.Is(err, page.ErrForm) {
 		v.page.Fail(v.w, v.r, page.FormStatus(err))
 		return
@@ -102,8 +102,7 @@ func (v *visit) ask() {
 
 // answer hands a sound form to the desk.
 func (v *visit) answer(e entry) {
-	who := desk.Actor{Name: "customer " + v.account, From: "page " + v.page.Address(v.r).String()}
-	_, err := v.desk.Ask(v.r.Context(), who, desk.AskUnblock{
+	_, err := v.desk.Ask(v.r.Context(), v.actor(), desk.AskUnblock{
 		Account: v.account, Scope: v.scope, Block: e.Block,
 		Happened: e.Happened, Done: e.Done, Password: e.Password == "yes", Self: e.Self,
 	})
@@ -118,8 +117,6 @@ func (v *visit) answer(e entry) {
 	case err != nil:
 		v.fail(err)
 	default:
-		// To the same page: its address is relative, below whatever path it is served.
-		v.w.Header().Set("Location", v.token)
-		v.w.WriteHeader(http.StatusSeeOther)
+		v.again()
 	}
 }

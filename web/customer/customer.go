@@ -19,27 +19,28 @@ import (
 	"o2n-milter/web/page"
 )
 
-//go:embed page.html block.html
+//go:embed page.html block.html held.html
 var files embed.FS
 
 var (
 	words    = page.NewWords(english, french)
-	template = page.Parse(words, files, "page.html", "block.html")
+	template = page.Parse(words, files, "page.html", "block.html", "held.html")
 )
 
 // prefix is the path of the pages; a reverse proxy may put its own before it,
 // hence every address in a page is relative.
 const prefix = "/c/"
 
-// formName binds the form tokens to the one form there is.
+// formName binds the form tokens to the form that asks for unblocking.
 const formName = "ask"
 
 type handler struct {
 	desk *desk.Desk
 	page *page.Kit
-	// Both count by account. A view reads up to 20,000 decisions of the store.
-	views *page.Limiter
-	asks  *page.Limiter
+	// All count by account. A view reads up to 20,000 decisions of the store.
+	views   *page.Limiter
+	asks    *page.Limiter
+	deletes *page.Limiter
 }
 
 // Handler serves /c/TOKEN.
@@ -48,6 +49,8 @@ func Handler(d *desk.Desk, k *page.Kit) http.Handler {
 		desk: d, page: k,
 		views: page.NewLimiter(20, time.Minute),
 		asks:  page.NewLimiter(5, time.Hour),
+		// Who has more to delete than the page shows asks his provider.
+		deletes: page.NewLimiter(100, time.Hour),
 	})
 }
 
@@ -72,10 +75,22 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		h.page.Fail(w, r, http.StatusNotFound)
 	case r.Method == http.MethodPost:
-		v.ask()
+		v.post()
 	default:
 		v.show(http.StatusOK, entry{}, "")
 	}
+}
+
+// actor is the customer, for the record.
+func (v *visit) actor() desk.Actor {
+	return desk.Actor{Name: "customer " + v.account, From: "page " + v.page.Address(v.r).String()}
+}
+
+// again leads to the same page: its address is relative, below whatever path it is
+// served.
+func (v *visit) again() {
+	v.w.Header().Set("Location", v.token)
+	v.w.WriteHeader(http.StatusSeeOther)
 }
 
 // show writes the page as things stand now, with what a form held that was not
@@ -95,11 +110,18 @@ func (v *visit) show(status int, e entry, note string) {
 		v.fail(err)
 		return
 	}
+	onHold, err := v.desk.CustomerHeld(v.r.Context(), v.account)
+	if err != nil {
+		v.fail(err)
+		return
+	}
 	view := v.page.View(v.r)
 	view.Title = words.Text(view.Lang, "title", page.Visible(customer.Account))
 	view.Site = words.Text(view.Lang, "site")
 	view.Bound = v.token
-	view.Data = v.sheet(view, customer, answered, e, note)
+	s := v.sheet(view, customer, answered, e, note)
+	s.Held, s.HeldMore, s.HeldArea = v.heldMail(view.Lang, onHold.Held), int64(onHold.More), v.scope != desk.ScopeFull
+	view.Data = s
 	v.page.Render(v.w, v.r, status, template, view)
 }
 

@@ -24,9 +24,9 @@ func TestEveryRuleHasWords(t *testing.T) {
 
 // TestEveryTextIsUsed: a key stands in a page or in the code, or a computed one begins so.
 func TestEveryTextIsUsed(t *testing.T) {
-	computed := regexp.MustCompile(`^(rule|subject|action|unit|self|volume|earlier|request|error|got|want|reason)\.`)
+	computed := regexp.MustCompile(`^(rule|subject|action|unit|self|volume|earlier|request|error|got|want|reason|held\.(more|to))\.`)
 	var all strings.Builder
-	for _, name := range []string{"page.html", "block.html", "customer.go", "ask.go", "sheet.go", "evidence.go"} {
+	for _, name := range []string{"page.html", "block.html", "held.html", "held.go", "customer.go", "ask.go", "sheet.go", "evidence.go"} {
 		source, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

@@ -72,7 +72,7 @@ func gotText(l page.Lang, ev rules.Evidence) string {
 		got = ev.Got // an address, a number, or a fault in the terms of mail
 	}
 	unit, _, _ := strings.Cut(ev.Fact, " of ")
-	if key := "unit." + unit; strings.HasPrefix(ev.Rule, "limit.") && words.Has(key) {
+	if key := "unit." + unit; (strings.HasPrefix(ev.Rule, "limit.") || ev.Rule == "bulk.pace") && words.Has(key) {
 		got = words.Text(l, "got.unit", words.Text(l, key), got)
 	}
 	return got
@@ -90,6 +90,13 @@ var gots = []pattern{
 	{regexp.MustCompile(`^(\d+) in one message$`), "got.alone"},
 	{regexp.MustCompile(`^(\d+) From fields$`), "got.fields"},
 	{regexp.MustCompile(`^no address$`), "got.none"},
+	{regexp.MustCompile(`^no List-Unsubscribe; none of (\d+) links? in the text is to unsubscribe$`), "got.unsubscribe"},
+	{regexp.MustCompile(`^List-Unsubscribe: [^;]+; none of (\d+) links? in the text is to unsubscribe$`), "got.unsubscribe_refused"},
+	{regexp.MustCompile(`^no List-Unsubscribe with https$`), "got.one_click_link"},
+	{regexp.MustCompile(`^no sound List-Unsubscribe-Post$`), "got.one_click_post"},
+	{regexp.MustCompile(`^no DKIM-Signature over both fields$`), "got.one_click_signed"},
+	{regexp.MustCompile(`^no sentence that says it$`), "got.reason"},
+	{regexp.MustCompile(`^(\d+) recipients?$`), "got.recipients"},
 }
 
 var wants = []pattern{

@@ -82,6 +82,7 @@ func TestForeignTextIsHarmless(t *testing.T) {
 			w.request(id, evil, state)
 		}
 	}
+	w.held("H1", evil, func(h *state.Held) { h.About, h.Rule, h.Recipients = nasty, nasty, []string{nasty, evil} })
 	page := w.get(w.link(evil))
 	for _, bad := range []string{"<script", "<img", "onmouseover=x \"", "<b>", "\u202e", "\u200b", "\x1b", "\u200f"} {
 		if strings.Contains(page, bad) {
@@ -111,6 +112,7 @@ func TestOneSeesNothingOfAnother(t *testing.T) {
 		v := w.forge(account, "secret of "+name)
 		b := w.block("B-"+name, "account:"+account, account, v)
 		w.blockByHand("account:"+account, "4h", "reason of "+name)
+		w.held("H-"+name, account, func(h *state.Held) { h.About, h.Recipients = "letter of "+name, []string{"friend of " + name} })
 		_, err := w.desk.Ask(w.Context(), operator, desk.AskUnblock{Account: account, Block: b.ID, Happened: "words of " + name})
 		w.must(err)
 	}
@@ -119,7 +121,7 @@ func TestOneSeesNothingOfAnother(t *testing.T) {
 		page := w.get(w.link(account))
 		for _, other := range []string{"alice", "amy", "bob", "address"} {
 			own := strings.HasPrefix(account, other)
-			for _, what := range []string{"secret of ", "reason of ", "words of ", "B-"} {
+			for _, what := range []string{"secret of ", "reason of ", "words of ", "B-", "letter of ", "friend of ", "H-"} {
 				if has := strings.Contains(page, what+other); has != own {
 					t.Errorf("%s sees %q: %v", account, what+other, has)
 				}

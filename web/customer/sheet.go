@@ -15,16 +15,19 @@ import (
 // sheet is what the template shows.
 type sheet struct {
 	desk.CustomerView
-	Blocks  []block
-	Answers []desk.RequestView // to requests about blocks that are gone, newest first
-	Refused []mail
-	Limits  []limit
-	Entry   entry
-	Note    string     // key; empty: none
-	End     *time.Time // of the last block; nil: open
-	Hours   page.Chart
-	Days    page.Chart
-	Since   *time.Time // where the charts begin, when that is later than they show
+	Blocks   []block
+	Answers  []desk.RequestView // to requests about blocks that are gone, newest first
+	Held     []held
+	HeldMore int64 // older messages on hold that are not shown
+	HeldArea bool  // they can be deleted with a link of the customer area
+	Refused  []mail
+	Limits   []limit
+	Entry    entry
+	Note     string     // key; empty: none
+	End      *time.Time // of the last block; nil: open
+	Hours    page.Chart
+	Days     page.Chart
+	Since    *time.Time // where the charts begin, when that is later than they show
 }
 
 // block is one in force.

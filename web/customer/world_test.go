@@ -183,6 +183,17 @@ func (w *world) serve(method, path, body string, headers ...string) *httptest.Re
 	return out
 }
 
+// from posts a form from a client's address.
+func (w *world) from(address, path, body string) int {
+	r := httptest.NewRequest(http.MethodPost, "https://sending.example"+path, strings.NewReader(body))
+	r.RemoteAddr = address + ":4711"
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	out := httptest.NewRecorder()
+	w.http.ServeHTTP(out, r)
+	return out.Code
+}
+
 // get is a page that must be there.
 func (w *world) get(path string, headers ...string) string {
 	w.Helper()
