@@ -163,7 +163,7 @@ func TestHeldIsAlwaysAsItIs(t *testing.T) {
 func TestHeldListIsBounded(t *testing.T) {
 	f := newDesk(t)
 	for n := range MostShown + 1 {
-		f.hold(t, fmt.Sprintf("H%05d", n))
+		f.hold(t, fmt.Sprintf("H%05d", n), of(fmt.Sprintf("account:u%d@client-a.example", n)))
 		if n < MostShown-2 {
 			continue
 		}
