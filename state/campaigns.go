@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// grace is how many of a subject's campaigns are never forgotten for want of room:
-// those that got a letter last. Else one that is just beginning would have the
+// CampaignGrace is how many of a subject's campaigns are never forgotten for want of
+// room: those that got a letter last. Else one that is just beginning would have the
 // fewest recipients, and go before its next letter comes.
-const grace = MaxCampaigns / 2
+const CampaignGrace = MaxCampaigns / 2
 
 // CampaignID names the campaign of subject whose first letter looks like s.
 func CampaignID(subject string, s Sketch) string {
@@ -194,7 +194,7 @@ func (c *Campaigns) last(of Sketch) *campaign {
 // several the one whose last letter is the oldest.
 func (c *Campaigns) forget() campaignMarks {
 	least := 0
-	for i := range c.list[:len(c.list)-grace] {
+	for i := range c.list[:len(c.list)-CampaignGrace] {
 		if c.list[i].recipients.Len() < c.list[least].recipients.Len() {
 			least = i
 		}

@@ -14,9 +14,9 @@ import (
 // state/internal/ledger does from memory.
 func (t *taking) answer() (state.Answer, error) {
 	if len(t.wants.Charges) == 0 {
-		return state.Answer{}, nil
+		return state.Answer{Campaigns: t.campaigns()}, nil
 	}
-	a := state.Answer{Windows: make([]state.Usage, len(t.results)), Costs: make([]int64, len(t.results))}
+	a := state.Answer{Windows: make([]state.Usage, len(t.results)), Costs: make([]int64, len(t.results)), Campaigns: t.campaigns()}
 	var err error
 	if a.Full, err = t.full(); err != nil {
 		return state.Answer{}, err
@@ -74,14 +74,14 @@ func (t *taking) full() ([]state.Full, error) {
 	return full, nil
 }
 
-// refused says that a window which is not CountOnly was full.
+// refused says that a campaign, or a window which is not CountOnly, was full.
 func (t *taking) refused() bool {
 	for i, x := range t.results {
 		if x.full && !t.wants.Charges[i].CountOnly {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(t.sent, func(x sent) bool { return x.campaign.Full })
 }
 
 // free is when cost fits the window of charge i, which holds used and, in its hash,

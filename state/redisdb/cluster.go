@@ -1,9 +1,9 @@
 package redisdb
 
 import (
-	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -12,8 +12,8 @@ import (
 
 // inGroups charges on a Cluster: slot by slot, in order of the slots. A charge is made
 // before the next slot is asked, so that no window is over its Max at any moment, and
-// taken back when a later one refuses. Members are put only when all have passed: a
-// crash before that costs them again.
+// taken back when a later one refuses; so is a letter. Members of sets are put only
+// when all have passed: a crash before that costs them again.
 func (t *taking) inGroups(ctx context.Context, c redis.UniversalClient, gen string) (fresh bool, err error) {
 	if gen != "" {
 		now, err := c.Get(ctx, genKey).Result()
@@ -54,22 +54,27 @@ func (t *taking) inGroups(ctx context.Context, c redis.UniversalClient, gen stri
 	return true, t.remember(ctx, c, groups)
 }
 
-// groups are the charges by slot.
+// groups are the charges and letters by slot.
 func (t *taking) groups() []*part {
 	bySlot := make(map[int]*part)
-	var slots []int
-	for i, c := range t.wants.Charges {
-		slot := slotOf(escape(c.Subject))
+	at := func(subject string) *part {
+		slot := slotOf(escape(subject))
 		if bySlot[slot] == nil {
-			bySlot[slot] = t.part(nil)
-			slots = append(slots, slot)
+			bySlot[slot] = t.part()
 		}
-		bySlot[slot].charges = append(bySlot[slot].charges, i)
+		return bySlot[slot]
 	}
-	slices.SortFunc(slots, cmp.Compare[int])
-	groups := make([]*part, len(slots))
-	for i, slot := range slots {
-		groups[i] = bySlot[slot]
+	for i, c := range t.wants.Charges {
+		p := at(c.Subject)
+		p.charges = append(p.charges, i)
+	}
+	for i, l := range t.wants.Letters {
+		p := at(l.Subject)
+		p.letters = append(p.letters, i)
+	}
+	groups := make([]*part, 0, len(bySlot))
+	for _, slot := range slices.Sorted(maps.Keys(bySlot)) {
+		groups = append(groups, bySlot[slot])
 	}
 	return groups
 }
@@ -107,6 +112,7 @@ func (t *taking) undo(ctx context.Context, c redis.UniversalClient, groups []*pa
 			_, err := run(ctx, c, undoScript, keys, args)
 			faults = append(faults, err)
 		}
+		faults = append(faults, g.unsend(ctx, c))
 	}
 	return errors.Join(faults...)
 }
@@ -114,7 +120,7 @@ func (t *taking) undo(ctx context.Context, c redis.UniversalClient, groups []*pa
 // remember puts the members of a message that has passed.
 func (t *taking) remember(ctx context.Context, c redis.UniversalClient, groups []*part) error {
 	for _, g := range groups {
-		keys, args := g.arguments(modeTake, "", nil)
+		keys, args := g.arguments(modeTake, "", nil, nil)
 		if len(keys) == 0 {
 			continue
 		}

@@ -83,6 +83,7 @@ func TestCluster(t *testing.T) {
 	})
 	t.Run("slots", func(t *testing.T) { testSlots(t, c) })
 	t.Run("taken back", func(t *testing.T) { testTakenBack(t, c) })
+	t.Run("letter taken back", func(t *testing.T) { testLetterTakenBack(t, c) })
 	t.Run("never over", func(t *testing.T) { testNeverOver(t, c) })
 	t.Run("blocks at once", func(t *testing.T) { c.flush(t); testBlocksAtOnce(t, c.url()) })
 	t.Run("a server away", func(t *testing.T) { testClusterServerAway(t, c) })

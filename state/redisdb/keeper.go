@@ -180,7 +180,7 @@ func (k *keeper) greet(ctx context.Context, c redis.UniversalClient) error {
 		return err
 	}
 	// The script of every message, here with no charge.
-	probe := newTaking(k.Store, time.Time{}, state.Ask{}).part(nil)
+	probe := newTaking(k.Store, time.Time{}, state.Ask{}).part()
 	if _, err := probe.run(first, c, modeDry, ""); err != nil {
 		return err
 	}

@@ -2,8 +2,11 @@ package redisdb
 
 import (
 	"encoding/binary"
+	"encoding/hex"
+	"fmt"
 	"strings"
 
+	"o2n-milter/state"
 	"o2n-milter/state/internal/text"
 )
 
@@ -14,6 +17,9 @@ import (
 //	                          its oldest and newest slot, and SLOT what was charged in it
 //	o2n:set/NAME/{SUBJECT}    sorted set of members' 8-byte keyed hashes, by the end of the
 //	                          slot in which each was last put there, in us since 1970
+//	o2n:campaigns/{SUBJECT}   sorted set of the sketches of campaigns' first letters, in hex,
+//	                          in the order of their last letters
+//	o2n:campaign/SKETCH/{SUBJECT}  a campaign's recipients, as a set has its members
 //	o2n:names                 set of "limit/NAME" and "set/NAME": what Reset looks for
 //	o2n:{docs}                hash of KIND/ID: "REVISION JSON"
 //	o2n:{docs}/log            sorted set of KIND/ID, by the generation of the last change
@@ -56,6 +62,25 @@ const (
 func subjectKey(name, subject string) string { return prefix + name + "/{" + escape(subject) + "}" }
 
 func limitKey(limit, subject string) string { return subjectKey(limitName+escape(limit), subject) }
+
+// campaignsKey is what the scripts make the keys of the campaigns from.
+func campaignsKey(subject string) string { return prefix + "campaigns/{" + escape(subject) + "}" }
+
+// sketchText is a sketch as the server has it.
+func sketchText(s state.Sketch) string {
+	return fmt.Sprintf("%016x%016x%016x%016x", s[0], s[1], s[2], s[3])
+}
+
+func parseSketch(text string) (s state.Sketch, err error) {
+	raw, err := hex.DecodeString(text)
+	if err != nil || len(raw) != 8*len(s) {
+		return s, fmt.Errorf("%.80q is no sketch", text)
+	}
+	for i := range s {
+		s[i] = binary.BigEndian.Uint64(raw[8*i:])
+	}
+	return s, nil
+}
 
 // decisionKey is for an id that is escaped.
 func decisionKey(id string) string { return prefix + "decision/" + id }

@@ -169,7 +169,8 @@ func TestRepliesOfAnyKind(t *testing.T) {
 	for i := range len(values) * len(values) * len(values) {
 		list := []any{"ok", values[i%len(values)], values[i/len(values)%len(values)], "1", values[i/len(values)/len(values)], []any{}}
 		tk := newTaking(s, time.Now(), ask)
-		p := tk.part([]int{0})
+		p := tk.part()
+		p.charges = []int{0}
 		p.fits = true
 		r := &reply{values: list[1:]}
 		p.read(r, modeTake) // must not panic

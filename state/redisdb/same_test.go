@@ -24,7 +24,7 @@ func TestSameAsMemory(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 5))
 			s, m := open(t, Options{URL: common(t).url(), HostTime: true}), memory.New()
 			now := time.Date(2026, 3, 1, 12, 0, 0, 333_000_000, time.UTC)
-			full, charged := 0, 0
+			full, charged, most := 0, 0, int64(0)
 			for range 400 {
 				now = now.Add(step(rnd))
 				ask := randomAsk(rnd, seed)
@@ -39,6 +39,9 @@ func TestSameAsMemory(t *testing.T) {
 				if d := cmp.Diff(want, got); d != "" {
 					t.Fatalf("at %s, %+v (-memory +redis):\n%s", now.Format(time.RFC3339Nano), ask, d)
 				}
+				for _, c := range want.Campaigns {
+					most = max(most, c.Known)
+				}
 				if len(want.Full) > 0 {
 					full++
 				} else {
@@ -46,8 +49,8 @@ func TestSameAsMemory(t *testing.T) {
 				}
 				sameUsage(t, s, m, now.Add(step(rnd)), ask)
 			}
-			if full < 30 || charged < 30 {
-				t.Errorf("%d full, %d charged: the traffic shows nothing", full, charged)
+			if full < 30 || charged < 30 || most < 5 {
+				t.Errorf("%d full, %d charged, %d of one campaign at most: the traffic shows nothing", full, charged, most)
 			}
 			wantReset(t, s, m, "account:a")
 		})
@@ -122,7 +125,56 @@ func randomAsk(rnd *rand.Rand, seed uint64) state.Ask {
 		}
 		ask.Charges = append(ask.Charges, c)
 	}
+	for range rnd.IntN(3) {
+		ask.Letters = append(ask.Letters, randomLetter(rnd, subjects[rnd.IntN(2)], 5))
+	}
 	return ask
+}
+
+// randomLetter is like one of so many, which are far from one another.
+func randomLetter(rnd *rand.Rand, subject string, kinds int) state.Letter {
+	base := rand.New(rand.NewPCG(uint64(rnd.IntN(kinds)), 9))
+	l := state.Letter{Subject: subject, Near: 5, Max: rnd.Int64N(20), Remember: 10 * time.Minute}
+	for i := range l.Sketch {
+		l.Sketch[i] = base.Uint64()
+	}
+	for range rnd.IntN(6) { // two of a kind are up to 10 bits apart
+		l.Sketch[rnd.IntN(4)] ^= 1 << rnd.IntN(64)
+	}
+	for range rnd.IntN(4) {
+		l.Members = append(l.Members, fmt.Sprint("r", rnd.IntN(30)))
+	}
+	return l
+}
+
+// Many campaigns of one subject: the same ones are forgotten.
+func TestSameCampaigns(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 10))
+	s, m := open(t, Options{URL: common(t).url(), HostTime: true}), memory.New()
+	now, known := start, 0
+	for range 1200 {
+		now = now.Add(time.Duration(rnd.Int64N(int64(500 * time.Millisecond))))
+		l := randomLetter(rnd, "account:a", 2*state.MaxCampaigns)
+		l.Near, l.Max = 10, 1<<40
+		ask := state.Ask{Letters: []state.Letter{l}}
+		want, err := m.Take(t.Context(), now, ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Take(t.Context(), now, ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Fatalf("at %s (-memory +redis):\n%s", now.Format(time.RFC3339Nano), d)
+		}
+		if want.Campaigns[0].Known > 0 {
+			known++
+		}
+	}
+	if known < 300 || known > 900 {
+		t.Errorf("%d letters of known campaigns; the traffic shows nothing", known)
+	}
 }
 
 // A window's length changes with every look, as state.Slots does it: what has left

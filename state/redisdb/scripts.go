@@ -12,6 +12,15 @@ import (
 //go:embed take.lua
 var takeLua string
 
+//go:embed letters.lua
+var lettersLua string
+
+//go:embed decide.lua
+var decideLua string
+
+//go:embed unsend.lua
+var unsendLua string
+
 //go:embed undo.lua
 var undoLua string
 
@@ -31,7 +40,8 @@ var putLua string
 var restoreLua string
 
 var (
-	takeScript    = redis.NewScript(takeLua)
+	takeScript    = redis.NewScript(takeLua + lettersLua + decideLua)
+	unsendScript  = redis.NewScript(unsendLua)
 	undoScript    = redis.NewScript(undoLua)
 	resetScript   = redis.NewScript(resetLua)
 	changesScript = redis.NewScript(docsLua + changesLua)

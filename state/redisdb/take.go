@@ -29,7 +29,7 @@ func (s *Store) Take(ctx context.Context, now time.Time, ask state.Ask) (state.A
 		defer s.order.Unlock()
 	}
 	t := newTaking(s, now, ask)
-	if len(ask.Charges)+len(ask.Subjects) == 0 {
+	if len(ask.Charges)+len(ask.Letters)+len(ask.Subjects) == 0 {
 		return state.Answer{}, nil
 	}
 	err := s.link.do(ctx, t.ask)
@@ -60,10 +60,12 @@ type taking struct {
 	keys          []string // of each charge's window
 	sets          []string // and of its set; empty where it has none
 	members       [][]uint64
-	names         []string // of windows and sets, for o2n:names
+	recipients    [][]uint64 // of each letter
+	names         []string   // of windows and sets, for o2n:names
 
 	blocks  []state.Block // found; nothing was charged
 	results []result      // of each charge
+	sent    []sent        // of each letter
 }
 
 // result is what became of one charge.
@@ -79,7 +81,10 @@ type result struct {
 
 func newTaking(s *Store, now time.Time, ask state.Ask) *taking {
 	n := len(ask.Charges)
-	t := &taking{store: s, now: now, wants: ask, keys: make([]string, n), sets: make([]string, n), members: make([][]uint64, n)}
+	t := &taking{
+		store: s, now: now, wants: ask, keys: make([]string, n), sets: make([]string, n),
+		members: make([][]uint64, n), recipients: make([][]uint64, len(ask.Letters)),
+	}
 	if s.options.HostTime {
 		line := s.clock.Peek(now)
 		if !ask.Dry {
@@ -109,6 +114,9 @@ func (t *taking) ask(ctx context.Context, c redis.UniversalClient) error {
 	for i, charge := range t.wants.Charges {
 		t.members[i] = key.Hashes(charge.Members)
 	}
+	for i, l := range t.wants.Letters {
+		t.recipients[i] = key.Hashes(l.Members)
+	}
 	for {
 		known := *t.store.mirror.known.Load()
 		t.blocks = nil
@@ -134,19 +142,24 @@ func (t *taking) once(ctx context.Context, c redis.UniversalClient, known genera
 	if t.store.address.IsClusterMode {
 		return t.inGroups(ctx, c, gen)
 	}
-	all := make([]int, len(t.wants.Charges))
-	for i := range all {
-		all[i] = i
-	}
-	if len(t.blocks) > 0 {
-		all = nil // only whether they still stand
-	}
 	mode := modeTake
 	if t.wants.Dry {
 		mode = modeDry
 	}
-	p := t.part(all)
+	p := t.part()
+	if len(t.blocks) == 0 { // else only whether they still stand
+		p.charges, p.letters = upTo(len(t.wants.Charges)), upTo(len(t.wants.Letters))
+	}
 	return p.run(ctx, c, mode, gen)
+}
+
+// upTo are the numbers from 0 on, n of them.
+func upTo(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
 }
 
 // The modes of take.lua.
@@ -156,23 +169,25 @@ const (
 	modeHold = "hold"
 )
 
-// part is a call of the script for some of the charges, which share a server.
+// part is a call of the script for some of the charges and letters, which share a
+// server.
 type part struct {
 	*taking
 	charges []int // into wants
+	letters []int // likewise
 	fits    bool
 }
 
-func (t *taking) part(charges []int) *part {
+func (t *taking) part() *part {
 	if t.results == nil {
-		t.results = make([]result, len(t.wants.Charges))
+		t.results, t.sent = make([]result, len(t.wants.Charges)), make([]sent, len(t.wants.Letters))
 	}
-	return &part{taking: t, charges: charges}
+	return &part{taking: t}
 }
 
 // run says false when the docs have changed since gen.
 func (p *part) run(ctx context.Context, c redis.UniversalClient, mode, gen string) (fresh bool, err error) {
-	keys, args := p.arguments(mode, gen, p.charges)
+	keys, args := p.arguments(mode, gen, p.charges, p.letters)
 	r, err := run(ctx, c, takeScript, keys, args)
 	if err != nil {
 		return false, err
@@ -191,11 +206,13 @@ func (p *part) run(ctx context.Context, c redis.UniversalClient, mode, gen strin
 	return true, r.bad
 }
 
-// arguments are the script's KEYS and ARGV for these charges, and p's members.
-func (p *part) arguments(mode, gen string, charges []int) (keys []string, args []any) {
-	keys = make([]string, 0, 2*len(p.charges)+1)
-	args = make([]any, 0, 7+6*len(charges))
-	args = append(args, mode, p.seconds, p.nano, gen, len(charges), nil, state.MaxMembers)
+// arguments are the script's KEYS and ARGV for these charges and letters, and p's
+// members.
+func (p *part) arguments(mode, gen string, charges, letters []int) (keys []string, args []any) {
+	keys = make([]string, 0, 2*len(p.charges)+len(letters)+1)
+	args = make([]any, 0, 10+6*len(charges)+10*len(letters))
+	args = append(args, mode, p.seconds, p.nano, gen, len(charges), nil, len(letters),
+		state.MaxMembers, state.MaxCampaigns, state.CampaignGrace)
 	for _, i := range charges {
 		c := &p.wants.Charges[i]
 		only := ""
@@ -213,6 +230,10 @@ func (p *part) arguments(mode, gen string, charges []int) (keys []string, args [
 		args = append(args, int64(remember/time.Second), int64(remember%time.Second))
 	}
 	args[5] = len(sets)
+	for _, i := range letters {
+		keys = append(keys, campaignsKey(p.wants.Letters[i].Subject))
+		args = append(args, p.letterArguments(i)...)
+	}
 	args = append(args, list...)
 	if gen != "" {
 		keys = append(keys, genKey)
@@ -261,6 +282,14 @@ func (p *part) read(r *reply, mode string) {
 		}
 		p.results[p.charges[n]].full = true
 	}
+	for _, i := range p.letters {
+		p.sent[i] = readSent(r.list(), p.wants.Letters[i].Subject)
+		if p.sent[i].bad != nil {
+			r.fail(p.sent[i].bad)
+			return
+		}
+		p.sent[i].took = p.fits && mode != modeDry && len(p.recipients[i]) > 0
+	}
 	for r.more() {
 		n, hash := r.number(), r.texts()
 		if n < 0 || n >= int64(len(p.charges)) {
@@ -278,6 +307,11 @@ func (p *part) read(r *reply, mode string) {
 // charged says that anything was.
 func (t *taking) charged() bool {
 	for _, x := range t.results {
+		if x.took {
+			return true
+		}
+	}
+	for _, x := range t.sent {
 		if x.took {
 			return true
 		}

@@ -1,19 +1,26 @@
--- take.lua: one message's charges, all or none. What state.Slots and state.Members
--- do in Go is done here too.
+-- take.lua: one message's charges and letters, all or none. What state.Slots and
+-- state.Members do in Go is done here too. The script goes on in letters.lua and
+-- decide.lua.
 --
--- KEYS: the window of each charge, then the sets, then the generation of the docs.
+-- KEYS: the window of each charge, then the sets, then the campaigns of each letter's
+-- subject, then the generation of the docs.
 -- ARGV: mode, seconds and nanoseconds of the time ('': the server's own), the
--- generation known ('': not asked for), how many charges, how many sets, the most
--- members of a set; for each charge its window's length in ns, a 60th of that and
--- what is left over, max, cost, '1' where it only counts; for each set how long it
--- remembers, in seconds and ns; then for each charge of members its number, the
+-- generation known ('': not asked for), how many charges, how many sets, how many
+-- letters, the most members of a set, the most campaigns of a subject and how many of
+-- them are never forgotten; for each charge its window's length in ns, a 60th of that
+-- and what is left over, max, cost, '1' where it only counts; for each set how long it
+-- remembers, in seconds and ns; for each letter the same, its sketch, how near, max,
+-- how many recipients, and they; then for each charge of members its number, the
 -- number of its set, how many members, and they. Such a charge costs what it finds.
 --
--- Modes: take; dry changes nothing; hold charges windows but puts no members.
+-- Modes: take; dry changes nothing; hold charges windows and counts letters but puts
+-- no members.
 --
 -- Answer: 'stale' alone; 'damaged' and the key; else 'ok' or 'full', seconds and
 -- nanoseconds; what each charge's window held before; the costs of the charges of
--- members in their order; the numbers of the charges without room, from 0; and then
+-- members in their order; the numbers of the charges without room, from 0; of each
+-- letter a list: its campaign's sketch ('': it has none), how many recipients that had,
+-- how many are new, 1 where it is full, and in mode hold those who are new; and then
 -- for each charge without room for its cost or one more its number and its window.
 --
 -- All that can be damaged is read before anything is written, and the server refuses
@@ -23,8 +30,9 @@
 local ARGV, KEYS, call = ARGV, KEYS, redis.call
 local tonumber, floor, fmod = tonumber, math.floor, math.fmod
 local mode, s, n = ARGV[1], ARGV[2], ARGV[3]
-local charges, sets, most_members = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local next_arg = 7 -- the last one read
+local charges, sets, letters = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local most_members, most_campaigns, grace = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local next_arg = 10 -- the last one read
 
 if ARGV[4] ~= '' and call('GET', KEYS[#KEYS]) ~= ARGV[4] then
   return {'stale'}
@@ -225,148 +233,3 @@ local function trim(set)
   end
   call('PEXPIRE', set.key, set.ttl)
 end
-
--- Reading.
-
-local wishes, all_sets, member_costs = {}, {}, {}
-
-for i = 1, charges do
-  local a, key = next_arg, KEYS[i]
-  next_arg = a + 6
-  local win = windows[key] or read(key)
-  if not damaged then
-    advance(win, ARGV[a + 1], tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3]))
-  end
-  local mh, ml = parts(ARGV[a + 4])
-  local h, l = parts(ARGV[a + 5])
-  wishes[i] = {win = win, mh = mh, ml = ml, h = h, l = l, only = ARGV[a + 6] == '1', full = false}
-end
-
-for i = 1, sets do
-  all_sets[i] = read_set(KEYS[charges + i], tonumber(ARGV[next_arg + 1]), tonumber(ARGV[next_arg + 2]))
-  next_arg = next_arg + 2
-end
-
-while not damaged and next_arg < #ARGV do
-  local x, set = wishes[tonumber(ARGV[next_arg + 1])], all_sets[tonumber(ARGV[next_arg + 2])]
-  local first, count, cost = next_arg + 4, tonumber(ARGV[next_arg + 3]), 0
-  next_arg = next_arg + 3 + count
-  for i = first, next_arg do
-    if unknown(set, ARGV[i]) then
-      cost = cost + 1
-    end
-  end
-  if x then
-    x.h, x.l = 0, cost
-  end
-  member_costs[#member_costs + 1] = cost
-end
-
-if damaged then
-  return {'damaged', damaged}
-end
-
-local answer = {'ok', s, n}
-for i = 1, charges do
-  answer[3 + i] = whole(wishes[i].win.h, wishes[i].win.l)
-end
-
--- Deciding. What each window is to be charged is left in its ah, al.
-
-local function room(x, h, l)
-  h, l = sum(x.win.h, x.win.l, h, l)
-  return h < x.mh or (h == x.mh and l <= x.ml)
-end
-
-local full = {}
-for i = 1, charges do
-  local x = wishes[i]
-  local win = x.win
-  if not x.only and x.h + x.l > 0 then
-    win.ah, win.al = sum(win.ah, win.al, x.h, x.l)
-    if not room(x, win.ah, win.al) then
-      full[#full + 1], x.full = i - 1, true
-    end
-  end
-end
-local fits = #full == 0
-for i = 1, charges do
-  local x = wishes[i]
-  local win = x.win
-  if fits and x.only and x.h + x.l > 0 then
-    local h, l = sum(win.ah, win.al, x.h, x.l)
-    if room(x, h, l) then
-      win.ah, win.al = h, l
-    else
-      full[#full + 1], x.full = i - 1, true
-    end
-  end
-end
-
--- Writing.
-
-local function live(win)
-  call('PEXPIRE', win.key, math.ceil(tonumber(win.length) / 5e5)) -- twice the length, in ms
-end
-
--- write puts a window that was settled in the place of what was there.
-local function write(win)
-  call('DEL', win.key)
-  if #win.slots == 0 then
-    return
-  end
-  local list = {'w', win.length, 'u', whole(win.h, win.l), 'o', win.oldest, 'n', win.newest}
-  for _, x in ipairs(win.slots) do
-    list[#list + 1] = x[1]
-    list[#list + 1] = whole(x[2], x[3])
-  end
-  call('HSET', win.key, unpack(list))
-  live(win)
-end
-
-local function charge(win)
-  local slot, cost = win.now, whole(win.ah, win.al)
-  win.h, win.l = sum(win.h, win.l, win.ah, win.al)
-  if win.newest == slot then
-    call('HINCRBY', win.key, slot, cost)
-    call('HINCRBY', win.key, 'u', cost)
-    return
-  end
-  win.oldest, win.newest = win.oldest or slot, slot
-  call('HSET', win.key, 'w', win.length, 'u', whole(win.h, win.l), 'o', win.oldest, 'n', slot, slot, cost)
-  live(win)
-end
-
-if mode ~= 'dry' then
-  for _, win in pairs(windows) do
-    if win.slots then
-      write(win)
-    end
-    if fits and win.ah + win.al > 0 then
-      charge(win)
-    end
-  end
-  for _, set in ipairs(all_sets) do
-    put(set, set.future)
-    if fits and mode == 'take' and #set.list > 0 then
-      put(set, set.list)
-      trim(set)
-    end
-  end
-end
-
--- Answering.
-
-if not fits then
-  answer[1] = 'full'
-end
-answer[#answer + 1] = member_costs
-answer[#answer + 1] = full
-for i = 1, charges do
-  local x = wishes[i]
-  if x.full or not room(x, 0, 1) then
-    answer[#answer + 1] = i - 1
-    answer[#answer + 1] = call('HGETALL', x.win.key)
-  end
-end
-return answer

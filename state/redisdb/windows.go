@@ -84,10 +84,11 @@ func (s *Store) Reset(ctx context.Context, subject string) (int, error) {
 	count := 0
 	err := s.link.do(ctx, func(ctx context.Context, c redis.UniversalClient) error {
 		windows, sets, err := keysOf(ctx, c, subject)
-		if err != nil || len(windows)+len(sets) == 0 {
+		if err != nil {
 			return err
 		}
-		r, err := run(ctx, c, resetScript, append(windows, sets...), []any{len(windows)})
+		keys := append(append(windows, sets...), campaignsKey(subject))
+		r, err := run(ctx, c, resetScript, keys, []any{len(windows)})
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 type model struct {
 	events  map[name][]event
 	members map[name]map[string]time.Time // when each was last charged, by set and subject
+	first   map[name]state.Sketch         // of the latest campaign of a kind of letters, by kind and subject
 }
 
 type name struct{ name, subject string }
@@ -24,7 +25,10 @@ type event struct {
 }
 
 func newModel() model {
-	return model{events: make(map[name][]event), members: make(map[name]map[string]time.Time)}
+	return model{
+		events: make(map[name][]event), members: make(map[name]map[string]time.Time),
+		first: make(map[name]state.Sketch),
+	}
 }
 
 // moment is when a call is made, in true time and by the caller's clock.
@@ -105,7 +109,7 @@ func testModel(t *testing.T, s *suite) {
 		}
 		for range 600 {
 			mo := tr.moment(0)
-			ask := state.Ask{Charges: tr.message(seed), Dry: tr.IntN(10) == 0}
+			ask := state.Ask{Charges: tr.message(seed), Letters: tr.letters(seed), Dry: tr.IntN(10) == 0}
 			if !ask.Dry { // which moves no store's time
 				mo = tr.next()
 			}
@@ -138,7 +142,11 @@ func (m model) reset(s *suite, subject string) {
 			delete(m.events, n)
 		}
 	}
-	delete(m.members, name{"recipients", subject})
+	for n := range m.members {
+		if n.subject == subject {
+			delete(m.members, n)
+		}
+	}
 }
 
 // used is the sum over the window that ends at at, an age of exactly W included.
@@ -152,11 +160,11 @@ func (m model) used(w state.Window, at time.Time, length time.Duration) int64 {
 	return sum
 }
 
-// unknown is how many distinct members of c were not charged for so long.
-func (m model) unknown(c state.Charge, at time.Time, length time.Duration) int64 {
+// unknown is how many distinct members were not charged in this set for so long.
+func (m model) unknown(set name, members []string, at time.Time, length time.Duration) int64 {
 	fresh := make(map[string]bool)
-	for _, member := range c.Members {
-		last, ok := m.members[name{c.Set, c.Subject}][member]
+	for _, member := range members {
+		last, ok := m.members[set][member]
 		fresh[member] = !ok || at.Sub(last) > length
 	}
 	var n int64
@@ -178,13 +186,16 @@ func (m model) charge(charges []state.Charge, costs []int64, full map[int]state.
 		if c.Set == "" {
 			continue
 		}
-		n := name{c.Set, c.Subject}
-		if m.members[n] == nil {
-			m.members[n] = make(map[string]time.Time)
-		}
-		for _, member := range c.Members {
-			m.members[n][member] = at
-		}
+		m.put(name{c.Set, c.Subject}, c.Members, at)
+	}
+}
+
+func (m model) put(set name, members []string, at time.Time) {
+	if m.members[set] == nil {
+		m.members[set] = make(map[string]time.Time)
+	}
+	for _, member := range members {
+		m.members[set][member] = at
 	}
 }
 
@@ -198,6 +209,7 @@ func (m model) check(t *testing.T, mo moment, ask state.Ask, answer state.Answer
 		full[f.Index] = f
 		passed = passed && ask.Charges[f.Index].CountOnly
 	}
+	passed = m.checkLetters(t, mo, ask.Letters, answer.Campaigns) && passed
 	if len(ask.Charges) != len(answer.Costs) || len(ask.Charges) != len(answer.Windows) {
 		t.Fatalf("%d charges, %d costs, %d windows", len(ask.Charges), len(answer.Costs), len(answer.Windows))
 	}
@@ -216,6 +228,7 @@ func (m model) check(t *testing.T, mo moment, ask state.Ask, answer state.Answer
 	}
 	if passed && !ask.Dry {
 		m.charge(ask.Charges, answer.Costs, full, mo.at)
+		m.send(ask.Letters, answer.Campaigns, mo.at)
 	}
 	for i, c := range ask.Charges {
 		m.checkUsed(t, mo, c, answer.Windows[i].Used)
@@ -228,7 +241,8 @@ func (m model) checkCost(t *testing.T, mo moment, c state.Charge, cost int64) {
 	t.Helper()
 	least, most := c.Cost, c.Cost
 	if c.Set != "" {
-		least, most = m.unknown(c, mo.at, c.Remember+c.Remember/60), m.unknown(c, mo.at, c.Remember)
+		set := name{c.Set, c.Subject}
+		least, most = m.unknown(set, c.Members, mo.at, c.Remember+c.Remember/60), m.unknown(set, c.Members, mo.at, c.Remember)
 	}
 	if cost < least || cost > most {
 		t.Fatalf("%s: %s: costs %d; the model says %d to %d", mo.at, c.Limit, cost, least, most)

@@ -34,7 +34,9 @@ var (
 	reopens = start.Add(25 * time.Minute)
 	kept    = window("day", "account:kept", 24*time.Hour, 10)
 	cleared = window("day", "account:cleared", 24*time.Hour, 10)
-	ahead   = window("minute", "account:ahead", time.Minute, 1)
+	// clearedLetters is whose letters are cleared.
+	clearedLetters = "account:cleared-letters"
+	ahead          = window("minute", "account:ahead", time.Minute, 1)
 )
 
 func (s *suite) remember() {
@@ -43,7 +45,9 @@ func (s *suite) remember() {
 	s.take(start, []state.Charge{charge(kept, 9)})
 	s.take(start, []state.Charge{charge(cleared, 1)})
 	s.reset(cleared.Subject, 1)
+	s.beginLetters()
 	s.rememberSets()
+	s.rememberLetters()
 	s.rememberDocs()
 	s.take(again, []state.Charge{charge(kept, 1)})
 	s.take(start.Add(30*time.Minute), []state.Charge{charge(ahead, 1)})
@@ -69,6 +73,7 @@ func (s *suite) stillThere() {
 	s.take(reopens.Add(62*time.Second), []state.Charge{charge(ahead, 1)})
 	s.oddNamesThere()
 	s.setsThere()
+	s.lettersThere()
 	s.docsThere()
 
 	lifted := block("lifted", "account:kept", time.Hour)
@@ -86,13 +91,16 @@ func (s *suite) afterReset() {
 	now := reopens.Add(2 * time.Minute)
 	s.used(now, []state.Window{kept}, 0)
 	s.known(now, kept.Subject, false, "r1", "r2", "r3")
+	s.nameOfCampaign(now, kept.Subject, bits(1), 0)
 	s.reset(kept.Subject, 0)
 	// Never touched by this process: read from the store, and cleared there.
 	n := oddNames()[0]
 	s.known(now, n, true, "r2", "r3")
+	s.nameOfCampaign(now, n, bits(0), 2)
 	s.reset(n, 2+len(oddNames()))
 	s.used(now, oddWindows(n), 0, 0)
 	s.known(now, n, false, "r1", "r2", "r3")
+	s.nameOfCampaign(now, n, bits(1), 0)
 	s.docsThere()
 }
 
@@ -130,6 +138,68 @@ func (s *suite) setsThere() {
 	s.known(reopens, cleared.Subject, true, "r3")
 	s.known(reopens, "account:bounded", false, numbered(0, 100)...)
 	s.known(reopens, "account:bounded", true, numbered(100, state.MaxMembers)...)
+}
+
+// beginLetters begins campaigns, and clears some.
+func (s *suite) beginLetters() {
+	s.Helper()
+	for _, n := range append(oddNames(), kept.Subject, clearedLetters) {
+		s.letterOf(start, n, bits(0), 0, "r1", "r2")
+	}
+	s.reset(clearedLetters, 0)
+	s.letterOf(start, clearedLetters, bits(1), 0, "r1")
+}
+
+// rememberLetters sends letters again, and more than there is room for.
+func (s *suite) rememberLetters() {
+	s.Helper()
+	s.letterOf(again, kept.Subject, bits(2), 2, "r2", "r3")
+	for i, sketch := range sketches(state.MaxCampaigns + 2) {
+		s.letterOf(again, "account:bounded", sketch, 0, numbered(i, 1+i%2)...)
+	}
+}
+
+// letterOf sends a letter of a campaign with so many recipients.
+func (s *suite) letterOf(now time.Time, subject string, sketch state.Sketch, known int64, members ...string) {
+	s.Helper()
+	a, err := s.Take(s.ctx, now, mails(letter(subject, sketch, 1<<40, members...)))
+	if err != nil || a.Campaigns[0].Known != known {
+		s.Errorf("letter of %q: %+v, %v; want %d known", subject, a.Campaigns, err, known)
+	}
+}
+
+// nameOfCampaign wants the campaign of a letter to be named by this first one, and to
+// have so many recipients.
+func (s *suite) nameOfCampaign(now time.Time, subject string, first state.Sketch, known int64) {
+	s.Helper()
+	ask := mails(letter(subject, bits(1), 1<<40, "nobody"))
+	ask.Dry = true
+	s.send(now, ask, state.Campaign{ID: state.CampaignID(subject, first), Known: known, New: 1})
+}
+
+func (s *suite) lettersThere() {
+	s.Helper()
+	for _, n := range oddNames() {
+		s.nameOfCampaign(reopens, n, bits(0), 2)
+	}
+	s.nameOfCampaign(reopens, clearedLetters, bits(1), 1)
+	s.nameOfCampaign(reopens, kept.Subject, bits(0), 3)
+	s.nameOfCampaign(unknown.Add(time.Minute), kept.Subject, bits(0), 2) // r1 has left
+	there := 0
+	for i, sketch := range sketches(state.MaxCampaigns + 2) {
+		ask := mails(letter("account:bounded", sketch, 1<<40, "nobody"))
+		ask.Dry = true
+		a, err := s.Take(s.ctx, reopens, ask)
+		if err != nil || a.Campaigns[0].Known != 0 && a.Campaigns[0].Known != int64(1+i%2) {
+			s.Fatalf("campaign %d: %+v, %v", i, a.Campaigns, err)
+		}
+		there += int(min(1, a.Campaigns[0].Known))
+	}
+	if there != state.MaxCampaigns {
+		s.Errorf("%d campaigns; want %d", there, state.MaxCampaigns)
+	}
+	// One more fits in the place of another.
+	s.letterOf(reopens, "account:bounded", bits(128), 0, "r1")
 }
 
 func (s *suite) rememberDocs() {
