@@ -44,19 +44,42 @@ func lacksUnsubscribe(f *facts) string {
 	return fmt.Sprintf("%s; none of %s in the text is to unsubscribe", field, plural(len(f.readBody().Links), "link"))
 }
 
-// showsUnsubscribe looks for a link or an address that says it is to unsubscribe, or
-// stands in text that does, and for the invitation to answer.
+// showsUnsubscribe looks for a link that says it is to unsubscribe or stands in text
+// that does, for a URL or an address next to such text, and for the invitation to
+// answer. Where the structure of the mail is broken, nobody knows what a reader sees.
 func (f *facts) showsUnsubscribe() bool {
 	words, text := f.words.unsubscribe, f.readText()
-	if !words.in(text) {
-		return answersStop(text, words) // what an anchor says is in the text too
+	if f.readBody().Raw != "" {
+		return false
 	}
+	if answersStop(text, words) {
+		return true
+	}
+	if !words.in(text) {
+		return false // what an anchor says is in the text too
+	}
+	var bare []string // folded targets that are themselves what is seen
 	for _, l := range f.readBody().Links {
-		if leads(l.URL) && (words.in(message.Fold(l.Text)) || words.in(message.Fold(l.Around))) {
+		switch {
+		case !leads(l.URL):
+		case words.in(message.Fold(l.Text)) || words.in(message.Fold(l.Around)):
 			return true
+		case l.Text == "":
+			bare = append(bare, message.Fold(seen(l.URL)))
 		}
 	}
-	return answersStop(text, words)
+	return words.near(text, bare)
+}
+
+// seen is the target of a bare link as it stands in the text: what its reader made a
+// link of without a scheme has one before it.
+func seen(target string) string {
+	for _, scheme := range []string{"mailto:", "http://"} {
+		if rest, ok := strings.CutPrefix(target, scheme); ok {
+			return rest
+		}
+	}
+	return target
 }
 
 // leads says whether the target is of a form that gets a reader anywhere: a host's
@@ -83,7 +106,7 @@ func lacksOneClick(f *facts) string {
 
 // lacksReason: a sentence that says why its reader gets it.
 func lacksReason(f *facts) string {
-	if f.words.reason.in(f.readText()) {
+	if f.readBody().Raw == "" && f.words.reason.in(f.readText()) {
 		return ""
 	}
 	return "no sentence that says it"

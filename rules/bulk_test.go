@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"o2n-milter/message"
 	"o2n-milter/state"
 )
 
@@ -52,12 +54,17 @@ const (
 	why    = "\r\nVous recevez ce message car vous \xeates client.\r\n"
 )
 
-// letterTo is one letter of alice's for recipient number n; lines are added to its header.
+// letterTo is one letter of alice's for recipient number n; lines stand in its header,
+// in place of those of the same name.
 func letterTo(n int, body string, lines ...string) *Mail {
 	to := fmt.Sprintf("reader%d@remote%d.example", n, n%7)
 	m := mail()
-	m.Header = fields(append([]string{"From: Alice <alice@client-a.example>", "To: " + to, "Subject: Portes ouvertes",
-		"Content-Type: text/plain; charset=iso-8859-1"}, lines...)...)
+	m.Header = fields(lines...)
+	for _, f := range fields("From: Alice <alice@client-a.example>", "To: "+to, "Subject: Portes ouvertes", "Content-Type: text/plain; charset=iso-8859-1") {
+		if !slices.ContainsFunc(m.Header, func(o message.Field) bool { return o.Name == f.Name }) {
+			m.Header = append(m.Header, f)
+		}
+	}
 	m.Recipients, m.Body = rcpts(to), []byte(body)
 	return m
 }

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -12,18 +13,19 @@ import (
 var UnsubscribePhrases = []string{
 	"unsubscrib", "un-subscrib", "opt out", "opt-out", "opting out", "stop receiving", "stop getting", "no longer receive",
 	"no longer wish to", "no longer want to", "not wish to receive", "not want to receive", "don't want to receive",
-	"rather not receive", "prefer not to receive", "remove me", "remove yourself", "remove your", "removed from", "be removed",
+	"rather not receive", "prefer not to receive", "remove me", "remove your", "removed from", "be removed",
 	"removal instructions", "take me off", "taken off", "cancel your subscription", "cancel my subscription",
 	"end your subscription", "manage your subscription", "manage my subscription", "manage subscription",
-	"subscription settings", "subscription preferences", "email preferences", "e-mail preferences",
-	"communication preferences", "manage your preferences", "update your preferences", "leave this list", "leave the list",
-	"leave this mailing", "leave our mailing",
+	"subscription settings", "subscription preferences", "email preferences", "e-mail preferences", "communication preferences",
+	"manage your preferences", "update your preferences", "leave this list", "leave the list", "leave this mailing",
+	"leave our mailing",
+
 	"désabonn", "dés-abonn", "désinscri", "dés-inscri", "plus recevoir", "arrêter de recevoir", "cesser de recevoir",
 	"annuler votre abonnement", "annuler mon abonnement", "annuler l'abonnement", "annuler votre inscription",
 	"annuler mon inscription", "résilier votre abonnement", "résilier mon abonnement", "fin à votre abonnement",
 	"fin à mon abonnement", "gérer votre abonnement", "gérer mon abonnement", "gérer vos abonnements", "gérer mes abonnements",
 	"gérer vos préférences", "gérer mes préférences", "modifier vos préférences", "préférences de communication",
-	"préférences de contact", "retirer de la liste", "retirer de cette liste", "retirer de notre liste", "retiré de",
+	"préférences de contact", "retirer de la liste", "retirer de cette liste", "retirer de notre liste", "être retiré de",
 	"supprimer de la liste", "supprimer de notre liste", "quitter la liste", "quitter cette liste", "droit d'opposition",
 	"vous opposer",
 }
@@ -33,27 +35,27 @@ var UnsubscribePhrases = []string{
 var ReasonPhrases = []string{
 	"you are receiving", "you're receiving", "you receive this", "you received this", "you have received this",
 	"you've received this", "you are getting this", "you're getting this", "you get this", "you got this", "why you received",
-	"why you are receiving", "why am i receiving", "why am i getting", "why did i get", "why did i receive",
-	"sent to you because", "sent because you", "sent to you as a", "you are subscribed", "you're subscribed",
-	"you are currently subscribed", "you are registered", "you subscribed", "you have subscribed", "you signed up",
-	"you have signed up", "you've signed up", "you opted in", "you have opted in", "you agreed to receive",
-	"you have agreed to receive", "you asked to receive", "you asked us to", "you requested to receive", "you chose to receive",
-	"because you are a", "because you're a", "because you have an account", "because you registered",
-	"because you have registered", "because you requested", "because you asked", "because you bought",
+	"why am i receiving", "why am i getting", "why did i get", "why did i receive", "sent to you because", "sent because you",
+	"sent to you as a", "you are subscribed", "you're subscribed", "you are currently subscribed", "you are registered",
+	"you subscribed", "you have subscribed", "you signed up", "you have signed up", "you've signed up", "you opted in",
+	"you have opted in", "you agreed to receive", "you have agreed to receive", "you asked to receive", "you asked us to",
+	"you requested to receive", "you chose to receive", "because you are a", "because you're a", "because you have an account",
+	"because you registered", "because you have registered", "because you requested", "because you asked", "because you bought",
 	"because you purchased", "because you made a purchase", "because you attended", "as a subscriber", "as a member of",
 	"as a customer of", "your subscription to",
-	"vous recevez ce", "vous recevez cet", "vous recevez le present", "vous recevez notre", "vous recevez nos",
-	"vous avez reçu ce", "vous avez reçu cet", "message vous est adressé", "message vous est envoyé", "message vous a été envoyé",
-	"message vous a été adressé", "mail vous est adressé", "mail vous est envoyé", "mail vous a été envoyé",
-	"mail vous a été adressé", "courriel vous est adressé", "courriel vous est envoyé", "courriel vous a été envoyé",
-	"courriel vous a été adressé", "lettre vous est adressée", "lettre vous est envoyée", "newsletter vous est adressée",
-	"newsletter vous est envoyée", "pourquoi recevez-vous", "pourquoi vous recevez", "pourquoi je reçois",
-	"pourquoi est-ce que je reçois", "vous êtes inscrit", "vous vous êtes inscrit", "vous êtes abonné", "vous vous êtes abonné",
-	"vous êtes client", "vous êtes membre", "vous êtes adhérent", "vous faites partie de", "en tant que client",
-	"en tant que membre", "en tant qu'abonné", "en tant qu'adhérent", "en qualité de", "en votre qualité de",
-	"vous avez accepté de recevoir", "vous avez demandé à recevoir", "vous avez souhaité recevoir",
-	"vous avez choisi de recevoir", "vous avez souscrit", "vous avez consenti", "suite à votre inscription",
-	"suite à votre abonnement", "suite à votre demande", "suite à votre achat", "votre inscription à", "votre abonnement à",
+
+	"vous recevez ce", "vous recevez le présent", "vous recevez notre", "vous recevez nos", "vous avez reçu ce",
+	"message vous est adressé", "message vous est envoyé", "message vous a été envoyé", "message vous a été adressé",
+	"mail vous est adressé", "mail vous est envoyé", "mail vous a été envoyé", "mail vous a été adressé",
+	"courriel vous est adressé", "courriel vous est envoyé", "courriel vous a été envoyé", "courriel vous a été adressé",
+	"lettre vous est adressée", "lettre vous est envoyée", "newsletter vous est adressée", "newsletter vous est envoyée",
+	"pourquoi recevez-vous", "pourquoi vous recevez", "pourquoi je reçois", "pourquoi est-ce que je reçois",
+	"vous êtes inscrit", "vous êtes abonné", "vous êtes client", "vous êtes membre", "vous êtes adhérent",
+	"vous faites partie de", "en tant que client", "en tant que membre", "en tant qu'abonné", "en tant qu'adhérent",
+	"en qualité de", "en votre qualité de", "vous avez accepté de recevoir", "vous avez demandé à recevoir",
+	"vous avez souhaité recevoir", "vous avez choisi de recevoir", "vous avez souscrit", "vous avez consenti",
+	"suite à votre inscription", "suite à votre abonnement", "suite à votre demande", "suite à votre achat",
+	"votre inscription à", "votre abonnement à",
 }
 
 // phrases are folded texts by their first byte. A phrase is found where a word begins
@@ -88,6 +90,32 @@ func (p *phrases) next(folded string, from int) int {
 		}
 	}
 	return -1
+}
+
+// What stands so far before and behind a phrase is next to it, in bytes: in plain
+// text a URL has a line of its own, behind the sentence that speaks of it.
+const (
+	nearBefore = 150
+	nearBehind = 300
+)
+
+// mostLooked is at how many places of a phrase one looks around.
+const mostLooked = 50
+
+// near says whether one of these texts stands next to a phrase.
+func (p *phrases) near(folded string, texts []string) bool {
+	at := p.next(folded, 0)
+	for range mostLooked {
+		if at < 0 || len(texts) == 0 {
+			return false
+		}
+		around := folded[max(0, at-nearBefore):min(len(folded), at+nearBehind)]
+		if slices.ContainsFunc(texts, func(s string) bool { return strings.Contains(around, s) }) {
+			return true
+		}
+		at = p.next(folded, at+1)
+	}
+	return false
 }
 
 func isWordByte(c byte) bool {
