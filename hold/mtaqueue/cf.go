@@ -4,42 +4,73 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // folder is a queue folder of Sendmail's. Control files (qf, hf), bodies (df) and
 // transcripts (xf) are in folders of their own below it where those exist.
 type folder struct{ control, data, transcript string }
 
-// queueFolders reads the configuration each time: it may change, and with * so may
-// the folders. To miss one would make its mail look sent.
-func queueFolders(cf string) ([]folder, error) {
-	file, err := os.Open(cf)
+// cf is Sendmail's configuration file, from which the queue folders are taken each
+// time: it may change, and with * so may the folders. To miss one would make its
+// mail look sent.
+type cf struct {
+	path string
+
+	mu       sync.Mutex
+	read     fs.FileInfo // of the file that patterns are from; nil before
+	patterns []string
+}
+
+// folders are those that there are now.
+func (c *cf) folders() ([]folder, error) {
+	patterns, err := c.current()
 	if err != nil {
 		return nil, err
-	}
-	defer file.Close()
-	patterns, err := queuePatterns(file)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", cf, err)
 	}
 	var dirs []folder
 	for _, pattern := range patterns {
 		found, err := expand(pattern)
 		if err != nil {
-			return nil, fmt.Errorf("%s: queue folder %s: %w", cf, pattern, err)
+			return nil, fmt.Errorf("%s: queue folder %s: %w", c.path, pattern, err)
 		}
 		for _, dir := range found {
 			dirs = append(dirs, folder{control: below(dir, "qf"), data: below(dir, "df"), transcript: below(dir, "xf")})
 		}
 	}
 	if len(dirs) == 0 {
-		return nil, fmt.Errorf("%s: no queue folder exists of %s", cf, strings.Join(patterns, ", "))
+		return nil, fmt.Errorf("%s: no queue folder exists of %s", c.path, strings.Join(patterns, ", "))
 	}
 	return dirs, nil
+}
+
+// current reads the file again when it is another one, or was written.
+func (c *cf) current() ([]string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	file, err := os.Open(c.path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if c.read != nil && os.SameFile(c.read, info) && c.read.Size() == info.Size() && c.read.ModTime().Equal(info.ModTime()) {
+		return c.patterns, nil
+	}
+	patterns, err := queuePatterns(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.path, err)
+	}
+	c.read, c.patterns = info, patterns
+	return patterns, nil
 }
 
 // below is the part of a queue folder that is a folder of its own, or all of it.

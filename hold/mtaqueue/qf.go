@@ -17,7 +17,7 @@ import (
 )
 
 func (s *sendmail) List(ctx context.Context, wanted func(wire.Queue) bool, yield func(wire.Queued) error) error {
-	dirs, err := queueFolders(s.cf)
+	dirs, err := s.cf.folders()
 	if err != nil {
 		return err
 	}

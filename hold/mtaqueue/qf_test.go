@@ -103,13 +103,13 @@ func queueIn(t *testing.T, parts bool) (*sendmail, folder) {
 	if err := os.MkdirAll(filepath.Join(dir, "queue"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	cf := filepath.Join(dir, "sendmail.cf")
-	put(t, cf, "# comment\nO QueueDirectory="+filepath.Join(dir, "queue")+"\n")
-	dirs, err := queueFolders(cf)
+	s := &sendmail{cf: cf{path: filepath.Join(dir, "sendmail.cf")}}
+	put(t, s.cf.path, "# comment\nO QueueDirectory="+filepath.Join(dir, "queue")+"\n")
+	dirs, err := s.cf.folders()
 	if err != nil || len(dirs) != 1 {
 		t.Fatal(dirs, err)
 	}
-	return &sendmail{cf: cf}, dirs[0]
+	return s, dirs[0]
 }
 
 func put(t *testing.T, path, text string) {
@@ -208,8 +208,8 @@ func TestSendmailDelete(t *testing.T) {
 	for _, parts := range []bool{false, true} {
 		s, dir := queueIn(t, parts)
 		files := func() (names []string) {
-			err := filepath.WalkDir(filepath.Dir(s.cf), func(path string, d os.DirEntry, err error) error {
-				if !d.IsDir() && path != s.cf {
+			err := filepath.WalkDir(filepath.Dir(s.cf.path), func(path string, d os.DirEntry, err error) error {
+				if !d.IsDir() && path != s.cf.path {
 					names = append(names, d.Name())
 				}
 				return err
@@ -277,7 +277,7 @@ func TestQueueFolders(t *testing.T) {
 	if err := os.Symlink(filepath.Join(dir, "other"), filepath.Join(dir, "qlink")); err != nil {
 		t.Fatal(err)
 	}
-	cf := filepath.Join(dir, "cf")
+	file := &cf{path: filepath.Join(dir, "cf")}
 	for _, c := range []struct{ text, want string }{
 		{"O QueueDirectory=DIR/q2", "q2"},
 		{"OQDIR/q2", "q2"},
@@ -288,14 +288,18 @@ func TestQueueFolders(t *testing.T) {
 		{"O QueueDirectory=DIR/q2\nQmqueue, F=f", "q2"},
 		{"O QueueDirectory=DIR/q2\nQmqueue, P=DIR/q2", "q2"},
 		{"O QueueDirectory=DIR/none", "no such file"},
+		{"O QueueDirectory=DIR/q3", "q3"},
 		{"O QueueDirectory=DIR/none*", "no queue folder exists"},
 		{"O QueueDirectory=$Q/mqueue", "want QueueDirectory"},
 		{"O QueueDirectory=mqueue", "want QueueDirectory"},
 		{"", "want QueueDirectory"},
 		{"O QueueDirectory=DIR/q2\n" + strings.Repeat("x", 1<<20), "token too long"},
 	} {
-		put(t, cf, strings.ReplaceAll(c.text, "DIR", dir))
-		dirs, err := queueFolders(cf)
+		if err := os.Remove(file.path); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+		put(t, file.path, strings.ReplaceAll(c.text, "DIR", dir))
+		dirs, err := file.folders()
 		var got []string
 		for _, d := range dirs {
 			got = append(got, strings.TrimPrefix(d.control, dir+"/"))

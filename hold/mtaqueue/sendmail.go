@@ -21,7 +21,7 @@ import (
 // them all for any question and prints for people.
 type sendmail struct {
 	tool    tool
-	cf      string // the configuration file, in which the queue folders are
+	cf      cf
 	name    string // $j
 	senders chan struct{}
 }
@@ -46,9 +46,9 @@ func openSendmail(ctx context.Context, in folders, config string) (*sendmail, er
 	if err != nil {
 		return nil, err
 	}
-	s := &sendmail{cf: sendmailConfig, tool: tool{path, []string{"-Am"}}, senders: make(chan struct{}, maxSenders)}
+	s := &sendmail{cf: cf{path: sendmailConfig}, tool: tool{path, []string{"-Am"}}, senders: make(chan struct{}, maxSenders)}
 	if config != "" {
-		s.cf, s.tool.first = config, []string{"-C", config}
+		s.cf.path, s.tool.first = config, []string{"-C", config}
 	}
 	// Other MTAs have a program of this name; they do not know -d.
 	out, err := s.tool.run(ctx, "", "-d0.4", "-bt")
@@ -60,7 +60,7 @@ func openSendmail(ctx context.Context, in folders, config string) (*sendmail, er
 		return nil, fmt.Errorf("%s -d0.4 -bt does not say what $j is; want Sendmail's", path)
 	}
 	s.name = string(j[1])
-	_, err = queueFolders(s.cf)
+	_, err = s.cf.folders()
 	return s, err
 }
 
@@ -76,7 +76,7 @@ func (s *sendmail) ValidID(id string) bool { return sendmailID.MatchString(id) }
 // moves before it removes the old one, so the second look finds what the first
 // has missed.
 func (s *sendmail) Find(id string) (wire.Queue, error) {
-	dirs, err := queueFolders(s.cf)
+	dirs, err := s.cf.folders()
 	if err != nil {
 		return wire.QueueNone, err
 	}
@@ -189,7 +189,7 @@ func (s *sendmail) send(ctx context.Context, ids []string) error {
 
 // Delete removes the files: Sendmail has no verb for it.
 func (s *sendmail) Delete(_ context.Context, ids []string) error {
-	dirs, err := queueFolders(s.cf)
+	dirs, err := s.cf.folders()
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,16 @@ import (
 
 func TestAgentPostfix(t *testing.T)  { exerciseAgent(t, postfix(t)) }
 func TestAgentSendmail(t *testing.T) { exerciseAgent(t, sendmail(t)) }
+
+// Long ids are hashed by another rule.
+func TestAgentPostfixLongIDs(t *testing.T) {
+	p := postfix(t)
+	// Its daemons read it as they start, with the first message.
+	if out, err := exec.Command("postconf", "-c", p.config, "-e", "enable_long_queue_ids=yes").CombinedOutput(); err != nil {
+		t.Fatalf("postconf: %v\n%s", err, out)
+	}
+	exerciseAgent(t, p)
+}
 
 // exerciseAgent has the five verbs done to real mail.
 func exerciseAgent(t *testing.T, p *place) {
@@ -163,8 +174,9 @@ func (p *place) must(t testing.TB, do verb, ids ...string) map[string]error {
 
 // absentID is an id like this one that no message has.
 func absentID(id string) string {
-	if id[0] == '0' {
-		return "1" + id[1:]
+	last := len(id) - 1
+	if id[last] == '0' {
+		return id[:last] + "1"
 	}
-	return "0" + id[1:]
+	return id[:last] + "0"
 }
