@@ -100,7 +100,7 @@ func (e *Engine) held(now time.Time, r *ruling, v *Verdict) (state.Held, error) 
 	}
 	h := state.Held{
 		ID: v.ID, Subject: r.heldFor(v.Rule), Rule: v.Rule, Reason: v.Text, Account: v.Account, Host: r.hostName(), QueueID: m.QueueID,
-		From: m.Sender, About: r.msg.Subject, Size: m.Size, Since: now.UTC().Truncate(time.Millisecond), State: state.HeldKept,
+		From: m.Sender, About: r.msg.Subject, Size: m.Size, Since: now.UTC().Truncate(time.Microsecond), State: state.HeldKept,
 	}
 	if r.who.account != nil {
 		h.Customer = r.who.account.Customer
@@ -190,7 +190,7 @@ func (e *Engine) HeldInQueue(ctx context.Context, now time.Time, b state.Block, 
 	h := state.Held{
 		ID: d.ID, Subject: b.Subject, Rule: "block.active", Reason: "its sender was blocked before it had left the queue",
 		Account: d.Account, QueueID: detail.QueueID, From: d.From, About: detail.Subject, Size: detail.Size,
-		Since: now.UTC().Truncate(time.Millisecond), Ask: ask, State: state.HeldWaiting,
+		Since: now.UTC().Truncate(time.Microsecond), Ask: ask, State: state.HeldWaiting,
 	}
 	for _, s := range d.Subjects {
 		if customer, ok := strings.CutPrefix(s, "customer:"); ok {

@@ -17,10 +17,7 @@ var blockKinds = []string{"account", "customer", "script", "host", "ip", "domain
 
 // RegisterState registers what is read from the store when it is asked for.
 func RegisterState(reg prometheus.Registerer, store state.Store, now func() time.Time) {
-	reg.MustRegister(&blockGauge{store, now}, &storeGauge{store, now}, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "o2n_milter_held_messages",
-		Help: "Held messages that wait for their release by us; none while releasing is the operator's.",
-	}, func() float64 { return 0 }))
+	reg.MustRegister(&blockGauge{store, now}, &storeGauge{store, now})
 }
 
 // RegisterClock registers by how much the host's wall clock is ahead of the

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"o2n-milter/config"
+	"o2n-milter/hold"
 	"o2n-milter/rules"
 	"o2n-milter/web/console"
 	"o2n-milter/web/customer"
@@ -44,11 +45,11 @@ func withPages(cfg *config.Config, machines, operators, customers http.Handler) 
 
 // ruleSettings are the rules of the configuration with what only the running daemon
 // knows.
-func ruleSettings(cfg *config.Config, d *desk.Desk, n *notices, log *slog.Logger) rules.Settings {
+func ruleSettings(cfg *config.Config, d *desk.Desk, n *notices, k *hold.Keeper, log *slog.Logger) rules.Settings {
 	set := cfg.Rules
 	set.Own = ownAddresses(log)
 	set.Link = replyLink(d)
-	set.Ours = n.Ours
+	set.Ours, set.Hold = n.Ours, k.Put
 	return set
 }
 

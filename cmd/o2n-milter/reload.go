@@ -12,6 +12,7 @@ import (
 	"o2n-milter/accounts"
 	"o2n-milter/config"
 	"o2n-milter/content"
+	"o2n-milter/hold"
 	"o2n-milter/rules"
 	"o2n-milter/web/desk"
 )
@@ -28,6 +29,7 @@ type liveConfig struct {
 	scored  func(time.Duration, *content.Fault)
 	desk    *desk.Desk
 	told    *notices
+	keeper  *hold.Keeper
 }
 
 func (l *liveConfig) close() { l.directory.Close() }
@@ -42,7 +44,8 @@ func (l *liveConfig) reload(next *config.Config, faults []config.Fault) {
 		l.log.Error("reload refused, the old configuration stays in force", "error", err)
 		return
 	}
-	l.engine.Store(l.engine.Load().Next(ruleSettings(next, l.desk, l.told, l.log), directory))
+	l.engine.Store(l.engine.Load().Next(ruleSettings(next, l.desk, l.told, l.keeper, l.log), directory))
+	l.keeper.Configure(holdSettings(next))
 	l.directory.Close()
 	warnRestart(l.log, l.started, next)
 	l.cfg, l.directory = next, directory
@@ -84,7 +87,7 @@ func warnRestart(log *slog.Logger, started, now *config.Config) {
 	old.Milter.ShutdownTimeout = now.Milter.ShutdownTimeout // looked at when it stops
 	for table, same := range map[string]bool{
 		"milter": reflect.DeepEqual(old.Milter, now.Milter), "state": old.State == now.State,
-		"admin": old.Admin == now.Admin, "web": reflect.DeepEqual(old.Web, now.Web),
+		"admin": old.Admin == now.Admin, "hold": old.Hold.Agent == now.Hold.Agent, "web": reflect.DeepEqual(old.Web, now.Web),
 	} {
 		if !same {
 			log.Warn("configuration", "note", "["+table+"] has changed; that takes effect at the next start")

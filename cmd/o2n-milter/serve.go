@@ -90,8 +90,12 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 		told.tell(notify.Event{What: e.What, At: clock.Now(), Block: e.Block, Request: e.Request})
 	}
 	defer startDesk(d)()
-	live.desk, live.told = d, told
-	live.engine.Store(rules.New(ruleSettings(cfg, d, told, log), directory, store, clock.Now))
+	keeper := newKeeper(cfg, store, live, told, log)
+	web.RegisterHold(reg, keeper.Stats, clock.Now)
+	d.HeldChanged, d.HeldUnknown = keeper.Wake, func() []desk.UnknownHeld { return unknownHeld(keeper) }
+	live.desk, live.told, live.keeper = d, told, keeper
+	live.engine.Store(rules.New(ruleSettings(cfg, d, told, keeper, log), directory, store, clock.Now))
+	defer startKeeper(keeper, clock.Now)()
 
 	server := &milter.Server{
 		Judge:        func() milter.Judge { return live.engine.Load() },

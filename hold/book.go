@@ -1,0 +1,244 @@
+package hold
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"o2n-milter/rules"
+	"o2n-milter/state"
+)
+
+// heldKind is the kind of the docs that are state.Held.
+const heldKind = "held"
+
+// mostUnsaved bounds what is kept in memory while the store is away, in bytes.
+const mostUnsaved = 64 << 20
+
+// item is a record of this host as the Keeper has it in mind. The record is changed
+// under the book's lock, by Step's goroutine alone.
+type item struct {
+	state.Held
+	unsaved bool // the store does not have it yet
+	deleted bool
+
+	// Of Step's goroutine.
+	lane *lane
+	paid bool           // in memory only: its record could not be changed yet
+	cost []state.Charge // what it paid
+	rest time.Time      // no try of a wish or a report before
+}
+
+// isOpen says that the message is still with the MTA because of us.
+func (it *item) isOpen() bool {
+	return it.State == state.HeldWaiting || it.State == state.HeldKept || it.State == state.HeldLeaving
+}
+
+// book is what is held on this host, as the store has it, and what the store could
+// not take yet.
+type book struct {
+	store state.Store
+
+	mu        sync.Mutex
+	host      string // whose records are ours; empty until the agent has told it
+	items     map[string]*item
+	open      map[string]int // by subject
+	total     int            // open
+	unsavedBy int            // bytes that are in memory only
+	wishes    map[string]*item
+
+	strange map[string]bool // hosts that isStrange has named
+
+	known map[string]int64 // revisions of all hosts' records; of Step's goroutine
+}
+
+func newBook(store state.Store) *book {
+	return &book{store: store, items: map[string]*item{}, open: map[string]int{}, wishes: map[string]*item{}, known: map[string]int64{}, strange: map[string]bool{}}
+}
+
+// setHost says whose records are ours: all are read again.
+func (b *book) setHost(host string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.host = host
+	clear(b.known)
+}
+
+// reserve finds room for a new record. It counts at once, so that a flood passes no
+// bound while the store writes.
+func (b *book) reserve(h state.Held, set *Settings) (*item, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.total >= set.MaxMessages:
+		return nil, fmt.Errorf("%w: %d messages are held on this host", rules.ErrNoRoom, b.total)
+	case b.open[h.Subject] >= set.MaxPerSubject:
+		return nil, fmt.Errorf("%w: %d messages of %s are held", rules.ErrNoRoom, b.open[h.Subject], h.Subject)
+	case b.items[h.ID] != nil:
+		return nil, fmt.Errorf("held mail %s: there is one of this id", h.ID)
+	}
+	it := &item{Held: h}
+	b.items[h.ID] = it
+	b.count(it, 1)
+	return it, nil
+}
+
+func (b *book) count(it *item, n int) {
+	if !it.isOpen() {
+		return
+	}
+	b.total += n
+	if b.open[it.Subject] += n; b.open[it.Subject] == 0 {
+		delete(b.open, it.Subject)
+	}
+}
+
+// unsaved keeps a record in memory that the store could not take because it is away.
+// Whatever else kept the store from it will do so again: then there is no record.
+func (b *book) unsaved(it *item, why error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	size := len(it.Ask) + len(it.About) + 40*len(it.Recipients) + 1000
+	away := errors.Is(why, state.ErrUnavailable) || errors.Is(why, context.Canceled) || errors.Is(why, context.DeadlineExceeded)
+	if !away || b.unsavedBy+size > mostUnsaved {
+		b.count(it, -1)
+		delete(b.items, it.ID)
+		return fmt.Errorf("held mail %s: %w", it.ID, why)
+	}
+	it.unsaved = true
+	b.unsavedBy += size
+	return nil
+}
+
+// save gives the store what it could not take before.
+func (b *book) save(ctx context.Context) error {
+	b.mu.Lock()
+	var list []*item
+	for _, it := range b.items {
+		if it.unsaved && !it.deleted {
+			list = append(list, it)
+		}
+	}
+	b.mu.Unlock()
+	for _, it := range list {
+		h := it.Held
+		err := state.PutRecord(ctx, b.store, &h)
+		if err != nil && !errors.Is(err, state.ErrConflict) { // it was stored after all
+			return err
+		}
+		b.mu.Lock()
+		it.unsaved = false
+		b.mu.Unlock()
+	}
+	if len(list) > 0 {
+		b.mu.Lock()
+		b.unsavedBy = 0
+		b.mu.Unlock()
+	}
+	return nil
+}
+
+// sync reads what the store has changed since it was last asked, and returns our
+// records among it.
+func (b *book) sync(ctx context.Context) ([]*item, error) {
+	docs, err := b.store.ChangedDocs(ctx, heldKind, b.known)
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var changed []*item
+	for _, doc := range docs {
+		if it := b.take(doc); it != nil {
+			changed = append(changed, it)
+		}
+	}
+	slices.SortFunc(changed, oldest)
+	return changed, nil
+}
+
+// take brings one record to what the store has; nil when it is not ours or not to
+// be read, which a newer version's is.
+func (b *book) take(doc state.Doc) *item {
+	it := b.items[doc.ID]
+	if doc.Rev == 0 {
+		delete(b.known, doc.ID)
+		if it != nil {
+			b.count(it, -1)
+			it.deleted = true
+			delete(b.items, doc.ID)
+		}
+		return it
+	}
+	b.known[doc.ID] = doc.Rev
+	h, err := state.DecodeRecord[state.Held](doc)
+	if err != nil || b.host == "" {
+		return nil
+	}
+	if !strings.EqualFold(h.Host, b.host) {
+		if it != nil { // put here, for a host whose own daemon sees to it
+			b.count(it, -1)
+			delete(b.items, doc.ID)
+		}
+		return nil
+	}
+	if it == nil {
+		it = &item{}
+		b.items[doc.ID] = it
+	} else {
+		b.count(it, -1)
+	}
+	it.Held, it.unsaved = h, false
+	b.count(it, 1)
+	if it.Wish != state.WishNone {
+		b.wishes[it.ID] = it
+	}
+	return it
+}
+
+// changed notes what Step has stored.
+func (b *book) changed(it *item, h state.Held) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.count(it, -1)
+	it.Held = h
+	b.count(it, 1)
+	b.items[h.ID] = it
+	b.known[h.ID] = h.Rev
+}
+
+// all are our records, the oldest first.
+func (b *book) all() []*item {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.SortedFunc(maps.Values(b.items), oldest)
+}
+
+// isStrange says, once for each host, that mail is held there whose queue is not our
+// agent's.
+func (b *book) isStrange(host string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.host == "" || strings.EqualFold(host, b.host) || b.strange[host] {
+		return false
+	}
+	b.strange[host] = true
+	return true
+}
+
+func sortedByAge(list []*item) []*item {
+	slices.SortFunc(list, oldest)
+	return list
+}
+
+func oldest(x, y *item) int {
+	if c := x.Since.Compare(y.Since); c != 0 {
+		return c
+	}
+	return strings.Compare(x.ID, y.ID)
+}
