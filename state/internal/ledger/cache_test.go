@@ -179,6 +179,7 @@ func TestEstimate(t *testing.T) {
 		{"long names", 10_000, func(s string, _ int) []state.Charge { return day(s + strings.Repeat("x", 200)) }},
 		{"full windows", 1_000, func(s string, _ int) []state.Charge { return day(s) }},
 		{"sets", 1_000, func(s string, n int) []state.Charge { return to(s, recipients[:n%500]...) }},
+		{"letters", 300, func(string, int) []state.Charge { return nil }},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -194,6 +195,11 @@ func TestEstimate(t *testing.T) {
 					ask := state.Ask{Charges: test.charges(fmt.Sprintf("account:user%d@client-a.example", n), n)}
 					for i := range ask.Charges {
 						ask.Charges[i].Max = 1 << 40
+					}
+					if test.name == "letters" {
+						for i := range n % state.MaxCampaigns {
+							ask.Letters = append(ask.Letters, letter(fmt.Sprintf("account:user%d@client-a.example", n), i, recipients[:1+i/100]...))
+						}
 					}
 					if _, err := w.Take(now, ask, nil); err != nil {
 						t.Fatal(err)

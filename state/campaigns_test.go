@@ -1,0 +1,311 @@
+package state
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// check wants every campaign once, with recipients, within the bounds, all of one length.
+func (c *Campaigns) check(t *testing.T) {
+	t.Helper()
+	seen := make(map[Sketch]bool)
+	for i := range c.list {
+		x := &c.list[i]
+		m := &x.recipients
+		m.check(t)
+		if seen[x.sketch] || m.Len() == 0 || m.length != c.length || m.oldest < c.oldest || m.newest > c.newest {
+			t.Fatalf("campaign %d of %v is there twice, empty, of another length, or out of bounds (%d to %d)", i, c.list, c.oldest, c.newest)
+		}
+		seen[x.sketch] = true
+	}
+}
+
+// all is what c holds: slots by sketch and hash.
+func (c *Campaigns) all() map[Sketch]map[uint64]int64 {
+	all := make(map[Sketch]map[uint64]int64)
+	for _, x := range c.list {
+		all[x.sketch] = make(map[uint64]int64)
+		for _, m := range x.recipients.list {
+			all[x.sketch][m.hash] = m.k
+		}
+	}
+	return all
+}
+
+// sendAt counts recipients at this minute.
+func sendAt(c *Campaigns, minute int64, of Sketch, hashes ...uint64) CampaignMarks {
+	c.Advance(time.Hour, minute*int64(time.Minute))
+	return c.Put(of, hashes, minute*int64(time.Minute))
+}
+
+// The id is in decision records, and the same on every host.
+func TestCampaignID(t *testing.T) {
+	// SHA-256 by another program; the first 8 bytes.
+	const want = "bab64231cf397395"
+	if got := CampaignID("account:a", Sketch{1, 2, 3, 1 << 63}); got != want {
+		t.Errorf("id %s; want %s", got, want)
+	}
+	if CampaignID("account:b", Sketch{1, 2, 3, 1 << 63}) == want || CampaignID("account:a", Sketch{1, 2, 3, 1<<63 + 1}) == want {
+		t.Error("another subject's, or sketch's, is the same")
+	}
+}
+
+func TestDistance(t *testing.T) {
+	for want, s := range map[int]Sketch{0: {}, 1: {0, 0, 0, 1}, 2: {1 << 63, 0, 1}, 256: {^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}} {
+		if got := s.Distance(Sketch{}); got != want {
+			t.Errorf("%x: %d; want %d", s, got, want)
+		}
+	}
+}
+
+// Random letters, undone at times, against a map; now and then it is written and read.
+func TestCampaignsModel(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 3))
+	var c Campaigns
+	want := make(map[Sketch]map[uint64]int64)
+	line := int64(1000 * hour)
+	for step := range 5000 {
+		line += rnd.Int64N(3 * int64(time.Minute))
+		if c.Advance(time.Hour, line) {
+			t.Fatal("folded")
+		}
+		for sketch, recipients := range want {
+			for h, k := range recipients {
+				if slotLeaves(k, hour) <= line {
+					delete(recipients, h)
+				}
+			}
+			if len(recipients) == 0 {
+				delete(want, sketch)
+			}
+		}
+		of := Sketch{uint64(rnd.IntN(40))}
+		hashes := []uint64{rnd.Uint64N(50), 50 + rnd.Uint64N(50)}[:rnd.IntN(3)]
+		marks := c.Put(of, hashes, line)
+		if rnd.IntN(3) == 0 {
+			c.Undo(marks)
+		} else {
+			for _, h := range hashes {
+				if want[of] == nil {
+					want[of] = make(map[uint64]int64)
+				}
+				want[of][h] = line / slotWidth(hour)
+			}
+		}
+		if rnd.IntN(50) == 0 {
+			c = loaded(t, &c)
+		}
+		c.check(t)
+		if got, want := fmt.Sprint(c.all()), fmt.Sprint(want); got != want {
+			t.Fatalf("step %d: %s; want %s", step, got, want)
+		}
+	}
+	if len(want) < 10 {
+		t.Errorf("%d campaigns at the end: the traffic shows nothing", len(want))
+	}
+}
+
+// loaded is what another process reads of c, in no order.
+func loaded(t *testing.T, c *Campaigns) (again Campaigns) {
+	t.Helper()
+	type recipient struct {
+		of   Sketch
+		hash uint64
+	}
+	values := make(map[recipient][]byte)
+	c.Each(func(of Sketch, hash uint64) {
+		value, known := c.Append(nil, of, hash)
+		if !known {
+			t.Fatalf("%x of %x is not known", hash, of)
+		}
+		values[recipient{of, hash}] = value
+	})
+	for r, value := range values {
+		if err := again.Load(r.of, r.hash, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again.Loaded()
+	return again
+}
+
+// What is forgotten for want of room is told, so that it can be deleted, and comes back
+// with an undo.
+func TestCampaignForgotten(t *testing.T) {
+	var c Campaigns
+	for i := range MaxCampaigns {
+		sendAt(&c, 100, Sketch{uint64(i)}, 1, 2)
+	}
+	sendAt(&c, 101, Sketch{uint64(5)}, 3)
+	before := fmt.Sprint(c.all())
+	marks := sendAt(&c, 102, Sketch{1000}, 7)
+	var changed []string
+	marks.Each(func(of Sketch, hash uint64) {
+		_, known := c.Append(nil, of, hash)
+		changed = append(changed, fmt.Sprint(of[0], hash, known))
+	})
+	if want := []string{"1000 7 true", "0 1 false", "0 2 false"}; !slices.Equal(changed, want) || marks.Len() != 3 {
+		t.Errorf("changed %v; want %v", changed, want)
+	}
+	if c.Len() != MaxCampaigns {
+		t.Errorf("%d campaigns; want %d", c.Len(), MaxCampaigns)
+	}
+	c.Undo(marks)
+	c.check(t)
+	if got := fmt.Sprint(c.all()); got != before {
+		t.Errorf("after the undo: %s; want %s", got, before)
+	}
+	// The oldest half may go, the 5th got a letter since.
+	for i := range CampaignGrace {
+		sendAt(&c, 103, Sketch{uint64(2000 + i)}, 1)
+	}
+	if known, _ := c.Known(Sketch{5}, nil); known != 3 {
+		t.Errorf("the campaign of the last letter was forgotten")
+	}
+	c.check(t)
+}
+
+// Two copies, as they come together when a store is back: the later slot of each
+// recipient stands, and what is too much goes with the next letter.
+func TestCampaignsMerge(t *testing.T) {
+	var a, b Campaigns
+	for i := range MaxCampaigns {
+		sendAt(&a, 100, Sketch{uint64(i)}, 1, 2)
+		sendAt(&b, 101, Sketch{uint64(i + 10)}, 2, 3)
+	}
+	a.Merge(b.Clone())
+	a.check(t)
+	if a.Len() != MaxCampaigns+10 {
+		t.Errorf("%d campaigns; want all", a.Len())
+	}
+	want := map[uint64]int64{1: 100, 2: 101, 3: 101}
+	if got := a.all()[Sketch{20}]; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("merged %v; want %v", got, want)
+	}
+	marks := sendAt(&a, 101, Sketch{20}, 1)
+	if a.Len() != MaxCampaigns || marks.Len() != 1+10*2 {
+		t.Errorf("%d campaigns, %d changes; want %d, and 10 forgotten", a.Len(), marks.Len(), MaxCampaigns)
+	}
+	var none Campaigns
+	none.Merge(b)
+	none.check(t)
+	if fmt.Sprint(none.all()) != fmt.Sprint(b.all()) {
+		t.Error("merged with none it is another")
+	}
+}
+
+// A copy shares nothing.
+func TestCampaignsClone(t *testing.T) {
+	var c Campaigns
+	sendAt(&c, 100, Sketch{1}, 1, 2)
+	o := c.Clone()
+	sendAt(&o, 105, Sketch{1}, 1, 3)
+	sendAt(&o, 105, Sketch{2}, 1)
+	if got, want := fmt.Sprint(c.all()), "map[[1 0 0 0]:map[1:100 2:100]]"; got != want {
+		t.Errorf("%s; want %s", got, want)
+	}
+}
+
+// Recipients of the future are taken for now's, and it is said.
+func TestCampaignsFolded(t *testing.T) {
+	var c Campaigns
+	sendAt(&c, 1000, Sketch{1}, 1)
+	sendAt(&c, 1000, Sketch{2}, 1)
+	if !c.Advance(time.Hour, 100*int64(time.Minute)) {
+		t.Error("not folded")
+	}
+	if c.Advance(time.Hour, 100*int64(time.Minute)) {
+		t.Error("folded twice")
+	}
+	c.check(t)
+	c.Advance(time.Hour, 161*int64(time.Minute))
+	if c.Len() != 0 {
+		t.Error("they count for longer than an hour")
+	}
+}
+
+// When recipients are remembered for another time, each counts from the end of its slot.
+func TestCampaignsLengthChanged(t *testing.T) {
+	for _, length := range []time.Duration{time.Minute, 24 * time.Hour} {
+		var c Campaigns
+		sendAt(&c, 100, Sketch{1}, 1)
+		sendAt(&c, 100, Sketch{2}, 1)
+		ends := 101 * int64(time.Minute) // of the slot
+		c.Advance(length, ends)
+		c.check(t)
+		if c.Len() != 2 || c.Remember() != length {
+			t.Errorf("%s: %d campaigns that remember for %s; want 2", length, c.Len(), c.Remember())
+		}
+		c.Put(Sketch{2}, []uint64{2}, ends)
+		c.check(t)
+		c.Advance(length, ends+int64(length)+int64(length)/60)
+		if c.Len() != 0 {
+			t.Errorf("%s: %d campaigns after that", length, c.Len())
+		}
+	}
+}
+
+func FuzzLoadCampaign(f *testing.F) {
+	f.Add([]byte{1, 60, 1}, []byte{1, 60, 2}, int64(1))
+	f.Add([]byte{1, 60, 1}, []byte{1, 200, 1, 2}, int64(1<<40))
+	f.Add([]byte{}, []byte{1, 60, 0xff}, int64(0))
+	f.Fuzz(func(t *testing.T, a, b []byte, line int64) {
+		var c Campaigns
+		for i, value := range [][]byte{a, b} {
+			if err := c.Load(Sketch{uint64(i)}, 5, value); err != nil {
+				continue
+			}
+			if _, known := c.Append(nil, Sketch{uint64(i)}, 5); !known {
+				t.Fatalf("%x was read, and is not there", value)
+			}
+		}
+		c.Loaded()
+		c.check(t)
+		line = min(max(line, 1), latestTime.UnixNano())
+		c.Expire(line)
+		c.Advance(time.Hour, line)
+		c.check(t)
+		c.Put(Sketch{9}, []uint64{1}, line)
+		c.check(t)
+	})
+}
+
+func BenchmarkCampaigns(b *testing.B) {
+	rnd := rand.New(rand.NewPCG(1, 4))
+	random := func() Sketch { return Sketch{rnd.Uint64(), rnd.Uint64(), rnd.Uint64(), rnd.Uint64()} }
+	var c Campaigns
+	for range MaxCampaigns {
+		sendAt(&c, 100, random(), 1)
+	}
+	line := 100 * int64(time.Minute)
+	b.Run("nearest/256", func(b *testing.B) {
+		s := random()
+		for b.Loop() {
+			c.Advance(time.Hour, line)
+			c.Nearest(s, 40)
+		}
+	})
+	b.Run("known/256", func(b *testing.B) {
+		b.ReportAllocs()
+		s := c.list[0].sketch
+		for b.Loop() {
+			c.Put(s, []uint64{1}, line)
+		}
+	})
+	b.Run("new/256", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			c.Put(random(), []uint64{1}, line)
+		}
+	})
+	b.Run("advance in another slot/256", func(b *testing.B) {
+		for b.Loop() {
+			line += int64(time.Second)
+			c.Put(c.list[0].sketch, []uint64{1}, line)
+			c.Advance(time.Hour, line)
+		}
+	})
+}
