@@ -6,7 +6,10 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -27,6 +30,58 @@ func TestAgentPostfixLongIDs(t *testing.T) {
 		t.Fatalf("postconf: %v\n%s", err, out)
 	}
 	exerciseAgent(t, p)
+}
+
+// What the unit leaves of root's powers is enough for Postfix.
+func TestAgentPostfixUnit(t *testing.T) {
+	p := postfix(t)
+	p.asUnit(t, "--no-new-privs", "o2n-milter-hold.service")
+	exerciseAgent(t, p)
+}
+
+func TestAgentSendmailUnit(t *testing.T) {
+	p := sendmail(t)
+	p.asUnit(t, "", "o2n-milter-hold.service", "o2n-milter-hold-sendmail.conf")
+	exerciseAgent(t, p)
+}
+
+// asUnit has the agent started as its unit and what is dropped in have it: by the
+// powers, and with the socket handed over. The rest of the sandbox needs systemd.
+func (p *place) asUnit(t *testing.T, options string, files ...string) {
+	t.Helper()
+	powers := "-all"
+	for _, name := range files {
+		unit, err := os.ReadFile(filepath.Join("../../systemd", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, found := strings.Cut(string(unit), "\nCapabilityBoundingSet=")
+		list, _, _ := strings.Cut(rest, "\n")
+		if !found {
+			t.Fatalf("%s has no CapabilityBoundingSet:\n%s", name, unit)
+		}
+		for _, power := range strings.Fields(strings.ToLower(list)) {
+			powers += ",+" + strings.TrimPrefix(power, "cap_")
+		}
+	}
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(p.dir, "run/hold.sock"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	handed, err := ln.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { handed.Close() })
+	run := p.run
+	p.run = func(args ...string) *exec.Cmd {
+		set := append(strings.Fields("setpriv "+options), "--bounding-set", powers, "--",
+			"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=hold exec "$@"`, "sh")
+		cmd := run(append(set, args...)...)
+		cmd.ExtraFiles = []*os.File{handed} // number 3, the first that systemd hands over
+		return cmd
+	}
 }
 
 // exerciseAgent has the five verbs done to real mail.

@@ -59,17 +59,26 @@ func sendmail(t testing.TB) *place {
 // startAgent starts the agent, again after it was killed.
 func (p *place) startAgent(t testing.TB) {
 	t.Helper()
-	file := filepath.Join(p.dir, "agent.toml")
+	p.runAgent(t, p.run(p.agentCommand(t)...))
+}
+
+// agentCommand writes the agent's configuration and gives its command line.
+func (p *place) agentCommand(t testing.TB) []string {
+	t.Helper()
 	text := fmt.Sprintf("[hold]\nagent = %q\nconfig_directory = %q\n", p.inside+"/run/hold.sock", p.config)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(p.dir, "agent.toml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return []string{daemon.Program(t), "hold-agent", "--config", filepath.Join(p.inside, "agent.toml")}
+}
+
+func (p *place) runAgent(t testing.TB, cmd *exec.Cmd) {
+	t.Helper()
 	log, err := os.OpenFile(filepath.Join(p.dir, "agent.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close() // the child has its own
-	cmd := p.run(daemon.Program(t), "hold-agent", "--config", filepath.Join(p.inside, "agent.toml"))
 	cmd.Stdout, cmd.Stderr = log, log
 	p.proc = mta.Start(t, cmd)
 	p.agent = hold.NewAgent(filepath.Join(p.dir, "run/hold.sock"))
