@@ -39,6 +39,7 @@ type Message struct {
 	Text     []byte // CRLF lines
 	Pipeline bool   // MAIL, RCPT and DATA in one segment
 	Repeat   int    // how often it is sent
+	First    int    // what {n} stands for in the first of them; one more each time
 	Abandon  string // "rset" or "helo" when it ends so, before DATA
 	Want     Want
 	Has      []string // beginnings of header lines in what is delivered
@@ -58,6 +59,22 @@ type Want struct {
 	Enhanced string
 	Rule     string
 	Held     bool
+}
+
+// number stands in an address or the text for which of the repetitions it is.
+const number = "{n}"
+
+// Numbered is the message as it is sent when round others have gone before.
+func (m *Message) Numbered(round int) *Message {
+	n := strconv.Itoa(m.First + round)
+	one := *m
+	one.Sender = strings.ReplaceAll(m.Sender, number, n)
+	one.Text = bytes.ReplaceAll(m.Text, []byte(number), []byte(n))
+	one.Rcpts = slices.Clone(m.Rcpts)
+	for i := range one.Rcpts {
+		one.Rcpts[i].Addr = strings.ReplaceAll(one.Rcpts[i].Addr, number, n)
+	}
+	return &one
 }
 
 // Accepted are the recipients that the MTA itself takes.
@@ -156,7 +173,7 @@ func (p *parser) between(verb, arg string) error {
 	switch verb {
 	case "mail", "local":
 		p.at = p.n
-		p.msg = &Message{Sender: strings.Trim(arg, "<>"), Local: verb == "local", Repeat: 1}
+		p.msg = &Message{Sender: strings.Trim(arg, "<>"), Local: verb == "local", Repeat: 1, First: 1}
 		return nil
 	case "login", "helo", "lift", "kill":
 	case "block":
@@ -184,7 +201,7 @@ func (p *parser) within(verb, arg string) (err error) {
 	case "pipeline":
 		m.Pipeline = arg == "yes"
 	case "repeat":
-		m.Repeat, err = strconv.Atoi(arg)
+		m.First, m.Repeat, err = parseRepeat(arg)
 	case "has":
 		m.Has = append(m.Has, arg)
 	case "lacks":
@@ -228,6 +245,20 @@ func messageText(m *Message, lines []string) []byte {
 	}
 	text := strings.Join(lines, "\n") + "\n"
 	return []byte(strings.ReplaceAll(text, "\n", "\r\n"))
+}
+
+// parseRepeat reads "10" and "20-60".
+func parseRepeat(s string) (first, times int, err error) {
+	from, to, isRange := strings.Cut(s, "-")
+	if !isRange {
+		times, err = strconv.Atoi(s)
+		return 1, times, err
+	}
+	if first, err = strconv.Atoi(from); err != nil {
+		return 0, 0, err
+	}
+	last, err := strconv.Atoi(to)
+	return first, last - first + 1, err
 }
 
 var wantForm = regexp.MustCompile(`^(?:([245]\d\d)(?: ([245]\.\d+\.\d+))?|held)(?: \[([a-z_.]+)\])?$`)

@@ -16,7 +16,7 @@ login: alice@client-a.example
 mail: alice@client-a.example
 rcpt: bob@remote.example
 rcpt-refused: refused@remote.example
-repeat: 3
+repeat: 20-22
     From: a@b.example
       folded
 
@@ -41,18 +41,18 @@ want: held [limit.minute]
 		Steps: []Step{
 			{Line: 1, Verb: "login", Arg: "alice@client-a.example"},
 			{Line: 2, Verb: "message", Message: &Message{
-				Sender: "alice@client-a.example", Repeat: 3,
+				Sender: "alice@client-a.example", Repeat: 3, First: 20,
 				Rcpts: []Rcpt{{Addr: "bob@remote.example"}, {Addr: "refused@remote.example", Refused: true}},
 				Text:  []byte("From: a@b.example\r\n  folded\r\n\r\n.body\r\n"),
 				Want:  Want{Code: 550, Enhanced: "5.7.1", Rule: "identity.header_from"},
 			}},
 			{Line: 13, Verb: "message", Message: &Message{
-				Repeat: 1, Rcpts: []Rcpt{{Addr: "x@remote.example"}}, Abandon: "rset",
+				Repeat: 1, First: 1, Rcpts: []Rcpt{{Addr: "x@remote.example"}}, Abandon: "rset",
 				Text: []byte("From: \r\nTo: x@remote.example\r\nSubject: A word\r\n\r\nGood morning.\r\n"),
 			}},
 			{Line: 16, Verb: "advance", Arg: "61s"},
 			{Line: 17, Verb: "message", Message: &Message{
-				Sender: "www-data@submit.host.example", Local: true, Repeat: 1, Rcpts: []Rcpt{{Addr: "bob@remote.example"}},
+				Sender: "www-data@submit.host.example", Local: true, Repeat: 1, First: 1, Rcpts: []Rcpt{{Addr: "bob@remote.example"}},
 				Text: []byte("From: www-data@submit.host.example\r\nTo: bob@remote.example\r\nSubject: A word\r\n\r\nGood morning.\r\n"),
 				Want: Want{Code: 250, Rule: "limit.minute", Held: true},
 			}},

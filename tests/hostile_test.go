@@ -75,6 +75,8 @@ const (
 [account."alice@client.fr"]
 addresses = ["alice@client.fr"]
 domains = ["client.fr"]
+[bulk]
+unsubscribe = "off" # the table knows nothing of it
 `
 )
 

@@ -125,7 +125,9 @@ func (r *run) step(t *testing.T, s Step) {
 		r.d.Lift(t, s.Arg)
 	case "message":
 		for i := range s.Message.Repeat {
-			if !r.message(t, s, i+1) {
+			one := s
+			one.Message = s.Message.Numbered(i)
+			if !r.message(t, one, i+1) {
 				return
 			}
 		}
