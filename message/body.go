@@ -69,7 +69,7 @@ func ReadBody(fields []Field, body []byte) Body {
 	}
 	r.digest()
 	if r.body.Raw != "" {
-		r.text(looksLikeHTML(body), unencoded(body))
+		r.raw(unencoded(body))
 	}
 	r.body.Text, r.body.Links = r.page.finish()
 	r.body.Cut = r.body.Cut || r.page.cut
@@ -141,7 +141,7 @@ func (r *bodyReader) text(html bool, text []byte) {
 	if !html {
 		r.page.plain(text)
 	} else if !r.page.html(text) {
-		r.fault("HTML elements nested too deeply")
+		r.fault("HTML too intricate")
 	}
 }
 
@@ -156,7 +156,7 @@ func (r *bodyReader) decode(p part) []byte {
 
 // multipart reads what a reader shows of a multipart.
 func (r *bodyReader) multipart(p part, depth int) {
-	pieces := r.pieces(p)
+	pieces, open := r.pieces(p)
 	kind := "text/plain"
 	if p.kind == "multipart/digest" {
 		kind = "message/rfc822" // RFC 2046 5.1.5
@@ -164,6 +164,9 @@ func (r *bodyReader) multipart(p part, depth int) {
 	parts := make([]part, len(pieces))
 	for i, piece := range pieces {
 		parts[i] = cutPart(piece, kind)
+	}
+	if len(parts) > 0 {
+		parts[len(parts)-1].open = open
 	}
 	switch p.kind {
 	case "multipart/alternative":
@@ -181,8 +184,9 @@ func (r *bodyReader) multipart(p part, depth int) {
 }
 
 // pieces cuts a multipart. Where its boundary leads nowhere it is a part of its
-// own, or what a delimiter that stands there makes of it.
-func (r *bodyReader) pieces(p part) [][]byte {
+// own, or what a delimiter that stands there makes of it. The last one is open
+// where no delimiter ends it.
+func (r *bodyReader) pieces(p part) (pieces [][]byte, open bool) {
 	boundary := strings.TrimRight(p.params["boundary"], " \t")
 	limit := maxParts + 1 - min(r.parts, maxParts)
 	if boundary != "" {
@@ -191,16 +195,19 @@ func (r *bodyReader) pieces(p part) [][]byte {
 			r.fault("part after the last one")
 		}
 		if len(d.pieces) > 0 {
-			return d.pieces
+			return d.pieces, !d.closed
 		}
-		r.fault("boundary that never comes")
+		if len(bytes.TrimSpace(p.body)) > 0 {
+			r.fault("boundary that never comes")
+		}
 	} else {
 		r.fault("multipart without a boundary")
 	}
 	if found := findBoundary(p.body); found != "" {
-		return splitParts(p.body, found, limit).pieces
+		d := splitParts(p.body, found, limit)
+		return d.pieces, !d.closed
 	}
-	return nil
+	return nil, false
 }
 
 // findBoundary guesses a boundary: a line that begins with "--", before one that
@@ -259,11 +266,28 @@ func (r *bodyReader) readAttached() {
 	}
 }
 
+// fileBlock is the unit in which files count, in octets, that the end of the body
+// that is looked at cuts off.
+const fileBlock = 64 << 10
+
 // digest makes the digests of what was not read.
 func (r *bodyReader) digest() {
 	for _, p := range slices.Concat(r.attached, r.files) {
-		sum := sha256.Sum256(r.decode(p))
+		data := r.decode(p)
+		if p.open { // cut off somewhere: where, depends on what stands before it
+			data = data[:max(len(data)-len(data)%fileBlock, min(len(data), fileBlock))]
+		}
+		sum := sha256.Sum256(data)
 		r.body.Files = append(r.body.Files, binary.BigEndian.Uint64(sum[:]))
+	}
+}
+
+// raw adds the body as it came.
+func (r *bodyReader) raw(body []byte) {
+	if looksLikeHTML(body) {
+		r.page.stripped(body)
+	} else {
+		r.page.plain(body)
 	}
 }
 

@@ -1,9 +1,98 @@
 package message
 
 import (
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
+
+// TestBodyLinear: four times the body costs about four times the time, whatever
+// it is made of.
+func TestBodyLinear(t *testing.T) {
+	html, plain := "text/html", "text/plain"
+	for _, c := range []struct{ name, kind, before, pattern string }{
+		{"plain", plain, "", "word "},
+		{"lines", plain, "", "\n"},
+		{"short lines", plain, "", "a\n"},
+		{"at signs", plain, "", "@"},
+		{"addresses", plain, "", "a@b.fr "},
+		{"local parts", plain, "", "a.b"},
+		{"urls", plain, "", "http://"},
+		{"brackets in a URL", plain, "http://x.fr/", ")"},
+		{"www", plain, "", "www.a"},
+		{"marks", plain, "a", "\u0336"},
+		{"latin-1", plain, "", "\xe9"},
+		{"quoted", plain + "\nContent-Transfer-Encoding: quoted-printable", "", "=4"},
+		{"soft breaks", plain + "\nContent-Transfer-Encoding: quoted-printable", "", "= \t"},
+		{"base64", plain + "\nContent-Transfer-Encoding: base64", "", "Y="},
+		{"utf-7", plain + "; charset=utf-7", "", "+A-"},
+		{"delimiters", "multipart/mixed; boundary=b", "", "--b\n"},
+		{"half delimiters", "multipart/mixed; boundary=b", "--b\n\n", "--bb"},
+		{"dashes", "multipart/mixed; boundary=-", "", "-"},
+		{"no delimiter", "multipart/mixed; boundary=b", "", "--c\nContent-"},
+		{"header lines", "multipart/mixed; boundary=b", "--b\n", "A: b\n"},
+		{"folds", "multipart/mixed; boundary=b", "--b\nContent-Type: a/b", "\n a"},
+		{"multiparts", "multipart/mixed; boundary=b", "", "--b\nContent-Type: multipart/alternative; boundary=b\n\n"},
+		{"messages", "message/rfc822", "", "Content-Type: message/rfc822\n\n"},
+		{"calendar", "text/calendar", "SUMMARY:a", "\n a"},
+		{"left angles", html, "", "<"},
+		{"divs", html, "", "<div>"},
+		{"closed divs", html, "", "<div>a</div>"},
+		{"deep and stray ends", html, strings.Repeat("<i><div>", 200), "</p>"},
+		{"deep and unknown ends", html, strings.Repeat("<span>", 500), "</x>"},
+		{"formatting", html, "", "<b><p>"},
+		{"different formatting", html, tags("<b style='font-size:%dpx;opacity:.%d'>", 48), "<p></div>"},
+		{"formatting ends", html, tags("<b style='font-size:%dpx;opacity:.%d'>", 48), "<p></b><b>"},
+		{"adoption", html, strings.Repeat("<div>", 400), "<b><div></b>"},
+		{"anchors", html, "", "<a href=http://x.fr>a"},
+		{"tables", html, "", "<table><b>"},
+		{"cells", html, "<table>", "<td><b>a<tr>"},
+		{"parked", html, "", "<table><b><i><tr></table>"},
+		{"items", html, strings.Repeat("<div>", 400), "<li><div>"},
+		{"styles", html, "", "<p style='a:b;color:#12345%d'>"},
+		{"escapes", html, "<p style='", "\\"},
+		{"comments in styles", html, "<p style='", "/*"},
+		{"open comments in styles", html, "<p style='", "/**/"},
+		{"rules", html, "<style>", ".a,"},
+		{"rule blocks", html, "<style>", ".a{color:red}"},
+		{"media", html, "<style>", "@media{"},
+		{"imports", html, "<style>", "@a;"},
+		{"open blocks", html, "<style>", "a{"},
+		{"style elements", html, "", "<style>a{}</style>"},
+		{"classes", html, "<style>" + strings.Repeat(".a{color:red}", 900) + "</style><p class='", "a "},
+		{"class users", html, "<style>" + strings.Repeat(".a{color:red}", 900) + "</style>", "<p class=a>"},
+		{"entities", html, "", "&a"},
+		{"attributes", html, "<p ", "a=b "},
+		{"pre", html, "<pre>", "a\n"},
+		{"bases", html, "<base href=http://x.fr/" + strings.Repeat("a/", 2000) + ">", "<a href=a>b</a>"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			small, large := bodyTime(t, c.kind, c.before+repeat(c.pattern, 25_000)), bodyTime(t, c.kind, c.before+repeat(c.pattern, 100_000))
+			t.Logf("25 kB %v, 100 kB %v", small, large)
+			if large > 12*small+10*time.Millisecond {
+				t.Errorf("25 kB took %v, four times that %v", small, large)
+			}
+			if large > 250*time.Millisecond {
+				t.Errorf("100 kB took %v", large)
+			}
+		})
+	}
+}
+
+// bodyTime is the shortest of some runs in processor time.
+func bodyTime(t *testing.T, kind, body string) time.Duration {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	fields, _, _ := splitHeader([]byte("Content-Type: " + kind + "\n\n"))
+	shortest := time.Hour
+	for range 3 {
+		begin := processorTime(t)
+		ReadBody(fields, []byte(body))
+		shortest = min(shortest, processorTime(t)-begin)
+	}
+	return shortest
+}
 
 var frenchParagraph = "Bonjour Madame Durand,\r\n\r\nVous recevez ce message car vous êtes abonnée à notre lettre. Elle paraît chaque mois\r\n" +
 	"et parle de nos ateliers : https://ateliers.example/mai?ref=42 ou par courriel à contact@ateliers.example.\r\n\r\n"

@@ -12,46 +12,69 @@ import (
 // typographic quotes and dashes as ASCII, any white space as one blank, nothing
 // of what cannot be seen. Phrases are looked for in folded text, folded themselves.
 func Fold(text string) string {
-	if !isASCII(text) {
-		text = norm.NFKD.String(text)
-	}
 	out := make([]byte, 0, len(text))
 	blank := false
 	for i := 0; i < len(text); {
-		r, n := rune(text[i]), 1
-		if r >= utf8.RuneSelf {
+		c := text[i]
+		r, n := rune(c), 1
+		if c >= utf8.RuneSelf {
 			r, n = utf8.DecodeRuneInString(text[i:])
 		}
+		whole := text[i : i+n]
 		i += n
-		if isWhite(r) {
+		visible := ' ' < c && c < 0x7f
+		switch {
+		case visible:
+		case isWhite(r):
 			blank = true
 			continue
-		}
-		if isUnseen(r) || r >= utf8.RuneSelf && unicode.Is(unicode.Mn, r) {
+		case isUnseen(r), r >= 0x300 && unicode.Is(unicode.Mn, r):
 			continue
 		}
 		if blank && len(out) > 0 {
 			out = append(out, ' ')
 		}
 		blank = false
-		out = appendFolded(out, r)
+		if visible {
+			out = append(out, lower(c))
+		} else {
+			out = appendFolded(out, r, whole)
+		}
 	}
 	return string(out)
 }
 
-// appendFolded adds one visible character in its plain form.
-func appendFolded(out []byte, r rune) []byte {
-	if r < utf8.RuneSelf {
-		if 'A' <= r && r <= 'Z' {
-			r |= 0x20
-		}
-		return append(out, byte(r))
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c |= 0x20
 	}
-	r = unicode.ToLower(r)
-	if plain, known := lookAlike[r]; known {
+	return c
+}
+
+// appendFolded adds the plain form of one visible character beyond ASCII: what it
+// looks like, or what it is made of (Unicode's compatibility decomposition).
+func appendFolded(out []byte, r rune, whole string) []byte {
+	if plain, known := lookAlike[unicode.ToLower(r)]; known {
 		return append(out, plain...)
 	}
-	return utf8.AppendRune(out, r)
+	parts := norm.NFKD.PropertiesString(whole).Decomposition()
+	if parts == nil {
+		return utf8.AppendRune(out, unicode.ToLower(r))
+	}
+	for len(parts) > 0 {
+		part, n := utf8.DecodeRune(parts)
+		parts = parts[n:]
+		switch plain, known := lookAlike[unicode.ToLower(part)]; {
+		case part < utf8.RuneSelf && part > ' ':
+			out = append(out, lower(byte(part)))
+		case known:
+			out = append(out, plain...)
+		case isWhite(part) || unicode.Is(unicode.Mn, part):
+		default:
+			out = utf8.AppendRune(out, unicode.ToLower(part))
+		}
+	}
+	return out
 }
 
 // lookAlike has the characters that compatibility decomposition leaves alone and

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -100,6 +101,8 @@ func TestCorpus(t *testing.T) {
 	}
 	count := map[string]int{}
 	var slowest time.Duration
+	runtime.LockOSThread() // for processorTime
+	defer runtime.UnlockOSThread()
 	err := filepath.WalkDir(corpusDir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -120,6 +123,13 @@ func TestCorpus(t *testing.T) {
 			t.Errorf("%s took %v", path, took)
 		}
 		outcomes(facts, count)
+		start := processorTime(t)
+		body := ReadBody(raw.Fields, raw.Body)
+		if took := processorTime(t) - start; took > 200*time.Millisecond {
+			t.Errorf("%s: the body took %v", path, took)
+		}
+		checkBody(t, body)
+		bodyOutcomes(body, count)
 		return nil
 	})
 	if err != nil {
@@ -136,6 +146,25 @@ func TestCorpus(t *testing.T) {
 	t.Logf("slowest %v", slowest)
 	if count["files"] < 1000 {
 		t.Errorf("only %d files read", count["files"])
+	}
+}
+
+func bodyOutcomes(b Body, count map[string]int) {
+	count["body: raw: "+b.Raw]++
+	switch {
+	case b.Text == "" && len(b.Files) == 0:
+		count["body: nothing seen, no file"]++
+	case b.Text == "":
+		count["body: nothing seen"]++
+	}
+	if b.Cut {
+		count["body: cut"]++
+	}
+	if b.Report != "" {
+		count["body: report "+b.Report]++
+	}
+	if b.Calendar != "" {
+		count["body: calendar "+b.Calendar]++
 	}
 }
 

@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,9 +11,11 @@ import (
 	"golang.org/x/net/html/atom"
 )
 
-// html adds what a reader sees of an HTML text. It says false where the elements
-// are so tangled that nobody knows what is shown.
+// html adds what a reader sees of an HTML text. It says false where there is so
+// much of elements or styles, or such, that what is shown is not sure: then all of
+// its text is there once more.
 func (p *page) html(text []byte) bool {
+	p.text = slices.Grow(p.text, min(len(text)/4, MaxText-len(p.text))) // most of it is tags
 	from := len(p.text)
 	p.block()
 	r := htmlReader{page: p, sheet: readSheet(text), styles: map[string]bothStyles{}}
@@ -20,7 +23,37 @@ func (p *page) html(text []byte) bool {
 	r.read(text)
 	p.block()
 	p.find(from)
-	return !r.tree.tangled
+	if r.tree.tangled || r.sheet != nil && r.sheet.applied > maxApplied {
+		p.stripped(text)
+		return false
+	}
+	return true
+}
+
+// stripped adds all that stands between tags, seen or not, but scripts and styles.
+func (p *page) stripped(text []byte) {
+	from := len(p.text)
+	z := html.NewTokenizer(bytes.NewReader(text))
+	silence := false
+	for !p.cut {
+		switch z.Next() {
+		case html.ErrorToken:
+			p.block()
+			p.find(from)
+			return
+		case html.TextToken:
+			if !silence {
+				p.write(z.Text())
+			}
+		case html.StartTagToken, html.EndTagToken, html.SelfClosingTagToken:
+			name, _ := z.TagName()
+			k := kinds[atom.Lookup(name)]
+			silence = k&silent != 0 && z.Token().Type == html.StartTagToken
+			if k&breaks != 0 {
+				p.line()
+			}
+		}
+	}
 }
 
 // htmlReader follows the tags.
@@ -52,14 +85,12 @@ const linkColor = known | 0x0000ee
 func (r *htmlReader) read(text []byte) {
 	r.anchor = linkColor
 	z := html.NewTokenizer(bytes.NewReader(text))
+tokens:
 	for !r.page.cut {
 		switch z.Next() {
 		case html.ErrorToken:
 			r.tree.truncate(1)
-			for _, e := range r.tree.open[1:] { // formatting that would go on
-				r.tree.drop(e)
-			}
-			return
+			break tokens
 		case html.TextToken:
 			r.text(z.Text())
 		case html.StartTagToken, html.SelfClosingTagToken:
@@ -76,6 +107,9 @@ func (r *htmlReader) read(text []byte) {
 
 // text shows text where it is seen.
 func (r *htmlReader) text(text []byte) {
+	if len(bytes.TrimSpace(text)) > 0 {
+		r.tree.revive()
+	}
 	look := r.tree.parent(0)
 	if !look.textSeen() {
 		return
@@ -205,7 +239,7 @@ func (r *htmlReader) breakLine(e *element) {
 
 // void shows an element that has no content.
 func (r *htmlReader) void(e *element, attr *attributes) {
-	e.look = r.tree.look(e)
+	r.tree.dress(e)
 	r.breakLine(e)
 	if !e.look.boxSeen() {
 		return

@@ -66,19 +66,25 @@ func plainRun(s []byte) int {
 	return len(s)
 }
 
-// add appends visible characters, after the blank that is due.
+// add appends visible characters, after the blank that is due. They are ASCII, or
+// one character.
 func (p *page) add(s []byte) {
 	if p.cut {
 		return
 	}
-	if len(p.text)+1+len(s) > MaxText {
-		p.cut = true
-		s = []byte(cut(string(s), max(0, MaxText-1-len(p.text))))
-	}
-	if p.blank && len(p.text) > 0 && p.text[len(p.text)-1] != '\n' && len(s) > 0 {
+	n := len(p.text)
+	if p.blank && n > 0 && p.text[n-1] != '\n' && n < MaxText {
 		p.text = append(p.text, ' ')
+		n++
 	}
 	p.blank = false
+	if n+len(s) > MaxText {
+		p.cut = true
+		if s[0] >= utf8.RuneSelf {
+			return
+		}
+		s = s[:MaxText-n]
+	}
 	p.text = append(p.text, s...)
 	p.shown = true
 }
@@ -111,6 +117,7 @@ func (p *page) link(a anchor) {
 
 // plain adds a plain text: its lines are lines, an empty one ends a block.
 func (p *page) plain(text []byte) {
+	p.text = slices.Grow(p.text, min(len(text), MaxText-len(p.text)))
 	from := len(p.text)
 	p.block()
 	for len(text) > 0 && !p.cut {
@@ -171,6 +178,9 @@ func (a anchor) told(text string, start, end int) Link {
 	from, to = from-before, to+after
 	for from < to && !utf8.RuneStart(text[from]) {
 		from++
+	}
+	for to < len(text) && to > from && !utf8.RuneStart(text[to]) {
+		to--
 	}
 	link.Around = trimBlanks(cut(text[from:to], aroundLink))
 	return link

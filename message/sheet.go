@@ -15,6 +15,7 @@ import (
 type sheet struct {
 	rules                []bothStyles
 	tags, classes, names map[string][]selector
+	applied              int // how many rules were, to all elements
 }
 
 // selector says which of the rules it selects, and for which tag alone.
@@ -26,6 +27,10 @@ type selector struct {
 // maxRules is how many rules of a mail are looked at; newsletters have up to a hundred
 // that hide or color something.
 const maxRules = 1000
+
+// maxApplied is how many rules may be applied in one mail: fifty to each element of
+// a newsletter of 10,000.
+const maxApplied = 500_000
 
 // readSheet reads the style elements; nil where there is none.
 func readSheet(text []byte) *sheet {
@@ -146,15 +151,14 @@ func (s *sheet) add(selectors string, rule bothStyles) {
 
 // of is what the sheet says of an element.
 func (s *sheet) of(tag string, attr *attributes) (found bothStyles) {
-	if s == nil || len(s.rules) == 0 {
+	if s == nil || len(s.rules) == 0 || s.applied > maxApplied {
 		return found
 	}
 	s.apply(&found, tag, s.tags[tag])
 	if len(attr.class) > 0 {
 		var matched []selector
 		for class := range strings.FieldsSeq(strings.ToLower(string(attr.class))) {
-			matched = append(matched, s.classes[class]...)
-			if len(matched) > maxRules {
+			if matched = append(matched, s.classes[class]...); s.applied+len(matched) > maxApplied {
 				break
 			}
 		}
@@ -168,6 +172,10 @@ func (s *sheet) of(tag string, attr *attributes) (found bothStyles) {
 }
 
 func (s *sheet) apply(found *bothStyles, tag string, matched []selector) {
+	s.applied += len(matched)
+	if s.applied > maxApplied {
+		return
+	}
 	for _, m := range matched {
 		if m.tag == "" || m.tag == tag {
 			found.normal.over(s.rules[m.rule].normal)

@@ -70,6 +70,7 @@ type element struct {
 	kind  kind
 	style style // its own
 	look  look  // its text's
+	outer look  // what it stands in
 	link  int   // the anchor it is, counted from 1; 0 for none
 }
 
@@ -80,6 +81,7 @@ func (e *element) is(a atom.Atom, name string) bool { return e.atom == a && e.na
 const (
 	maxOpen       = 512
 	maxFormatting = 48
+	maxRevived    = 100_000
 )
 
 // breaksLine says whether the element stands on lines of its own.
@@ -93,13 +95,16 @@ type tree struct {
 	open       []element // the first stands for the whole
 	formatting int       // how many of them are
 	parked     []parked
+	revived    int           // how often formatting went on after what it was opened in
+	inForm     bool          // a form has begun; there is none in another
 	tangled    bool          // bounds were passed: what is shown is not sure
 	ended      func(element) // is told of each that is not shown any more, inner ones first
 	closed     func(link int)
 }
 
-// parked is formatting that was opened in a table outside its cells: it does not
-// hold in them and goes on after the table, which is at open[at].
+// parked is formatting whose element was closed by another one's end. It goes on
+// with the next text (HTML 13.2.4.3), but not in a cell that was opened since nor
+// after the one that it was opened in, which is open[at], or 0.
 type parked struct {
 	element
 	at int
@@ -113,7 +118,7 @@ func (t *tree) parent(k kind) look {
 	if t.open[top].kind&tabular == 0 || k&tablePart != 0 {
 		return t.open[top].look
 	}
-	return t.open[max(t.table()-1, 0)].look
+	return t.open[t.table()].outer
 }
 
 // table is where the innermost open table is; 0 where none is.
@@ -125,12 +130,12 @@ func (t *tree) table() int {
 	return i
 }
 
-// look is how the element's text comes out.
-func (t *tree) look(e *element) look {
-	l := t.parent(e.kind).with(e.style)
-	l.hidden = l.hidden || e.kind&silent != 0
-	l.pre = l.pre || e.kind&verbatim != 0
-	return l
+// dress works out how the element's text comes out.
+func (t *tree) dress(e *element) {
+	e.outer = t.parent(e.kind)
+	e.look = e.outer.with(e.style)
+	e.look.hidden = e.look.hidden || e.kind&silent != 0
+	e.look.pre = e.look.pre || e.kind&verbatim != 0
 }
 
 // push opens an element and gives the look it has.
@@ -138,7 +143,7 @@ func (t *tree) push(e element) look {
 	if e.kind&formatting != 0 {
 		t.thin(&e)
 	}
-	e.look = t.look(&e)
+	t.dress(&e)
 	if len(t.open) >= maxOpen || e.kind&formatting != 0 && t.formatting >= maxFormatting {
 		t.tangled = true
 		t.drop(e)
@@ -169,11 +174,16 @@ func (t *tree) thin(e *element) {
 	}
 }
 
-// remove takes one element out and leaves those in it open.
+// remove takes one element out; those in it stay open without it.
 func (t *tree) remove(i int) {
+	t.forget(i)
+	t.restyle(i)
+}
+
+// forget takes open[i] off the open elements.
+func (t *tree) forget(i int) {
 	gone := t.open[i]
-	above := slices.Clone(t.open[i+1:])
-	t.open = t.open[:i]
+	t.open = slices.Delete(t.open, i, i+1)
 	for k := range t.parked {
 		if t.parked[k].at > i {
 			t.parked[k].at--
@@ -184,10 +194,16 @@ func (t *tree) remove(i int) {
 	}
 	t.ended(gone)
 	t.drop(gone)
-	for _, e := range above {
-		e.look = t.look(&e)
-		t.open = append(t.open, e)
+}
+
+// restyle works out anew how the elements from open[i] on look.
+func (t *tree) restyle(i int) {
+	open := t.open
+	for ; i < len(open); i++ {
+		t.open = open[:i]
+		t.dress(&open[i])
 	}
+	t.open = open
 }
 
 // drop forgets an element that does not go on anywhere.
@@ -197,41 +213,74 @@ func (t *tree) drop(e element) {
 	}
 }
 
-// truncate closes all from open[i] on. Formatting in them goes on after them, but
-// not what was opened in a cell; in a table outside its cells it waits for the
-// table's end.
+// truncate closes all from open[i] on. Formatting in them is parked, but not what
+// was opened in a cell.
 func (t *tree) truncate(i int) {
 	ended := t.open[i:]
 	for k := len(ended) - 1; k >= 0; k-- {
 		t.ended(ended[k])
 	}
+	for n := len(t.parked); n > 0 && t.parked[n-1].at >= i; n-- {
+		t.drop(t.parked[n-1].element)
+		t.parked = t.parked[:n-1]
+	}
 	t.open = t.open[:i]
-	outside := t.open[i-1].kind&tabular != 0
-	var on []element
 	inCell := false
 	for _, e := range ended {
 		inCell = inCell || e.kind&cell != 0
-		if e.kind&formatting == 0 {
+		if e.kind&formatting != 0 {
+			t.formatting--
+		}
+		if e.kind&formatting == 0 || inCell || len(t.parked) >= maxFormatting {
 			t.drop(e)
 			continue
 		}
-		t.formatting--
-		switch {
-		case inCell:
-			t.drop(e)
-		case outside && len(t.parked) < maxFormatting:
-			t.parked = append(t.parked, parked{e, t.table()})
-		default:
-			on = append(on, e)
+		t.parked = append(t.parked, parked{e, t.cell()})
+	}
+}
+
+// cell is where the innermost open cell is; 0 for none.
+func (t *tree) cell() int {
+	i := len(t.open) - 1
+	for i > 0 && t.open[i].kind&cell == 0 {
+		i--
+	}
+	return i
+}
+
+// revive lets parked formatting go on.
+func (t *tree) revive() {
+	if len(t.parked) == 0 || t.tangled {
+		return
+	}
+	n, at := len(t.parked), t.cell()
+	for n > 0 && t.parked[n-1].at == at {
+		n--
+	}
+	again := slices.Clone(t.parked[n:])
+	t.parked = t.parked[:n]
+	for _, p := range again {
+		t.push(p.element)
+	}
+	if t.revived += len(again); t.revived > maxRevived {
+		t.tangled = true
+	}
+}
+
+// endParked ends formatting that is parked, if there is any that could go on here.
+func (t *tree) endParked(a atom.Atom) bool {
+	if len(t.parked) == 0 {
+		return false
+	}
+	at := t.cell()
+	for i := len(t.parked) - 1; i >= 0 && t.parked[i].at == at; i-- {
+		if t.parked[i].atom == a {
+			t.drop(t.parked[i].element)
+			t.parked = slices.Delete(t.parked, i, i+1)
+			return true
 		}
 	}
-	for n := len(t.parked); n > 0 && t.parked[n-1].at >= i; n-- {
-		on = append(on, t.parked[n-1].element)
-		t.parked = t.parked[:n-1]
-	}
-	for _, e := range on {
-		t.push(e)
-	}
+	return false
 }
 
 // find is where the innermost open element of the name is, or 0; nothing is found
@@ -251,8 +300,13 @@ func (t *tree) find(a atom.Atom, name string, stop kind) int {
 // end takes an end tag; it says whether there was something to end.
 func (t *tree) end(a atom.Atom, name string) bool {
 	k := kinds[a]
-	if k&formatting != 0 {
+	switch {
+	case k&formatting != 0:
 		return t.endFormatting(a)
+	case a == atom.Form:
+		return t.endForm()
+	case a == atom.P:
+		return t.endOpen(a)
 	}
 	i := 0
 	switch {
@@ -263,6 +317,8 @@ func (t *tree) end(a atom.Atom, name string) bool {
 		}
 	case isHeading(a):
 		i = t.heading()
+	case a == atom.Li:
+		i = t.item()
 	case k&special != 0:
 		i = t.find(a, name, scope)
 	default:
@@ -274,23 +330,56 @@ func (t *tree) end(a atom.Atom, name string) bool {
 	return i > 0
 }
 
-// endFormatting: a block that is open in the formatting stays open (HTML
-// 13.2.6.4.7, the adoption agency).
+// endFormatting ends formatting for what follows. Blocks that are open in it stay
+// open without it, and other elements around those end with it (HTML 13.2.6.4.7,
+// the adoption agency).
 func (t *tree) endFormatting(a atom.Atom) bool {
-	i := t.find(a, "", scope)
-	if i == 0 {
-		return false
+	if t.endParked(a) {
+		return true
 	}
-	if !t.holdsBlock(i) {
-		t.truncate(i + 1) // other formatting in it goes on
+	for range 8 { // that often and no more, whatever is left
+		i := t.find(a, "", scope)
+		if i == 0 {
+			return false
+		}
+		block := t.blockIn(i)
+		if block == 0 {
+			t.truncate(i + 1) // other formatting in it goes on
+			t.forget(i)
+			return true
+		}
+		t.adopt(i, block)
 	}
-	t.remove(i)
 	return true
 }
 
-// holdsBlock says whether a block is open within open[i].
-func (t *tree) holdsBlock(i int) bool {
-	return slices.ContainsFunc(t.open[i+1:], func(e element) bool { return e.kind&special != 0 })
+// adopt puts the formatting open[i] into the block that is open in it. Of what is
+// between them, only the nearest three that are formatting stay.
+func (t *tree) adopt(i, block int) {
+	kept := 0
+	for k := block - 1; k > i; k-- {
+		if t.open[k].kind&formatting != 0 && kept < 3 {
+			kept++
+			continue
+		}
+		t.tangled = t.tangled || t.open[k].look.hidden // what came in it is shown after all
+		t.forget(k)
+		block--
+	}
+	moved := t.open[i]
+	copy(t.open[i:block], t.open[i+1:block+1])
+	t.open[block] = moved
+	t.restyle(i)
+}
+
+// blockIn is the first block that is open within open[i]; 0 for none.
+func (t *tree) blockIn(i int) int {
+	for k := i + 1; k < len(t.open); k++ {
+		if t.open[k].kind&special != 0 {
+			return k
+		}
+	}
+	return 0
 }
 
 func isHeading(a atom.Atom) bool {
@@ -311,17 +400,39 @@ func (t *tree) heading() int {
 	return 0
 }
 
+// item is where the innermost open item of the innermost list is; 0 for none.
+func (t *tree) item() int {
+	for i := len(t.open) - 1; i > 0 && t.open[i].kind&scope == 0; i-- {
+		switch t.open[i].atom {
+		case atom.Li:
+			return i
+		case atom.Ul, atom.Ol:
+			return 0
+		}
+	}
+	return 0
+}
+
 // begin closes what a start tag ends without saying so, and says whether the
 // element may stand here at all.
 func (t *tree) begin(a atom.Atom, k kind) bool {
+	if a == atom.Form {
+		if t.inForm {
+			return false
+		}
+		t.inForm = true
+		if t.inTable() { // HTML 13.2.6.4.9: there it has no content
+			return false
+		}
+	}
 	if k&closesP != 0 {
 		t.endOpen(atom.P)
 	}
 	top := len(t.open) - 1
 	switch a {
 	case atom.A:
-		if i := t.find(a, "", cell); i > 0 && !t.end(a, "") {
-			t.remove(i)
+		if i := t.find(a, "", cell); !t.end(a, "") && i > 0 {
+			t.detach(i)
 		}
 	case atom.Li, atom.Dd, atom.Dt:
 		t.endItem(a)
@@ -336,24 +447,76 @@ func (t *tree) begin(a atom.Atom, k kind) bool {
 	case atom.Button:
 		t.endOpen(a)
 	case atom.Table:
-		if t.open[top].kind&tabular != 0 {
+		if t.inTable() {
 			t.truncate(t.table())
 		}
 	}
-	return k&tablePart == 0 || t.backTo(a)
+	if k&tablePart != 0 {
+		return t.backTo(a)
+	}
+	if k&special == 0 || a == atom.Button || a == atom.Select || a == atom.Xmp || a == atom.Object || a == atom.Marquee || a == atom.Applet {
+		t.revive()
+	}
+	return true
 }
 
-// endOpen closes an open paragraph or button.
-func (t *tree) endOpen(a atom.Atom) {
+// inTable says whether the innermost open table has no open cell.
+func (t *tree) inTable() bool {
+	for i := len(t.open) - 1; i > 0; i-- {
+		switch {
+		case t.open[i].atom == atom.Table:
+			return true
+		case t.open[i].kind&cell != 0 && t.open[i].kind&tablePart != 0:
+			return false
+		}
+	}
+	return false
+}
+
+// endsByItself: HTML 13.2.6.3, implied end tags.
+func endsByItself(a atom.Atom) bool {
+	switch a {
+	case atom.Dd, atom.Dt, atom.Li, atom.Option, atom.P:
+		return true
+	}
+	return false
+}
+
+// endForm closes the form alone: what else is open in it stays open.
+func (t *tree) endForm() bool {
+	t.inForm = false
+	i := t.find(atom.Form, "", scope)
+	if i == 0 {
+		return false
+	}
+	for top := len(t.open) - 1; top > i && endsByItself(t.open[top].atom); top = len(t.open) - 1 {
+		t.truncate(top)
+	}
+	t.detach(i)
+	return true
+}
+
+// detach takes an element off the open ones; those in it stay within it all the same.
+func (t *tree) detach(i int) {
+	gone := t.open[i]
+	t.forget(i)
+	if i < len(t.open) && gone.look.hidden {
+		t.open[i].style.set(noBox, true)
+	}
+}
+
+// endOpen closes an open paragraph or button, and says whether there was one.
+func (t *tree) endOpen(a atom.Atom) bool {
 	for i := len(t.open) - 1; i > 0 && t.open[i].kind&scope == 0; i-- {
 		if t.open[i].atom == a {
 			t.truncate(i)
-			return
+			return true
 		}
 		if t.open[i].atom == atom.Button {
-			return
+			return false
 		}
 	}
+	return false
 }
 
 // endItem closes the open item of a list that another one follows.
@@ -386,8 +549,21 @@ func (t *tree) backTo(a atom.Atom) bool {
 			if i+1 < len(t.open) {
 				t.truncate(i + 1)
 			}
+			t.imply(t.open[i].atom, a)
 			return true
 		}
 	}
 	return false
+}
+
+// imply opens the parts of a table that nobody writes: a body around rows, a row
+// around cells.
+func (t *tree) imply(in, a atom.Atom) {
+	inCell := a == atom.Td || a == atom.Th
+	if in == atom.Table && (inCell || a == atom.Tr) {
+		t.push(element{atom: atom.Tbody, kind: kinds[atom.Tbody]})
+	}
+	if in != atom.Tr && inCell {
+		t.push(element{atom: atom.Tr, kind: kinds[atom.Tr]})
+	}
 }
