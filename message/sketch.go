@@ -9,9 +9,10 @@ import (
 // it: two letters are as alike as few of its bits differ.
 //
 // It is a one-bit MinHash: of two letters that share the part J of what they say
-// (weights of what both say, divided by weights of what either says), some
-// 128*(1-J) bits differ. The same letter has the same sketch on every host; a
-// change of how it is made ends the campaigns that are counted then.
+// (what both say, divided by what either says), some 128*(1-J) bits differ. The same
+// letter has the same sketch on every host; a change of how it is made ends the
+// campaigns that are counted then. docs/accuracy.md has what it was chosen among,
+// and how often it is right.
 type Sketch [4]uint64
 
 // Letter is what a letter's sketch is made of.
@@ -22,90 +23,79 @@ type Letter struct {
 	Files   []uint64
 }
 
-// Near is how many bits the sketches of two messages of one campaign differ by at most.
-const Near = 40
+// Near is how many bits the sketches of two messages of one campaign differ by at most:
+// they share two thirds of what they say.
+const Near = 42
 
-// Weights, in half words.
+// What counts for more than one word, in words; the figures of docs/accuracy.md hold
+// for these.
 const (
-	weightWord  = 2
-	weightShort = 1  // a word of two or three letters: most of them are in every letter
-	weightValue = 1  // a number, a name in a salutation: bulk has few of them, an order many
-	weightHost  = 6  // a host that links lead to
-	weightFiles = 80 // all that is attached, as one
-	enough      = 12 // less than this does not tell a letter from others
+	weightHost        = 3  // a host that links lead to
+	weightAppointment = 11 // a reminder says little else
+	weightFiles       = 40 // all that is attached, as one: the letter with an invoice is the same each time
 )
+
+// enough is the least, in words, that tells a letter from others.
+const enough = 8
 
 // Sketch of the letter; false when there is nothing in it to tell it by.
 func (l Letter) Sketch() (Sketch, bool) {
-	r := letterReader{head: make([]term, 0, 64+len(l.Text)/6)}
+	r := newLetterReader(len(l.Text))
 	r.line(withoutReply(l.Subject))
 	r.startText()
 	for line := range strings.Lines(l.Text) {
 		r.line(line)
 	}
-	told := r.thinTail()
-	told = append(told, hosts(l.Links)...)
-	told = append(told, files(l.Files)...)
-	if weigh(told) < enough {
+	told := r.told()
+	told = appendHosts(told, l.Links)
+	told = appendFiles(told, l.Files)
+	if len(told) < enough {
 		return Sketch{}, false
 	}
 	return minHash(told), true
 }
 
-// term is something that a letter says, hashed; its two lowest bits are its weight.
+// term is something that a letter says, hashed.
 type term uint64
 
-func newTerm(h uint64, weight term) term { return term(h)&^3 | weight }
-
-func weigh(list []term) int {
-	n := 0
-	for _, t := range list {
-		n += int(t & 3)
-	}
-	return n
-}
-
-// files makes one thing of all that is attached, so that a logo in each of them does
-// not make two invoices alike; the order does not count.
-func files(digests []uint64) []term {
+// appendFiles makes one thing of all that is attached, so that a logo in each of them
+// does not make two invoices alike; the order does not count.
+func appendFiles(list []term, digests []uint64) []term {
 	if len(digests) == 0 {
-		return nil
+		return list
 	}
 	all := uint64(0)
 	for _, d := range digests {
 		all += mix(d)
 	}
-	return heavy(all, weightFiles)
+	return appendHeavy(list, all, weightFiles)
 }
 
-// heavy is a thing of more weight than a word has: several terms.
-func heavy(h uint64, weight int) []term {
-	var list []term
-	for i := range weight / weightWord {
-		list = append(list, newTerm(mix(h+uint64(i)*golden), weightWord))
+// appendHeavy adds a thing that counts for several words.
+func appendHeavy(list []term, h uint64, weight int) []term {
+	for i := range weight {
+		list = append(list, term(mix(h+uint64(i)*golden)))
 	}
 	return list
 }
 
-// Each term falls once into each of the rounds, there into one of the bins, and the
-// least of each bin decides a bit. More rounds cost more for each word; fewer bins
-// in each are better filled by short letters.
+// Each term falls once into each of 16 rounds, there into one of 16 bins, and the
+// least of each bin decides a bit. More rounds cost more for each word; fewer bins in
+// each are better filled by short letters.
 const (
-	rounds = 8
-	bins   = 256 / rounds
+	rounds = 16
+	bins   = 16
 	empty  = 1<<32 - 1
 )
 
-// minHash is the sketch of the terms, each as often as it weighs; there is one at least.
+// minHash is the sketch of the terms; there is one at least.
 func minHash(list []term) Sketch {
-	var least [256]uint32
+	var least [rounds * bins]uint32
 	for i := range least {
 		least[i] = empty
 	}
 	for _, t := range list {
-		for copies := t & 3; copies > 0; copies-- {
-			place(&least, uint64(t&^3|copies))
-		}
+		place(&least, uint64(t))
 	}
 	var s Sketch
 	for i := range least {
@@ -114,21 +104,22 @@ func minHash(list []term) Sketch {
 	return s
 }
 
-// place puts one hash into its bin of every round.
-func place(least *[256]uint32, h uint64) {
-	for i := 0; i < rounds; i += 2 {
+// place puts one hash into its bin of every round, two rounds at a time.
+func place(least *[rounds * bins]uint32, h uint64) {
+	for i := uint8(0); i < rounds; i += 2 {
 		hi, lo := bits.Mul64(h^seeds[i], seeds[i+1])
 		x := hi ^ lo
-		for j, half := range [2]uint32{uint32(x), uint32(x >> 32)} {
-			at := (i+j)*bins + int(half%bins)
-			least[at] = min(least[at], half>>5)
-		}
+		one, other := uint32(x), uint32(x>>32)
+		at := i*bins | uint8(one%bins)
+		least[at] = min(least[at], one/bins)
+		at = (i+1)*bins | uint8(other%bins)
+		least[at] = min(least[at], other/bins)
 	}
 }
 
 // bit is what the least of bin i decides. An empty bin takes that of another bin of
 // its round, found by trying: the same one in two letters that fill the same bins.
-func bit(least *[256]uint32, i int) uint64 {
+func bit(least *[rounds * bins]uint32, i int) uint64 {
 	first := i - i%bins
 	at := i
 	for try := uint64(0); least[at] == empty; try++ {

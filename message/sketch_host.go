@@ -1,25 +1,21 @@
 package message
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // maxHosts is how many hosts of a letter's links count.
 const maxHosts = 8
 
-// hosts are the different places that links lead to, by what is registered: what
-// stands before that, and after, differs for each recipient.
-func hosts(links []Link) []term {
-	var list []term
+// appendHosts adds the different places that links lead to, by what is registered:
+// what stands before that, and after, differs for each recipient.
+func appendHosts(list []term, links []Link) []term {
 	var met []string
-next:
 	for _, l := range links {
 		host := registered(hostOf(l.URL))
-		if host == "" {
+		if host == "" || slices.Contains(met, host) {
 			continue
-		}
-		for _, m := range met {
-			if m == host {
-				continue next
-			}
 		}
 		if met = append(met, host); len(met) > maxHosts {
 			break
@@ -28,7 +24,7 @@ next:
 		for i := range len(host) {
 			h = (h ^ uint64(host[i])) * fnvPrime
 		}
-		list = append(list, heavy(mix(h), weightHost)...)
+		list = appendHeavy(list, mix(h), weightHost)
 	}
 	return list
 }

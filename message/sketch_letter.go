@@ -1,0 +1,219 @@
+package message
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// letterReader takes the terms out of a letter, line by line. What follows a sign-off
+// or is quoted goes apart: an employee's signature and disclaimer are longer than many
+// of his letters, and the same in all of them.
+type letterReader struct {
+	wordHash
+	when       when
+	head, tail []term
+	values     []term // numbers and names of the head
+	// seen counts the words met, by a part of their hash: the second "parcel" is a term
+	// of its own, the fourth none any more.
+	seen [1 << 12]uint8
+
+	count  int    // words of this line
+	first  uint64 // word of the line
+	second uint64
+	naming int  // words to come that may be the name of who is greeted
+	legal  bool // the line speaks of confidentiality
+	before rune // an ideograph, 0 after anything else
+
+	inTail   bool // all that follows is tail
+	awaiting bool // "Bob wrote:" was said, and nothing after it yet
+	thanked  bool // the line before was "Thanks": a name after that makes it the end
+}
+
+const (
+	maxSeen   = 3  // times that one word counts
+	maxNaming = 5  // words: "Dear Mrs Anna Maria Smith"
+	maxValues = 28 // percent of the head's words: a price list is the same with other prices
+	minHead   = 6  // words that a head counts for at least where it bounds its tail
+)
+
+func newLetterReader(size int) *letterReader {
+	r := &letterReader{head: make([]term, 0, 64+size/6)} // some six octets to a word
+	r.reset()
+	return r
+}
+
+// startText says that the lines after the Subject begin.
+func (r *letterReader) startText() { r.inTail, r.awaiting, r.thanked = false, false, false }
+
+// line reads one line of the letter.
+func (r *letterReader) line(s string) {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return
+	}
+	quoted := s[0] == '>'
+	r.inTail = r.inTail || r.awaiting && !quoted // quoted without marks
+	r.awaiting = introduces(s)
+	words, values := len(r.head), len(r.values)
+	r.readLine(s)
+	r.inTail = r.inTail || r.endsHere(s)
+	r.thanked = 0 < r.count && r.count <= 2 && thanks[r.first]
+	if r.inTail || quoted || r.awaiting {
+		r.tail = append(append(r.tail, r.head[words:]...), r.values[values:]...)
+		r.head, r.values = r.head[:words], r.values[:values]
+	}
+}
+
+// endsHere says of the line just read that the letter proper ends with it or before it.
+func (r *letterReader) endsHere(s string) bool {
+	return s == "--" || r.signsOff() || r.thanked && r.count <= 3 || isForward(s) || r.legal && isDisclaimer(s)
+}
+
+// signsOff says whether the line is "Kind regards" or the like: of five words at most,
+// but for French formulas.
+func (r *letterReader) signsOff() bool {
+	two := r.count > 1
+	return r.count > 0 && r.count <= 5 && (signOffs[r.first] || two && signOffs[r.first+r.second]) ||
+		two && formulas[r.first+r.second]
+}
+
+func (r *letterReader) readLine(s string) {
+	r.count, r.naming, r.legal = 0, 0, false
+	r.when = when{}
+	if !strings.Contains(s, "@") && !strings.Contains(s, "://") && !strings.Contains(s, "www.") {
+		r.read(s)
+	} else {
+		for chunk := range strings.FieldsSeq(s) { // addresses and URLs say nothing here
+			if !strings.Contains(chunk, "@") && !strings.Contains(chunk, "://") && !strings.Contains(chunk, "www.") {
+				r.read(chunk)
+			}
+		}
+	}
+	r.when.minutes = false
+	r.meet()
+}
+
+// read reads text without addresses in it.
+func (r *letterReader) read(s string) {
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			wide, n := utf8.DecodeRuneInString(s[i:])
+			r.readWide(wide)
+			i += n
+			continue
+		}
+		i++
+		switch {
+		case 'a' <= c|0x20 && c|0x20 <= 'z':
+			r.addLetter(c & 0x1f)
+		case '0' <= c && c <= '9':
+			r.addDigit(int(c - '0'))
+		default:
+			r.flush(c)
+		}
+	}
+	r.flush(' ')
+}
+
+// readWide reads a character beyond ASCII.
+func (r *letterReader) readWide(c rune) {
+	switch f := foldRune(c); {
+	case f == unseen:
+	case f == 0:
+		r.flush(' ')
+	case ideograph(f):
+		before := r.before
+		r.flush(' ')
+		if before != 0 { // two of them are a word
+			r.take(mix(uint64(before)<<32|uint64(f)), aWord)
+		}
+		r.before = f
+	default:
+		r.add(f)
+	}
+}
+
+// flush ends a word, which this byte follows.
+func (r *letterReader) flush(after byte) {
+	r.before = 0
+	if r.letters > 0 {
+		r.endWord(after)
+	}
+	if after == ',' || after == '!' || after == ':' {
+		r.naming = 0
+	}
+}
+
+func (r *letterReader) endWord(after byte) {
+	h, k := r.sum(), r.kind()
+	if r.digit {
+		r.when.takeNumber(r.number, r.letter, r.rest, after, r.count)
+	} else {
+		r.when.takeWord(h, r.count)
+	}
+	if k != nothing {
+		r.legal = r.legal || r.letters >= minLegal && legalWords[h]
+		r.take(h, k)
+	}
+	r.meet()
+	r.reset()
+}
+
+// meet counts an appointment that is complete.
+func (r *letterReader) meet() {
+	if a := r.when.appointment(); a != 0 {
+		r.head = appendHeavy(r.head, a, weightAppointment)
+	}
+}
+
+// take counts a word or value of the line.
+func (r *letterReader) take(h uint64, k tokenKind) {
+	r.count++
+	switch r.count {
+	case 1:
+		r.first = h
+		if greetings[h] {
+			r.naming = maxNaming + 1 // and itself
+		}
+	case 2:
+		r.second = h
+	}
+	r.naming--
+	n := &r.seen[h%uint64(len(r.seen))]
+	if *n >= maxSeen {
+		return
+	}
+	*n++
+	t := term(mix(h + uint64(*n)*golden))
+	if r.naming >= 0 || k == aValue {
+		r.values = append(r.values, t)
+	} else {
+		r.head = append(r.head, t)
+	}
+}
+
+// told joins what counts: of the tail no more than of the head, so that a letter under
+// which the same things always stand is told by what is above them.
+func (r *letterReader) told() []term {
+	list := append(r.head, thinned(r.values, len(r.head)*maxValues/100)...)
+	if len(list) == 0 {
+		return r.tail
+	}
+	return append(list, thinned(r.tail, max(len(list), minHead))...)
+}
+
+// thinned is about n of the terms: the same ones in two letters of about the same size.
+func thinned(list []term, n int) []term {
+	if len(list) <= n {
+		return list
+	}
+	below := ^uint64(0) / uint64(len(list)) * uint64(n)
+	kept := list[:0]
+	for _, t := range list {
+		if mix(uint64(t)) < below {
+			kept = append(kept, t)
+		}
+	}
+	return kept
+}
