@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -242,5 +241,8 @@ func wishedLine(h desk.WishedHeld, wish state.Wish) string {
 	case desk.HeldLate:
 		return mail + " " + heldEnds[h.State] + ": nothing was changed"
 	}
-	return fmt.Sprintf("%s is still held: %s", mail, strings.TrimSpace(clean(h.Reason)))
+	if wish == state.WishBounce {
+		return fmt.Sprintf("%s is still held: its sender <%s> is not known to be who sent it, and gets nothing back", mail, clean(h.From))
+	}
+	return mail + " is still held: somebody wants something else done with it"
 }

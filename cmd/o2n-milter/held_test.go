@@ -22,6 +22,7 @@ func holdMail(ctx context.Context, store state.Store, id string, more ...func(*s
 	h := state.Held{
 		ID: id, Subject: "account:" + login, Rule: "limit.minute", Reason: "10 used, 1 more", Account: login, Customer: "C-1001",
 		Host: "mx9.host.example", QueueID: "4Xy" + id, From: login, Recipients: []string{"a@remote.example", "b@remote.example\x1b[2J"},
+		Ask:   json.RawMessage(`{"v":1,"own":true}`),
 		About: "Offer\x1b[2J\nof today", Size: 4711, Since: time.Now().Add(-2 * time.Hour), State: state.HeldWaiting, Due: time.Now().Add(time.Hour),
 	}
 	for _, change := range more {
@@ -152,10 +153,10 @@ func TestHeldWishes(t *testing.T) {
 	o.runs(t, 1, `^HL of \S+ is leaving already: nothing was changed$`, "held", "delete", "HL")
 	o.runs(t, 0, `^\{"held":\[\{"id":"H5",.*"state":"deleted",.*"to":\[.*\],"outcome":"done","changed":true\}\]\}$`, "held", "delete", "H5", "--json")
 	o.runs(t, 0, `\Awould release HB of account:`+login+`\n\z`, "held", "release", "--subject", "customer:C-1001", "--rule", "block.active", "--dry-run")
-	o.obeys(t, func(h *state.Held) {
-		h.State, h.Wish, h.Reason = state.HeldKept, "", "there is nobody to send it back to"
-	})
-	o.runs(t, 1, `^HB of \S+ is still held: there is nobody to send it back to$`, "held", "delete", "HB", "--bounce")
+	o.held(t, "HN", func(h *state.Held) { h.From = "" })
+	o.runs(t, 1, `^HN of \S+ is still held: its sender <> is not known to be who sent it, and gets nothing back$`, "held", "delete", "HN", "--bounce")
+	o.obeys(t, func(h *state.Held) { h.Wish = state.WishRelease })
+	o.runs(t, 1, `^HB of \S+ is still held: somebody wants something else done with it$`, "held", "delete", "HB")
 	audit, err := o.Audit(t.Context(), desk.AuditQuery{Target: "H1"})
 	if err != nil || len(audit.Audit) != 1 || audit.Audit[0].What != "held release" || audit.Audit[0].Reason != "ticket 7" {
 		t.Errorf("%+v, %v", audit, err)

@@ -120,7 +120,11 @@ func (v *visit) wishOne() (to, done string, err error) {
 	}
 	h := list.Held[0] // one id names one message
 	done = fmt.Sprintf("Message %s is to be %s. Its host, %s, does it within seconds, or as soon as it is back.", h.ID, wished[in.Wish], h.Host)
-	if h.Outcome != desk.HeldAsked {
+	switch h.Outcome {
+	case desk.HeldAsked:
+	case desk.HeldUndone:
+		done = fmt.Sprintf("Message %s cannot be %s: its envelope sender is not known to be who sent it. Nothing was changed.", h.ID, wished[in.Wish])
+	default:
 		done = fmt.Sprintf("Message %s is %s already: nothing was changed.", h.ID, h.State)
 	}
 	return "/admin/held/" + h.ID, done, nil
@@ -141,17 +145,21 @@ func (v *visit) wishAll() (to, done string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	n, late := 0, 0
-	for _, h := range list.Held {
-		if h.Outcome == desk.HeldAsked {
-			n++
-		} else {
-			late++
-		}
+	return heldURL(in.Subject, in.Rule), wishedInWords(in, list.Held), nil
+}
+
+// wishedInWords says what became of a wish about many messages.
+func wishedInWords(in desk.WishHeld, list []desk.WishedHeld) string {
+	count := map[desk.HeldOutcome]int{}
+	for _, h := range list {
+		count[h.Outcome]++
 	}
-	done = fmt.Sprintf("Messages of %s that are to be %s: %d.", in.Subject, wished[in.Wish], n)
-	if late > 0 {
-		done += fmt.Sprintf(" Left already: %d.", late)
+	text := fmt.Sprintf("Messages of %s that are to be %s: %d.", in.Subject, wished[in.Wish], count[desk.HeldAsked])
+	if n := count[desk.HeldDone] + count[desk.HeldLate]; n > 0 {
+		text += fmt.Sprintf(" Left already: %d.", n)
 	}
-	return heldURL(in.Subject, in.Rule), done, nil
+	if n := count[desk.HeldUndone]; n > 0 {
+		text += fmt.Sprintf(" With an envelope sender that is not known to be who sent it: %d, which stay.", n)
+	}
+	return text
 }

@@ -81,6 +81,24 @@ func TestHeldAllIsWhatWasSeen(t *testing.T) {
 	}
 }
 
+// Mail of an unknown sender is not sent back, and that is said.
+func TestHeldToAStranger(t *testing.T) {
+	w := newWorld(t)
+	w.held("H1", "x", func(h *state.Held) { h.From = "" })
+	w.held("H2", "x")
+	b := w.operator("zoe")
+	fill := url.Values{"wish": {"bounce"}}
+	if text := b.submit("/admin/held/H1", "/admin/held/H1", fill).text(); !strings.Contains(text, "Message H1 cannot be sent back: its envelope sender") {
+		t.Errorf("%s", text)
+	}
+	if text := b.submit(aliceHeld, "/admin/held", fill).text(); !strings.Contains(text, "to be sent back: 1. With an envelope sender that is not known to be who sent it: 1, which stay.") {
+		t.Errorf("%s", text)
+	}
+	if w.wishOf("H1") != "" || w.wishOf("H2") != state.WishBounce {
+		t.Errorf("H1 %q, H2 %q", w.wishOf("H1"), w.wishOf("H2"))
+	}
+}
+
 // TestHeldTooLate: a message that has left while the page was open.
 func TestHeldTooLate(t *testing.T) {
 	for s, status := range map[state.HeldState]int{

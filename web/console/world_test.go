@@ -144,7 +144,7 @@ func (w *world) held(id, text string, more ...func(*state.Held)) {
 	h := state.Held{
 		ID: id, Subject: alice, Rule: "limit.minute", Reason: text, Account: text, Customer: text, Host: text, QueueID: "Q" + text,
 		From: text, Recipients: []string{text, "b@remote.example"}, About: text, Size: 4711, Since: w.now.Add(-time.Hour),
-		State: state.HeldWaiting, Due: w.now.Add(20 * time.Minute),
+		State: state.HeldWaiting, Due: w.now.Add(20 * time.Minute), Ask: json.RawMessage(`{"v":1,"own":true}`),
 	}
 	for _, change := range more {
 		change(&h)

@@ -19,7 +19,7 @@ func (f *fixture) hold(t *testing.T, id string, more ...func(*state.Held)) state
 	h := state.Held{
 		ID: id, Subject: "account:" + aliceLogin, Rule: "limit.minute", Reason: "too fast", Account: aliceLogin, Customer: "C-1",
 		Host: "mx1.host.example", QueueID: "Q" + id, From: aliceLogin, Recipients: []string{"x@remote.example", "y@remote.example"},
-		About: "Hello", Size: 4711, Since: f.now, Ask: json.RawMessage(`{"v":1,"charges":[7]}`), State: state.HeldWaiting, Due: f.now.Add(time.Minute),
+		About: "Hello", Size: 4711, Since: f.now, Ask: json.RawMessage(`{"v":1,"own":true}`), State: state.HeldWaiting, Due: f.now.Add(time.Minute),
 	}
 	for _, change := range more {
 		change(&h)

@@ -132,7 +132,7 @@ func TestCustomerHeldTellsNothingOfOurs(t *testing.T) {
 	f.hold(t, "H1", func(h *state.Held) { h.Wish, h.WishBy = state.WishBounce, "olivia" })
 	got, err := f.CustomerHeld(t.Context(), aliceLogin)
 	raw, _ := json.Marshal(got)
-	for _, secret := range []string{"olivia", "mx1", "QH1", "charges", "C-1"} {
+	for _, secret := range []string{"olivia", "mx1", "QH1", "own", "C-1"} {
 		if err != nil || strings.Contains(string(raw), secret) {
 			t.Errorf("%s in %s, %v", secret, raw, err)
 		}

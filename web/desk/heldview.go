@@ -109,7 +109,7 @@ const (
 	HeldDone   HeldOutcome = "done"   // the mail has gone as was wanted
 	HeldAsked  HeldOutcome = "asked"  // its host has not done it yet
 	HeldLate   HeldOutcome = "late"   // it is leaving, or has ended otherwise
-	HeldUndone HeldOutcome = "undone" // its host put the wish away, or somebody wants something else
+	HeldUndone HeldOutcome = "undone" // it cannot be done, or somebody wants something else
 	HeldWould  HeldOutcome = "would"  // a dry run
 )
 

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"o2n-milter/rules"
 	"o2n-milter/state"
 )
 
@@ -52,7 +53,7 @@ func (d *Desk) WishHeld(ctx context.Context, who Actor, in WishHeld) (WishedList
 	defer cancel()
 	changed, err := d.wishAll(keep, who, in.Wish, list)
 	for i, h := range list {
-		done[i] = WishedHeld{HeldDetail: heldDetail(h), Outcome: cmp.Or(settled(h, in.Wish), HeldAsked), Changed: changed[i]}
+		done[i] = WishedHeld{HeldDetail: heldDetail(h), Outcome: cmp.Or(settled(h, in.Wish), stands(h, in.Wish)), Changed: changed[i]}
 	}
 	d.wishesMade(ctx, who, in, done)
 	if err == nil {
@@ -155,7 +156,7 @@ func each(list []int, f func(int)) {
 }
 
 // wish writes a wish into the message h, of which doc is what the store had; Rev 0:
-// nothing.
+// nothing. Mail with a sender who may not get it back is left as it is.
 func (d *Desk) wish(ctx context.Context, who Actor, wish state.Wish, h state.Held, doc state.Doc) (state.Held, bool, error) {
 	if doc.Rev == 0 { // it has ended so long ago that nobody remembers
 		h.State = state.HeldGone
@@ -164,6 +165,9 @@ func (d *Desk) wish(ctx context.Context, who Actor, wish state.Wish, h state.Hel
 	h, err := state.DecodeRecord[state.Held](doc)
 	if err != nil || settled(h, wish) != "" || h.State == state.HeldLeaving || h.Wish == wish {
 		return h, false, err
+	}
+	if wish == state.WishBounce && !rules.MayBounce(h) {
+		return h, false, nil
 	}
 	h.Wish, h.WishBy = wish, who.by()
 	err = state.PutRecord(ctx, d.Store, &h)

@@ -95,6 +95,31 @@ func TestWishes(t *testing.T) {
 	}
 }
 
+// Mail goes back to nobody but who sent it: else it stays, and that is said.
+func TestBounceToAStranger(t *testing.T) {
+	for name, change := range map[string]func(*state.Held){
+		"a stranger":          func(h *state.Held) { h.Ask = []byte(`{"v":1}`) },
+		"the null sender":     func(h *state.Held) { h.From = "" },
+		"another version":     func(h *state.Held) { h.Ask = []byte(`{"v":2,"own":true}`) },
+		"nobody knows whose":  func(h *state.Held) { h.Ask = nil },
+		"kept by the MTA too": func(h *state.Held) { h.Ask, h.State = nil, state.HeldKept },
+	} {
+		f := newDesk(t)
+		f.hold(t, "H1", change)
+		f.hold(t, "H2")
+		list := f.wish(t, WishHeld{Wish: state.WishBounce, Subject: "account:" + aliceLogin, Wait: 0})
+		if list[0].Outcome != HeldUndone || list[0].Changed || f.held(t, "H1").Wish != "" {
+			t.Errorf("%s: %+v", name, list[0])
+		}
+		if list[1].Outcome != HeldAsked || len(f.auditOf(t)) != 1 {
+			t.Errorf("%s: its own: %+v", name, list[1])
+		}
+		if list = f.wish(t, WishHeld{Wish: state.WishDelete, IDs: []string{"H1"}}); list[0].Outcome != HeldAsked {
+			t.Errorf("%s: deleted: %+v", name, list[0])
+		}
+	}
+}
+
 func TestWishOfAllOfASubject(t *testing.T) {
 	f := newDesk(t)
 	f.hold(t, "H1")
