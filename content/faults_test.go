@@ -55,13 +55,21 @@ func TestFaults(t *testing.T) {
 		"breaks off": {hijack(func(nc net.Conn) {
 			io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"+good)
 		}), Connection},
-		"no HTTP":       {hijack(func(nc net.Conn) { io.WriteString(nc, "220 mx.example ESMTP\r\n") }), Connection},
-		"endless field": {hijack(func(nc net.Conn) { io.WriteString(nc, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 1<<20)) }), Connection},
-		"500":           {status(500, `{"error":"invalid command"}`), Status},
-		"503, no JSON":  {status(503, "<html>"), Status},
-		"403":           {status(403, `{"error":"Unauthorized"}`), Status},
-		"204":           {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, Status},
-		"redirect":      {status(307, good), Status},
+		"no HTTP": {hijack(func(nc net.Conn) { io.WriteString(nc, "220 mx.example ESMTP\r\n") }), Connection},
+		"long field": {hijack(func(nc net.Conn) {
+			io.WriteString(nc, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 1<<20)+"\r\n\r\n"+good)
+		}), Connection},
+		"500":          {status(500, `{"error":"invalid command"}`), Status},
+		"503, no JSON": {status(503, "<html>"), Status},
+		"403":          {status(403, `{"error":"Unauthorized"}`), Status},
+		"204":          {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, Status},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/checkv2" {
+				http.Redirect(w, r, "/elsewhere", http.StatusFound)
+				return
+			}
+			io.WriteString(w, good)
+		}, Status},
 		"empty":         {saying(""), Answer},
 		"no JSON":       {saying("<html>score: 0</html>"), Answer},
 		"no score":      {saying(`{"action":"no action"}`), Answer},

@@ -31,15 +31,17 @@ func (c *Content) reached(score float64, rule Action) (action Action, from float
 	if score >= c.At {
 		return rule, c.At
 	}
-	for step, at := range c.Steps {
-		if score >= at && step > action {
-			action, from = step, at
+	for step := Reject; step >= Tag; step-- {
+		at, has := c.Steps[step]
+		switch {
+		case !has || score < at:
+		case rule == Shadow:
+			return Shadow, at
+		default:
+			return step, at
 		}
 	}
-	if action != Off && rule == Shadow {
-		action = Shadow
-	}
-	return action, from
+	return Off, 0
 }
 
 // content is content.score and content.unavailable: what a content engine says of

@@ -97,6 +97,8 @@ func TestContentIsNotAsked(t *testing.T) {
 		want   string
 	}{
 		"other rule": {func(*bench) {}, with("From: boss@bank.example"), "identity.header_from"},
+		"held": {func(b *bench) { b.set.Actions["identity.header_from"] = Quarantine },
+			with("From: boss@bank.example"), "identity.header_from"},
 		"block": {func(b *bench) {
 			block := state.Block{ID: "B1", Subject: "account:alice@client-a.example", Rule: "manual", Since: start, Until: start.Add(time.Hour)}
 			if err := b.store.AddBlock(t.Context(), block); err != nil {
