@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -265,4 +267,73 @@ func TestExemptFromBulk(t *testing.T) {
 	check(t, v, Accept, "none", "bulk.unsubscribe: no List-Unsubscribe; none of 0 links in the text is to unsubscribe (shadow)",
 		"bulk.one_click: no List-Unsubscribe with https (shadow)", "bulk.reason: no sentence that says it (shadow)",
 		"bulk.volume: 221 recipients (shadow)")
+}
+
+// What the release of held mail counts: the letter, within its bounds where something
+// else held it, and without where a bulk rule did, as somebody has looked at it.
+func TestLetterOfHeldMail(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*Settings)
+		letter func(n int) *Mail
+		want   int64
+	}{
+		"by a campaign":   {bulkSet(map[string]Action{"unsubscribe": Quarantine}), plainOffer, countless},
+		"by its own word": {bulkSet(map[string]Action{"unsubscribe": Quarantine}), func(n int) *Mail { return letterTo(n, offer, "List-Id: <x>") }, countless},
+		"by its author": {func(s *Settings) { s.Actions["identity.header_from"] = Quarantine },
+			func(n int) *Mail { return letterTo(n, offer, "From: boss@bank.example") }, 19},
+		"by a limit":  {limits(Limit{Name: "day", Subject: "account", Unit: Messages, Max: 1, Window: day, Action: Quarantine}), soundOffer, 200},
+		"by the pace": {func(s *Settings) { paced(1)(s); s.Actions["bulk.pace"], s.Bulk.Similar = Quarantine, 2 }, soundOffer, 200},
+	} {
+		b := newBulkBench(t, tt.change)
+		for n := 1; n <= 30; n++ {
+			m := tt.letter(n)
+			v := b.decide(t, m)
+			if v.Action != Quarantine {
+				continue
+			}
+			r := b.judgeSafely(t.Context(), b.at, m)
+			if len(r.ask.Letters) != 1 || r.ask.Letters[0].Max != tt.want {
+				t.Errorf("%s: %+v; want max %d", name, r.ask.Letters, tt.want)
+			}
+			break
+		}
+	}
+}
+
+// Many sessions at once get no more through than one.
+func TestCampaignUnderConcurrency(t *testing.T) {
+	b := newBulkBench(t, nil)
+	var passed atomic.Int64
+	var sessions sync.WaitGroup
+	for s := range 8 {
+		sessions.Go(func() {
+			for n := range 10 {
+				if v := b.Decide(t.Context(), plainOffer(100*s+n)); v.Action <= Tag {
+					passed.Add(1)
+				}
+			}
+		})
+	}
+	sessions.Wait()
+	if passed.Load() != 19 {
+		t.Errorf("%d recipients had the letter; want 19", passed.Load())
+	}
+}
+
+func BenchmarkDecideBulk(b *testing.B) {
+	text := strings.Repeat(offer+"\r\n", 16) // 4 KB
+	for _, on := range []bool{false, true} {
+		b.Run(fmt.Sprint(on), func(b *testing.B) {
+			bench := newBench(b, func(s *Settings) {
+				if on {
+					bulkActions(s)
+				}
+			})
+			m := letterTo(1, text)
+			b.ReportAllocs()
+			for b.Loop() {
+				bench.Decide(b.Context(), m)
+			}
+		})
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"o2n-milter/message"
@@ -81,6 +82,17 @@ func (e *Engine) counted(r *ruling, l *state.Letter, c state.Campaign) {
 		r.find("bulk.volume", action, one("campaign "+c.ID+" of "+printable(l.Subject, 200), plural(int(size), "recipient"),
 			fmt.Sprintf("at most %d in %s", b.MaxCampaign, FormatDuration(b.Window))))
 	}
+}
+
+// toRelease notes what the release of the message counts, should it be held. What a
+// bulk rule holds is let go by somebody who has looked at it: no size stops it then.
+func (r *ruling) toRelease(letters []state.Letter) {
+	if strings.HasPrefix(r.decider, "bulk.") && r.decider != "bulk.pace" {
+		for i := range letters {
+			letters[i].Max = countless
+		}
+	}
+	r.ask.Letters = letters
 }
 
 // paced is the charge of bulk.pace, for mail of a campaign only: a question that

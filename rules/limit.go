@@ -65,7 +65,7 @@ func (e *Engine) charge(ctx context.Context, now time.Time, r *ruling) {
 		ask.Subjects = r.blockable
 	}
 	if refused {
-		r.ask.Letters = ask.Letters // its release counts them
+		r.toRelease(ask.Letters)
 		return
 	}
 	if len(ask.Charges)+len(ask.Subjects)+len(ask.Letters) == 0 {
@@ -92,6 +92,7 @@ func (e *Engine) charge(ctx context.Context, now time.Time, r *ruling) {
 		e.counted(r, letter, c)
 	}
 	r.taken(now, costs, firstOf(answer, n))
+	r.toRelease(ask.Letters)
 }
 
 // taken notes what the store says of each charge, and what has no room.

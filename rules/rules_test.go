@@ -56,7 +56,7 @@ type bench struct {
 	store state.Store
 }
 
-func newBench(t *testing.T, change func(*Settings)) *bench {
+func newBench(t testing.TB, change func(*Settings)) *bench {
 	t.Helper()
 	set := defaults()
 	if change != nil {
