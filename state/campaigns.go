@@ -296,8 +296,11 @@ func (c *Campaigns) Load(of Sketch, hash uint64, value []byte) error {
 	if err != nil {
 		return err
 	}
-	if c.length == 0 {
+	if length > c.length { // as in Members.Load
 		c.length = length
+		for i := range c.list {
+			c.list[i].recipients.resize(length)
+		}
 	}
 	return c.at(of).recipients.Load(hash, value)
 }

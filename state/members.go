@@ -324,14 +324,16 @@ func (m *Members) Append(b []byte, hash uint64) ([]byte, bool) {
 }
 
 // Load adds a member as Append wrote it; the bytes may be anything. An error
-// changes nothing: such a member is as good as forgotten.
+// changes nothing: such a member is as good as forgotten. Where Remember was changed
+// and members of both times are there, all count for the longer one: by the shorter
+// the next Advance would forget those that are remembered longer.
 func (m *Members) Load(hash uint64, value []byte) error {
 	length, k, err := decodeMember(value)
 	if err != nil {
 		return err
 	}
-	if m.length == 0 {
-		m.length = length
+	if length > m.length {
+		m.resize(length)
 	}
 	k = slotMoved(k, length, m.length)
 	if len(m.list) == 0 {

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -280,6 +281,42 @@ func FuzzLoadMember(f *testing.F) {
 			t.Fatalf("%v at %d", m, line)
 		}
 	})
+}
+
+// Where Remember was made longer, members that are kept with the old one and with the
+// new one are read in any order: none is forgotten early.
+func TestLoadMixedLengths(t *testing.T) {
+	var short, long Members
+	at := 1000 * hour
+	short.Advance(time.Minute, at)
+	short.Put([]uint64{1}, at)
+	long.Advance(24*time.Hour, at)
+	long.Put([]uint64{2, 3}, at)
+	values := make(map[uint64][]byte)
+	for h, m := range map[uint64]*Members{1: &short, 2: &long, 3: &long} {
+		values[h], _ = m.Append(nil, h)
+	}
+	for _, order := range [][]uint64{{1, 2, 3}, {2, 1, 3}, {2, 3, 1}} {
+		var m Members
+		var c Campaigns
+		for _, h := range order {
+			if err := errors.Join(m.Load(h, values[h]), c.Load(Sketch{h % 2}, h, values[h])); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.Loaded()
+		c.check(t)
+		m.Advance(24*time.Hour, at+23*hour)
+		c.Advance(24*time.Hour, at+23*hour)
+		m.check(t)
+		c.check(t)
+		if n := m.Unknown([]uint64{2, 3}); n != 0 {
+			t.Errorf("%v: %d of those remembered for a day are forgotten", order, n)
+		}
+		if n := len(c.all()[Sketch{0}]) + len(c.all()[Sketch{1}]); n < 2 {
+			t.Errorf("%v: %d recipients; want those that count for a day", order, n)
+		}
+	}
 }
 
 // The damaged ones that the fuzz test begins with are refused.

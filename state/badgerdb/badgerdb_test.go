@@ -158,13 +158,16 @@ func TestKeysAreReadable(t *testing.T) {
 	news := charges(5, "account:é")
 	news[0].Set, news[0].Members, news[0].Remember = "recipients", []string{"r1"}, time.Hour
 	take(t, s, news)
+	send(t, s, letter("account:a/b", "r1"))
 	take(t, s, charges(5, "account:b")) // its commit holds the decision too
+	r1 := s.key.Hashes([]string{"r1"})[0]
 	want := []string{
 		"by/ip:2001:db8::%2F64/2026-03-01T12:00:00.000000000Z/9M2FQ3K7",
 		"decision/2026-03-01T12:00:00.000000000Z/9M2FQ3K7",
 		"doc/block/7K3QF2M9",
 		"id/9M2FQ3K7",
-		fmt.Sprintf("known/recipients/account:%%C3%%A9/%016x", s.key.Hashes([]string{"r1"})[0]),
+		fmt.Sprintf("known/recipients/account:%%C3%%A9/%016x", r1),
+		fmt.Sprintf("letter/account:a%%2Fb/%s/%016x", "-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE", r1),
 		"limit/hour/account:a%2F..%2F%25%00%E9",
 		"limit/hour/account:alice@client-a.example",
 		"limit/hour/account:b",
@@ -176,6 +179,49 @@ func TestKeysAreReadable(t *testing.T) {
 	slices.Sort(want)
 	if d := cmp.Diff(want, keys(t, s)); d != "" {
 		t.Errorf("keys (-want +got):\n%s", d)
+	}
+}
+
+// letter is of one campaign of subject.
+func letter(subject string, recipients ...string) state.Letter {
+	return state.Letter{Subject: subject, Sketch: state.Sketch{0xf8 << 56, 0, 0, 1}, Max: 1 << 40, Members: recipients, Remember: 24 * time.Hour}
+}
+
+// send returns how many recipients the campaign had.
+func send(t testing.TB, s *Store, l state.Letter) int64 {
+	t.Helper()
+	a, err := s.Take(t.Context(), start, state.Ask{Letters: []state.Letter{l}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.Campaigns[0].Known
+}
+
+// A recipient who cannot be read is as good as forgotten; the others count.
+func TestDamagedLetter(t *testing.T) {
+	path := t.TempDir()
+	s := openAt(t, path)
+	send(t, s, letter("account:a", "r1", "r2"))
+	good := keys(t, s)[slices.IndexFunc(keys(t, s), func(key string) bool { return strings.HasPrefix(key, letterPrefix) })]
+	var junk []record
+	for _, key := range []string{
+		"letter/account:a/", "letter/account:a/x", "letter/account:a/x/0000000000000001", good[:len(good)-1] + "z", good + "0",
+		good[:len(good)-17], "letter/account:a/" + strings.Repeat("A", 43) + "/", "letter/", "letter/x",
+	} {
+		junk = append(junk, record{key: []byte(key), value: []byte{1, 60, 1}})
+	}
+	junk = append(junk, record{key: []byte(good), value: []byte("junk")})
+	if err := s.writer.write(junk, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s = openAt(t, path)
+	if n := send(t, s, letter("account:a", "r1", "r2")); n != 1 {
+		t.Errorf("%d recipients; want the one that can be read", n)
+	}
+	sweepAt(t, s, start.Add(48*time.Hour)) // which must bear it too
+	if _, err := s.Reset(t.Context(), "account:a"); err != nil {
+		t.Fatal(err)
 	}
 }
 

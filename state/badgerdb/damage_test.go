@@ -56,7 +56,9 @@ func fill(path string) error {
 		for n := range fillCall {
 			c = append(c, charges(1<<40, fmt.Sprint("account:", call*fillCall+n))...)
 		}
-		if _, err := s.Take(ctx, start, state.Ask{Charges: c}); err != nil {
+		l := letter(fmt.Sprint("account:", call%10), fmt.Sprint("r", call))
+		l.Sketch[1] = uint64(call)
+		if _, err := s.Take(ctx, start, state.Ask{Charges: c, Letters: []state.Letter{l}}); err != nil {
 			return err
 		}
 		for n := range fillDecisions / (fillWindows / fillCall) {
@@ -119,6 +121,12 @@ func (l *looked) count(s *Store) error {
 	}
 	for i := range 50 {
 		if _, err := s.Usage(ctx, start, []state.Window{charges(1, fmt.Sprint("account:", i*fillWindows/50))[0].Window}); err != nil {
+			return err
+		}
+	}
+	for i := range 10 {
+		ask := state.Ask{Letters: []state.Letter{letter(fmt.Sprint("account:", i), "r1")}, Dry: true}
+		if _, err := s.Take(ctx, start, ask); err != nil {
 			return err
 		}
 	}

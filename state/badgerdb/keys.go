@@ -3,6 +3,7 @@ package badgerdb
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -62,11 +63,16 @@ func knownKey(set, subject string, hash uint64) []byte {
 func sentBy(subject string) string { return letterPrefix + text.Escape(subject) + "/" }
 
 func letterKey(subject string, of state.Sketch, hash uint64) []byte {
-	var raw [8 * len(of)]byte
+	var sketch [8 * len(of)]byte
 	for i, word := range of {
-		binary.BigEndian.PutUint64(raw[8*i:], word)
+		binary.BigEndian.PutUint64(sketch[8*i:], word)
 	}
-	return fmt.Appendf(nil, "%s%s/%016x", sentBy(subject), base64.RawURLEncoding.EncodeToString(raw[:]), hash)
+	var last [8]byte
+	binary.BigEndian.PutUint64(last[:], hash)
+	prefix := sentBy(subject)
+	key := make([]byte, 0, len(prefix)+base64.RawURLEncoding.EncodedLen(len(sketch))+1+2*len(last))
+	key = append(base64.RawURLEncoding.AppendEncode(append(key, prefix...), sketch[:]), '/')
+	return hex.AppendEncode(key, last[:])
 }
 
 // recipientOf reads what a letter/ key says after sentBy.

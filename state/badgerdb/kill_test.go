@@ -26,8 +26,8 @@ const (
 	childSubjects = 3 // sessions share subjects
 )
 
-// child charges an account and its customer from several sessions, now and then
-// blocks, and says so once it is answered. It ends by being killed.
+// child charges an account and its customer from several sessions, each time with a
+// letter to another recipient, now and then blocks, and says so once it is answered. It ends by being killed.
 func child(path string, sync bool) {
 	s, err := Open(Options{Path: path, Sync: sync, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -38,7 +38,11 @@ func child(path string, sync bool) {
 		go func() {
 			for n := 0; ; n++ {
 				subject := fmt.Sprintf("account:%d", (i+n)%childSubjects)
-				if _, err := s.Take(context.Background(), start, state.Ask{Charges: charges(1<<40, subject, "customer:C-1")}); err != nil {
+				ask := state.Ask{
+					Charges: charges(1<<40, subject, "customer:C-1"),
+					Letters: []state.Letter{letter(subject, fmt.Sprintf("r%d-%d-%d", os.Getpid(), i, n))},
+				}
+				if _, err := s.Take(context.Background(), start, ask); err != nil {
 					fmt.Println("child:", err)
 					os.Exit(1)
 				}
@@ -119,8 +123,8 @@ func killed(t *testing.T, path string, sync bool, enough int, answered map[strin
 }
 
 // afterKill wants everything answered to be there, at most one charge more for
-// each session and kill, and accounts and customer to agree: each message stands in both
-// its windows or in neither. It returns the customer's sum.
+// each session and kill, and accounts, their letters and the customer to agree: each
+// message stands in both its windows and its campaign or in none. It returns the customer's sum.
 func afterKill(t *testing.T, path string, answered map[string]int64, before int64) int64 {
 	t.Helper()
 	s := openAt(t, path)
@@ -131,6 +135,9 @@ func afterKill(t *testing.T, path string, answered map[string]int64, before int6
 		n := used(t, s, subject)
 		if n < answered[subject] {
 			t.Errorf("%s: %d charges answered, %d there", subject, answered[subject], n)
+		}
+		if known := send(t, s, letter(subject)); known != min(n, state.MaxMembers) {
+			t.Errorf("%s: %d charges, its letter has %d recipients; want as many", subject, n, known)
 		}
 		sum += n
 		told += answered[subject]

@@ -38,6 +38,10 @@ func BenchmarkSubjects(b *testing.B) {
 	statetest.BenchSubjects(b, func(b *testing.B) state.Store { return openQuiet(b, Options{Cache: 64_000_000}) })
 }
 
+func BenchmarkLetters(b *testing.B) {
+	statetest.BenchLetters(b, func(b *testing.B) state.Store { return openQuiet(b, Options{}) })
+}
+
 // Subjects that come once each, as forged senders do: memory stays within its bound,
 // whatever their number (O2N_SUBJECTS), and the store opens again at once.
 func TestManySubjects(t *testing.T) {

@@ -32,13 +32,17 @@ func sweepAt(t *testing.T, s *Store, now time.Time) {
 	}
 }
 
-// Windows go when they have been empty for as long as they are, members when they are
-// forgotten: not a moment before.
+// Windows go when they have been empty for as long as they are, members and recipients
+// of letters when they are forgotten: not a moment before.
 func TestSweepTimes(t *testing.T) {
 	s := openAt(t, t.TempDir())
 	hour := charges(5, "account:a")
 	hour[0].Set, hour[0].Members, hour[0].Remember = "recipients", []string{"r1"}, 6*time.Hour
+	l := letter("account:a", "r1")
+	l.Remember = 6 * time.Hour
+	send(t, s, l)
 	take(t, s, hour)
+	recipient := string(letterKey(l.Subject, l.Sketch, s.key.Hashes(l.Members)[0]))
 	window, member := "limit/hour/account:a", fmt.Sprintf("known/recipients/account:a/%016x", s.key.Hashes([]string{"r1"})[0])
 	// Start is the beginning of a slot of both: each leaves a slot after its length.
 	emptied, gone := start.Add(61*time.Minute), start.Add(6*time.Hour+6*time.Minute)
@@ -50,8 +54,9 @@ func TestSweepTimes(t *testing.T) {
 		{gone.Add(-1), false, true}, {gone, false, false},
 	} {
 		sweepAt(t, s, step.now)
-		if w, m := has(t, s, window), has(t, s, member); w != step.window || m != step.member {
-			t.Errorf("%s: window there: %v, member: %v; want %v, %v", step.now.Sub(start), w, m, step.window, step.member)
+		w, m, r := has(t, s, window), has(t, s, member), has(t, s, recipient)
+		if w != step.window || m != step.member || r != step.member {
+			t.Errorf("%s: window there: %v, member: %v, recipient: %v; want %v, %v, %[5]v", step.now.Sub(start), w, m, r, step.window, step.member)
 		}
 	}
 }

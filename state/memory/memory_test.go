@@ -19,3 +19,7 @@ func BenchmarkTake(b *testing.B) {
 func BenchmarkSubjects(b *testing.B) {
 	statetest.BenchSubjects(b, func(*testing.B) state.Store { return memory.New() })
 }
+
+func BenchmarkLetters(b *testing.B) {
+	statetest.BenchLetters(b, func(*testing.B) state.Store { return memory.New() })
+}

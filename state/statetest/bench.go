@@ -3,6 +3,7 @@ package statetest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -61,6 +62,53 @@ func benchTake(b *testing.B, s state.Store, sessions, spread int) {
 		}
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "takes/s")
+}
+
+// BenchLetters measures what a letter costs a message with five windows, of one of 1,000
+// subjects: none; one of a known campaign, to somebody new; and one that is like no
+// other, until the subjects have as many campaigns as they may.
+func BenchLetters(b *testing.B, open func(b *testing.B) state.Store) {
+	const subjects, sessions = 1000, 16
+	for _, kind := range []string{"none", "known", "new"} {
+		b.Run(kind, func(b *testing.B) {
+			s := open(b)
+			defer s.Close()
+			b.ReportAllocs()
+			b.ResetTimer()
+			together(sessions, func(session int) {
+				rnd := rand.New(rand.NewPCG(1, uint64(session)))
+				for n := session; n < b.N; n += sessions {
+					subject := fmt.Sprintf("account:user%d@client-a.example", n%subjects)
+					ask := asks(fiveWindows(subject)...)
+					l := letter(subject, bits(rnd.IntN(near)), 1<<40, fmt.Sprintf("recipient%d@client-b.example", n/subjects))
+					l.Remember = 24 * time.Hour
+					if kind == "new" {
+						l.Sketch = state.Sketch{rnd.Uint64(), rnd.Uint64(), rnd.Uint64(), rnd.Uint64()}
+					}
+					if kind != "none" {
+						ask.Letters = []state.Letter{l}
+					}
+					if _, err := s.Take(context.Background(), start.Add(time.Duration(n)*100*time.Microsecond), ask); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+			b.StopTimer()
+			st, err := s.Status(context.Background(), start)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(st.Memory)/subjects, "estB/subject")
+			b.ReportMetric(float64(st.Size)/float64(b.N), "diskB/op")
+		})
+	}
+}
+
+// fiveWindows have room for all.
+func fiveWindows(subject string) []state.Charge {
+	return append(threeWindows(subject),
+		charge(window("bytes", subject, time.Hour, 1<<40), 1000), charge(window("recipients", subject, 24*time.Hour, 1<<40), 1))
 }
 
 // BenchSubjects measures what one more subject takes: with its three windows, and
