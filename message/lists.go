@@ -158,7 +158,7 @@ func unsubscribeTargets(value string) (targets []string, refused string) {
 func targetFault(target string) string {
 	u, err := url.Parse(target)
 	switch {
-	case err != nil:
+	case err != nil || strings.ContainsFunc(target, isNoURI):
 		return "URI that cannot be parsed"
 	case u.Scheme == "https" && (u.Opaque != "" || !strings.Contains(u.Hostname(), ".") || !isHost(u.Hostname())):
 		return "https without a host"
@@ -173,6 +173,9 @@ func targetFault(target string) string {
 	}
 	return ""
 }
+
+// isNoURI: RFC 3986 2 has no place for it; a template's leftover has braces.
+func isNoURI(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"<>\\^`{|}", r) }
 
 func isHTTPS(target string) bool { return strings.EqualFold(target[:min(len(target), 6)], "https:") }
 

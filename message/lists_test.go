@@ -41,6 +41,10 @@ func TestLists(t *testing.T) {
 			Lists{Declared: []string{"List-Unsubscribe"}, Refused: "https without a host"}},
 		{"a template's leftover", []Field{{"List-Unsubscribe", "<https://{{host}}/u>"}},
 			Lists{Declared: []string{"List-Unsubscribe"}, Refused: "URI that cannot be parsed"}},
+		{"a template's leftover in the path", []Field{{"List-Unsubscribe", "<https://x.fr/{{id}}>"}},
+			Lists{Declared: []string{"List-Unsubscribe"}, Refused: "URI that cannot be parsed"}},
+		{"not ASCII", []Field{{"List-Unsubscribe", "<mailto:d\xe9sabo@x.fr>"}},
+			Lists{Declared: []string{"List-Unsubscribe"}, Refused: "URI that cannot be parsed"}},
 		{"javascript", []Field{{"List-Unsubscribe", "<javascript:alert(1)>"}},
 			Lists{Declared: []string{"List-Unsubscribe"}, Refused: "neither https nor mailto"}},
 		{"two fields, each good", []Field{{"List-Unsubscribe", "<https://x.fr/u>"}, {"List-Unsubscribe", "<mailto:a@x.fr>"}, {"List-Unsubscribe-Post", post}},
@@ -92,7 +96,7 @@ func TestListBounds(t *testing.T) {
 }
 
 func FuzzListUnsubscribe(f *testing.F) {
-	for _, s := range []string{"<mailto:a@x.fr>, <https://x.fr/u>", "(c) <http://x.fr>", "<https://x.fr", "<mailto:%40>", "((", "<>", "<https://[::1]/>"} {
+	for _, s := range []string{"<mailto:a@x.fr>, <https://x.fr/u>", "(c) <http://x.fr>", "<https://x.fr", "<mailto:%40>", "((", "<>", "<https://[::1]/>", "<mailto:a@x.f\x97#X\xde(\x05\x0er\", <https\x01\x00@\x00.failto:a\x00\xff\x7ffr>r/\x89."} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
@@ -101,7 +105,7 @@ func FuzzListUnsubscribe(f *testing.F) {
 			t.Errorf("%q: %+v", value, l)
 		}
 		for _, target := range l.Unsubscribe {
-			if strings.ContainsAny(target, "<> \t\n") || !isHTTPS(target) && !strings.HasPrefix(strings.ToLower(target), "mailto:") {
+			if strings.ContainsFunc(target, isNoURI) || !isHTTPS(target) && !strings.HasPrefix(strings.ToLower(target), "mailto:") {
 				t.Errorf("%q: target %q", value, target)
 			}
 		}
