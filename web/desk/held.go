@@ -156,11 +156,16 @@ func (d *Desk) Held(ctx context.Context, q HeldQuery) (HeldList, error) {
 	if err != nil {
 		return HeldList{}, err
 	}
-	list := HeldList{Held: []HeldView{}, More: max(0, len(found)-MostShown), Unknown: d.unknownHeld(q)}
-	for _, h := range found[:len(found)-list.More] {
-		list.Held = append(list.Held, heldView(h))
+	return HeldList{Held: heldViews(found), More: max(0, len(found)-MostShown), Unknown: d.unknownHeld(q)}, nil
+}
+
+// heldViews are the first of list, as many as are shown.
+func heldViews(list []state.Held) []HeldView {
+	views := make([]HeldView, min(len(list), MostShown))
+	for i := range views {
+		views[i] = heldView(list[i])
 	}
-	return list, nil
+	return views
 }
 
 func (d *Desk) unknownHeld(q HeldQuery) []UnknownHeld {

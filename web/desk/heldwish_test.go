@@ -319,7 +319,7 @@ func TestWaiting(t *testing.T) {
 // once, while two do it at a time.
 func TestManyWishes(t *testing.T) {
 	f := newDesk(t)
-	const n = 2000
+	const n = 500
 	for i := range n {
 		f.hold(t, fmt.Sprintf("H%05d", i))
 	}
