@@ -115,8 +115,8 @@ func (b *book) unsaved(it *item, why error) error {
 	return nil
 }
 
-// save gives the store what it could not take before.
-func (b *book) save(ctx context.Context) error {
+// save gives the store what it could not take before, and says whether it took any.
+func (b *book) save(ctx context.Context) (saved bool, err error) {
 	b.mu.Lock()
 	var list []*item
 	for _, it := range b.items {
@@ -129,18 +129,19 @@ func (b *book) save(ctx context.Context) error {
 		h := it.Held
 		err := state.PutRecord(ctx, b.store, &h)
 		if err != nil && !errors.Is(err, state.ErrConflict) { // it was stored after all
-			return err
+			return saved, err
 		}
+		saved = true
 		b.mu.Lock()
 		it.unsaved = false
 		b.mu.Unlock()
 	}
-	if len(list) > 0 {
+	if saved {
 		b.mu.Lock()
 		b.unsavedBy = 0
 		b.mu.Unlock()
 	}
-	return nil
+	return saved, nil
 }
 
 // sync reads what the store has changed since it was last asked, and returns our

@@ -70,7 +70,8 @@ type Keeper struct {
 
 	// Of Step's goroutine.
 	agent   lookout // how the agent is
-	store   lookout // and the store
+	store   lookout // and the store, when something is written
+	reads   lookout // and when it is read
 	lanes   lanes
 	flights map[string]*flight // by record id
 	left    departures
@@ -97,6 +98,7 @@ func New(opts Options, set Settings) *Keeper {
 	}
 	k.agent = lookout{log: opts.Log, away: "hold agent is away: held mail stays", back: "hold agent is back"}
 	k.store = lookout{log: opts.Log, away: "store is away: held mail stays", back: "store is back: held mail leaves again"}
+	k.reads = lookout{log: opts.Log, away: "store is away: nobody knows what is held", back: "store is back: it is known what is held"}
 	k.set.Store(&set)
 	return k
 }
@@ -160,7 +162,7 @@ func (k *Keeper) Step(ctx context.Context, now time.Time) time.Time {
 		k.nextSync = now.Add(syncEvery)
 		k.sync(ctx, now)
 	}
-	if !k.isHere(ctx, now) || !k.store.here(now) {
+	if k.reads.why != nil || !k.store.here(now) || !k.isHere(ctx, now) {
 		return now.Add(syncEvery)
 	}
 	k.doWishes(ctx, now)
@@ -197,17 +199,17 @@ func (k *Keeper) next(now time.Time, more bool) time.Time {
 
 // sync brings the book and the lanes to what the store has now.
 func (k *Keeper) sync(ctx context.Context, now time.Time) {
-	if err := k.book.save(ctx); !k.store.heard(now, err) {
-		return
+	if saved, err := k.book.save(ctx); saved || err != nil {
+		k.store.heard(now, err)
 	}
 	changed, err := k.book.sync(ctx)
-	if !k.store.heard(now, err) {
-		return
-	}
 	for _, it := range changed {
 		k.place(ctx, now, it)
 	}
-	k.store.heard(now, k.blocks.sync(ctx, k.opts.Store, now, k.lanes.askAgain))
+	if err == nil {
+		err = k.blocks.sync(ctx, k.opts.Store, now, k.lanes.askAgain)
+	}
+	k.reads.heard(now, err)
 }
 
 // place puts a record where it belongs, whatever it was before.
@@ -239,24 +241,26 @@ func (k *Keeper) costs(ctx context.Context, now time.Time, it *item) []state.Cha
 	return charges
 }
 
-// isHere says whether the agent answers; the host that it works for decides whose
-// records are ours.
+// isHere says whether the agent answers. One that was away is asked whose queue it
+// has before anything pays: that decides which records are ours.
 func (k *Keeper) isHere(ctx context.Context, now time.Time) bool {
-	if k.Host() != "" {
-		return k.agent.here(now)
+	if k.agent.why == nil && k.Host() != "" {
+		return true
 	}
 	if !k.agent.here(now) {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTime)
+	call, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	host, err := k.opts.Agent.Host(ctx)
+	host, err := k.opts.Agent.Host(call)
 	if !k.heard(now, "host", err) {
 		return false
 	}
-	k.book.setHost(strings.ToLower(host.Name))
-	k.opts.Log.Info("held mail", "mta", host.MTA, "host", host.Name)
-	k.sync(ctx, now)
+	if !strings.EqualFold(host.Name, k.Host()) {
+		k.opts.Log.Info("held mail", "mta", host.MTA, "host", host.Name)
+		k.book.setHost(strings.ToLower(host.Name))
+		k.sync(ctx, now)
+	}
 	return true
 }
 

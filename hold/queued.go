@@ -100,6 +100,10 @@ func (k *Keeper) holdQueuedOf(ctx context.Context, now time.Time, b state.Block)
 	var put []*item
 	for _, h := range found {
 		it := k.book.item(h.ID)
+		if it != nil && it.isOpen() { // a crash came between the two
+			put = append(put, it)
+			continue
+		}
 		if it == nil {
 			it = &item{}
 		}
@@ -178,8 +182,8 @@ func (k *Keeper) inQueue(ctx context.Context, now time.Time, b state.Block, d st
 	if !isIn || !isSameQueued(d, q) {
 		return h, false
 	}
-	if it := k.book.item(h.ID); it != nil && it.isOpen() {
-		return h, false
+	if it := k.book.item(h.ID); it != nil && it.State == state.HeldLeaving {
+		return h, false // somebody let it go just now
 	}
 	h.Host, h.Recipients = k.Host(), q.Recipients
 	return h, true

@@ -1,0 +1,216 @@
+package hold
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"o2n-milter/rules"
+	"o2n-milter/state"
+)
+
+// Sixty in a burst: ten pass, fifty are held and leave at exactly the pace: a place
+// comes free up to W/60 late, and looking for what has left takes a moment each.
+func TestPace(t *testing.T) {
+	w := newWorld(t)
+	w.burst("cron", 60)
+	w.run(59 * time.Second)
+	w.inOrder(10)
+	w.run(4*time.Minute + 13*time.Second)
+	w.inOrder(60)
+	w.neverOver(10, time.Minute)
+	w.wants(map[state.HeldState]int{state.HeldReleased: 50})
+	if s := w.Stats(); s.Released != 50 || s.Waiting+s.Kept+s.Leaving != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// However the process dies, between any two things that it does, nothing is lost, sent
+// twice, out of order or too fast.
+func TestDiesAnywhere(t *testing.T) {
+	for steps := 1; ; steps++ {
+		w := newWorld(t)
+		w.burst("cron", 23)
+		w.mta.left = steps
+		w.run(4 * time.Minute)
+		w.inOrder(23)
+		w.neverOver(10, time.Minute)
+		w.wants(map[state.HeldState]int{state.HeldReleased: 13})
+		if w.died == 0 {
+			t.Logf("%d places to die", steps-1)
+			break
+		}
+		if t.Failed() {
+			t.Fatalf("after %d steps", steps)
+		}
+	}
+}
+
+// Many users, several limits, an MTA that is slow or stands still, an agent and a store
+// that go away, and many deaths.
+func TestNeverOver(t *testing.T) {
+	unknown := 0
+	for seed := range uint64(15) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		w := newWorld(t)
+		w.limit("host", "host", 25, time.Minute)
+		w.limit("hour", "script", 40, 10*time.Minute)
+		w.start()
+		sent := 0
+		for range 40 {
+			for range r.IntN(12) {
+				w.submit(fmt.Sprintf("u%d", r.IntN(3)))
+				sent++
+			}
+			w.mta.delay = time.Duration(r.IntN(3)) * time.Second
+			w.mta.stopped = !w.mta.stopped && r.IntN(5) == 0
+			w.mta.down, w.store.away = nil, r.IntN(8) == 0
+			if r.IntN(5) == 0 {
+				w.mta.down = errBroken
+			}
+			if r.IntN(2) == 0 {
+				w.mta.left = 1 + r.IntN(20)
+			}
+			w.run(time.Duration(r.IntN(30)) * time.Second)
+			w.mta.left = 0 // not while somebody submits
+		}
+		w.mta.down, w.mta.delay, w.mta.stopped, w.store.away = nil, 0, false, false
+		w.run(time.Hour)
+		lost := w.Stats().Unknown // what died with the process while the store was away
+		w.once(sent - lost)
+		unknown += lost
+		// What is held never bunches. Of the rest, one message of each of its two
+		// subjects may have been in the MTA's hands when it stood still.
+		released := slices.DeleteFunc(slices.Clone(w.mta.arrived), func(a arrival) bool { return !a.held })
+		w.neverOverOf(released, 10, time.Minute)
+		w.neverOverOf(released, 40, 10*time.Minute)
+		w.neverOver(10+2, time.Minute)
+		w.neverOver(40+2, 10*time.Minute)
+		if got := w.records(); got[state.HeldWaiting]+got[state.HeldLeaving]+got[state.HeldGone]+got[state.HeldKept] > 0 || t.Failed() {
+			t.Fatalf("seed %d: %v\n%s", seed, got, w.log)
+		}
+	}
+	if unknown == 0 {
+		t.Error("nothing ever died with the process")
+	}
+}
+
+// Subjects take turns, whoever has how much waiting.
+func TestTurns(t *testing.T) {
+	w := newWorld(t)
+	w.limit("host", "host", 10, time.Minute)
+	w.start()
+	for range 10 {
+		w.submit("greedy")
+	}
+	w.held("greedy", 90)
+	w.held("modest", 5)
+	w.run(62 * time.Second)
+	modest := 0
+	for _, a := range w.mta.arrived {
+		if a.user == "modest" {
+			modest++
+		}
+	}
+	// Each limit that is full is found by the first that is: of the host's.
+	if modest != 5 {
+		t.Errorf("%d of the modest have left after a window; want 5", modest)
+	}
+}
+
+// A subject whose MTA stands still sends no second message meanwhile.
+func TestOneAtATime(t *testing.T) {
+	w := newWorld(t)
+	w.burst("cron", 20)
+	w.mta.stopped = true
+	w.run(10 * time.Minute)
+	if n := w.records()[state.HeldLeaving]; n != 1 {
+		t.Errorf("%d are leaving; want 1", n)
+	}
+	w.mta.stopped = false
+	w.run(3 * time.Minute)
+	w.inOrder(20)
+	w.neverOver(10, time.Minute)
+}
+
+// What paid before the MTA stood still does not leave all at once after it.
+func TestDeparturesCount(t *testing.T) {
+	w := newWorld(t)
+	w.limit("short", "script", 2, 2*time.Second)
+	w.start()
+	w.burst2("cron", 2, 12)
+	w.mta.delay = 1500 * time.Millisecond // the store's windows empty meanwhile
+	w.run(time.Minute)
+	w.neverOver(2, 2*time.Second)
+	w.mta.delay = 0
+	w.run(2 * time.Minute)
+	w.inOrder(12)
+	w.neverOver(2, 2*time.Second)
+}
+
+func TestCaps(t *testing.T) {
+	w := newWorld(t)
+	w.set.MaxPerSubject, w.set.MaxMessages = 3, 5
+	w.start()
+	for _, user := range []string{"a", "b"} {
+		for range 10 {
+			w.submit(user)
+		}
+	}
+	full := func(user string) {
+		t.Helper()
+		v := w.submit(user)
+		if v.Action != rules.Reject || v.Rule != "hold.full" || v.Code != 550 {
+			t.Errorf("%s %s %d; want hold.full", v.Action, v.Rule, v.Code)
+		}
+	}
+	w.held("a", 3)
+	full("a")
+	w.held("b", 2)
+	full("b") // though two of its own
+	if s := w.Stats(); s.Waiting != 5 {
+		t.Errorf("%d wait", s.Waiting)
+	}
+	w.run(62 * time.Second) // all have left
+	for range 7 {
+		w.submit("a")
+	}
+	w.held("a", 3)
+	full("a")
+	w.start() // what is held counts after a restart too
+	w.run(time.Second)
+	full("a")
+}
+
+// A limit that is raised, lowered below what the message costs, or gone, is in force
+// for what waits.
+func TestSettingsChange(t *testing.T) {
+	w := newWorld(t)
+	w.burst("cron", 40)
+	w.rules.Limits[0].Max = 30
+	w.configure()
+	w.run(10 * time.Second)
+	w.inOrder(30)
+	w.rules.Limits = nil
+	w.configure()
+	w.run(10 * time.Second)
+	w.inOrder(40)
+
+	w = newWorld(t)
+	w.limit("rcpts", "script", 3, time.Minute)
+	w.rules.Limits[1].Unit = rules.Recipients
+	w.start()
+	w.submit("cron", "a@x.example", "b@x.example", "c@x.example")
+	if v := w.submit("cron", "a@x.example", "b@x.example", "c@x.example"); v.Action != rules.Quarantine {
+		t.Fatal(v.Rule)
+	}
+	w.rules.Limits[1].Max = 2
+	w.configure()
+	w.run(2 * time.Minute)
+	w.wants(map[state.HeldState]int{state.HeldKept: 1})
+	if h := w.all()[0]; h.Rule != "limit.rcpts" || h.Reason != "it costs 3 of rcpts, which has at most 2 in 1m" {
+		t.Errorf("%s: %s", h.Rule, h.Reason)
+	}
+}

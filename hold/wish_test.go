@@ -1,0 +1,170 @@
+package hold
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"o2n-milter/rules"
+	"o2n-milter/state"
+)
+
+// What somebody wants is done at once, also of mail that waits for an operator, and
+// costs the others nothing.
+func TestWishes(t *testing.T) {
+	w := newWorld(t)
+	w.burst("cron", 16)
+	list := w.all()
+	w.wish(list[5], state.WishRelease) // the last one
+	w.wish(list[0], state.WishDelete)
+	w.wish(list[1], state.WishBounce)
+	w.run(3 * time.Second)
+	w.wants(map[state.HeldState]int{state.HeldReleased: 1, state.HeldDeleted: 1, state.HeldBounced: 1, state.HeldWaiting: 3})
+	if n := len(w.mta.arrived); n != 11 || w.mta.arrived[10].id != "Q00016" {
+		t.Errorf("%d arrived", n)
+	}
+	if len(w.mta.queue) != 3 || len(w.reports) != 1 || w.reports[0] != "cron@web1.example" {
+		t.Errorf("%d in the queue, reports to %q", len(w.mta.queue), w.reports)
+	}
+	if s := w.Stats(); s.Expired != 0 || s.Bounced != 1 {
+		t.Errorf("%+v", s)
+	}
+	w.run(time.Minute)
+	w.wants(map[state.HeldState]int{state.HeldReleased: 4, state.HeldDeleted: 1, state.HeldBounced: 1})
+}
+
+// A wish is done once, wherever the process dies.
+func TestWishesDie(t *testing.T) {
+	for _, wish := range []state.Wish{state.WishRelease, state.WishDelete, state.WishBounce} {
+		for steps := 1; ; steps++ {
+			w := newWorld(t)
+			w.burst("cron", 11)
+			w.run(time.Second)
+			w.wish(w.all()[0], wish)
+			w.mta.left = steps
+			w.run(30 * time.Second)
+			if len(w.mta.queue) > 0 {
+				t.Fatalf("%s, step %d: it is still there", wish, steps)
+			}
+			got := w.all()[0].State
+			want := map[state.Wish]state.HeldState{
+				state.WishRelease: state.HeldReleased, state.WishDelete: state.HeldDeleted, state.WishBounce: state.HeldBounced,
+			}[wish]
+			// Who died between the deletion and its record does not know who deleted it.
+			if got != want && !(wish == state.WishDelete && got == state.HeldGone) {
+				t.Errorf("%s, step %d: it is %s", wish, steps, got)
+			}
+			if n := len(w.reports); (wish == state.WishBounce) != (n > 0) || n > 2 {
+				t.Errorf("%s, step %d: %d reports", wish, steps, n)
+			}
+			if w.died == 0 {
+				break
+			}
+		}
+	}
+}
+
+// Mail without a sender of its own cannot go back: the wish is dropped, the mail stays.
+func TestNobodyToGoBackTo(t *testing.T) {
+	w := newWorld(t)
+	w.burst("cron", 11)
+	h := w.all()[0]
+	h.Ask = []byte(strings.Replace(string(h.Ask), `"own":true`, `"own":false`, 1))
+	w.wish(h, state.WishBounce)
+	w.run(2 * time.Second)
+	if h := w.all()[0]; h.State != state.HeldKept || h.Wish != "" || len(w.reports) > 0 {
+		t.Errorf("%+v", h)
+	}
+}
+
+// What people wish while the agent is away is done when it is back.
+func TestWishWaitsForAgent(t *testing.T) {
+	w := newWorld(t)
+	w.burst("cron", 12)
+	w.run(time.Second)
+	w.mta.down = errBroken
+	w.wish(w.all()[0], state.WishDelete)
+	w.run(time.Hour)
+	w.wants(map[state.HeldState]int{state.HeldWaiting: 2})
+	if n := strings.Count(w.log.String(), "hold agent is away"); n != 1 {
+		t.Errorf("said %d times that it is away", n)
+	}
+	if n := w.Stats().AgentErrors; n["delete"]+n["host"]+n["list"] < 100 {
+		t.Errorf("errors %v", n)
+	}
+	w.mta.down = nil
+	w.run(10 * time.Second)
+	w.wants(map[state.HeldState]int{state.HeldReleased: 1, state.HeldDeleted: 1})
+}
+
+// A message that the MTA refuses to release keeps only its own subject waiting.
+func TestReleaseFails(t *testing.T) {
+	w := newWorld(t)
+	w.burst("cron", 12)
+	w.mta.fail = errBroken
+	w.run(2 * time.Minute)
+	if n := w.records()[state.HeldLeaving]; n != 1 {
+		t.Errorf("%d are leaving; want 1", n)
+	}
+	w.mta.fail = nil
+	w.run(10 * time.Second)
+	w.inOrder(12)
+}
+
+func TestBlockAndLift(t *testing.T) {
+	w := newWorld(t)
+	w.burst("cron", 13)
+	b := state.Block{ID: "B1", Subject: "script:cron@web1.example", Rule: "manual", Since: w.now}
+	if err := w.base.AddBlock(w.ctx, b); err != nil {
+		t.Fatal(err)
+	}
+	w.run(5 * time.Minute)
+	w.inOrder(10)
+	for _, h := range w.all() {
+		if h.State != state.HeldWaiting || !h.Due.IsZero() {
+			t.Errorf("%s, due %s", h.State, h.Due)
+		}
+	}
+	if _, err := w.base.LiftBlock(w.ctx, "B1", w.now, "root", ""); err != nil {
+		t.Fatal(err)
+	}
+	w.run(3 * time.Second)
+	w.inOrder(13)
+
+	// One that ends by itself.
+	w = newWorld(t)
+	w.burst("cron", 12)
+	b.Until = w.now.Add(10 * time.Minute)
+	if err := w.base.AddBlock(w.ctx, b); err != nil {
+		t.Fatal(err)
+	}
+	w.run(9 * time.Minute)
+	w.inOrder(10)
+	if due := w.all()[0].Due; due.Sub(b.Until).Abs() > time.Second {
+		t.Errorf("due %s; want %s", due, b.Until)
+	}
+	w.run(time.Minute + 2*time.Second)
+	w.inOrder(12)
+}
+
+// Whatever no limit holds waits for an operator.
+func TestKept(t *testing.T) {
+	w := newWorld(t)
+	w.rules.Actions["recipients.envelope"], w.rules.MaxEnvelope = rules.Quarantine, 1
+	w.start()
+	if v := w.submit("cron", "a@x.example", "b@x.example"); v.Action != rules.Quarantine {
+		t.Fatal(v.Rule)
+	}
+	w.run(time.Hour)
+	w.wants(map[state.HeldState]int{state.HeldKept: 1})
+	h := w.all()[0]
+	if h.Subject != "script:cron@web1.example" || h.Rule != "recipients.envelope" || !h.Due.IsZero() {
+		t.Errorf("%+v", h)
+	}
+	if s := w.Stats(); s.Kept != 1 || s.ByRule["recipients.envelope"] != 1 || s.Oldest != h.Since {
+		t.Errorf("%+v", s)
+	}
+	w.wish(h, state.WishRelease)
+	w.run(2 * time.Second)
+	w.wants(map[state.HeldState]int{state.HeldReleased: 1})
+}
