@@ -104,7 +104,7 @@ var english = map[string]string{
 
 	"held":            "Held mail",
 	"held.text":       "These messages of yours wait on our servers, so that not too many leave at a time. You need not send them again.",
-	"held.rcpts":      "To",
+	"held.to":         "To: ",
 	"held.since":      "Held since",
 	"held.leaves":     "Leaves",
 	"held.more.rcpts": "and %s more",

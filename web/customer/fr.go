@@ -104,7 +104,7 @@ var french = map[string]string{
 
 	"held":            "Courrier retenu",
 	"held.text":       "Ces messages de votre part attendent sur nos serveurs, pour qu’il n’en parte pas trop à la fois. Vous n’avez pas à les renvoyer.",
-	"held.rcpts":      "À",
+	"held.to":         "À : ",
 	"held.since":      "Retenu depuis",
 	"held.leaves":     "Départ",
 	"held.more.rcpts": "et %s de plus",

@@ -80,23 +80,23 @@ func TestHeldMail(t *testing.T) {
 		h.Rule, h.Due, h.About = "store.unavailable", time.Time{}, ""
 		h.Recipients = []string{"a@x.example", "b@x.example", "c@x.example", "d@x.example", "e@x.example", "f@x.example", "g@x.example"}
 	})
-	w.held("HA", alice, func(h *state.Held) { h.State = state.HeldReleased })
-	w.held("HB", bob)
+	w.held("held-gone", alice, func(h *state.Held) { h.State = state.HeldReleased })
+	w.held("held-bob", bob)
 	page := w.get(w.link(alice))
 	en, fr := seen(t, page), seen(t, w.get(w.link(alice), "Accept-Language", "fr"))
 	for _, want := range []string{
 		"You need not send them again.",
-		"(no subject line) a@x.example b@x.example c@x.example d@x.example e@x.example and 2 more 23 Nov, 11:59 UTC by itself, as soon as possible Message not to be checked",
-		"Mail H8 friend@remote.example 23 Nov, 11:58 UTC right now: your provider lets it go Sending limit",
-		"Mail H7 friend@remote.example 23 Nov, 11:57 UTC never: it is being deleted Sending limit Mail H6",
-		"Mail H6 friend@remote.example 23 Nov, 11:56 UTC never: your provider sends it back to you",
-		"Mail H5 friend@remote.example 23 Nov, 11:55 UTC right now Sending limit Mail H4",
-		"Mail H4 friend@remote.example 23 Nov, 11:54 UTC when your provider has looked at it Your own From address Delete",
-		"Mail H3 friend@remote.example 23 Nov, 11:53 UTC when the block has ended No sending while blocked Delete",
-		"Mail H2 friend@remote.example 23 Nov, 11:52 UTC as soon as your limits have room Sending limit Delete",
-		"Mail H1 friend@remote.example 23 Nov, 11:51 UTC 23 Nov, 12:25 UTC ( in 25 minutes ) Sending limit Delete",
+		"(no subject line) To: a@x.example , b@x.example , c@x.example , d@x.example , e@x.example and 2 more 23 Nov, 11:59 UTC by itself, as soon as possible Delete Yes, delete this message for good Delete Message not to be checked",
+		"Mail H8 To: friend@remote.example 23 Nov, 11:58 UTC right now: your provider lets it go Delete",
+		"Mail H7 To: friend@remote.example 23 Nov, 11:57 UTC never: it is being deleted Sending limit Mail H6",
+		"Mail H6 To: friend@remote.example 23 Nov, 11:56 UTC never: your provider sends it back to you Delete",
+		"Mail H5 To: friend@remote.example 23 Nov, 11:55 UTC right now Sending limit Mail H4",
+		"Mail H4 To: friend@remote.example 23 Nov, 11:54 UTC when your provider has looked at it Delete Mail H4 Yes, delete this message for good Delete Your own From address",
+		"Mail H3 To: friend@remote.example 23 Nov, 11:53 UTC when the block has ended Delete Mail H3 Yes, delete this message for good Delete No sending while blocked",
+		"Mail H2 To: friend@remote.example 23 Nov, 11:52 UTC as soon as your limits have room Delete",
+		"Mail H1 To: friend@remote.example 23 Nov, 11:51 UTC 23 Nov, 12:25 UTC (in 25 minutes) Delete Mail H1 Yes, delete this message for good Delete Sending limit",
 	} {
-		if !strings.Contains(strings.ReplaceAll(en, "(in 25 minutes)", "( in 25 minutes )"), want) {
+		if !strings.Contains(en, want) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
@@ -109,7 +109,7 @@ func TestHeldMail(t *testing.T) {
 			t.Errorf("the French page lacks %q", want)
 		}
 	}
-	for _, bad := range []string{"HA", "HB", "olivia", "mx1.host", "4XyH1", "10 used, 1 more", "C-1001", "f@x.example"} {
+	for _, bad := range []string{"held-gone", "held-bob", "olivia", "mx1.host", "4XyH1", "10 used, 1 more", "C-1001", "f@x.example"} {
 		if strings.Contains(page, bad) {
 			t.Errorf("the page holds %q", bad)
 		}
@@ -190,8 +190,8 @@ func TestForgedDeletes(t *testing.T) {
 		{"from another origin", func(*world, url.Values) string { return "" }, []string{"Sec-Fetch-Site", "", "Origin", "https://attacker.example"}, 403, ""},
 		{"no form", func(*world, url.Values) string { return "" }, []string{"Content-Type", "text/plain"}, 403, ""},
 		{"not sure", func(_ *world, f url.Values) string { f.Del("sure"); return "" }, nil, 422, "Please tick the box"},
-		{"another's mail", func(_ *world, f url.Values) string { f.Set("held", "HB"); return "" }, nil, 409, "not held any more"},
-		{"a colleague's mail", func(_ *world, f url.Values) string { f.Set("held", "HY"); return "" }, nil, 409, "not held any more"},
+		{"another's mail", func(_ *world, f url.Values) string { f.Set("held", "held-bob"); return "" }, nil, 409, "not held any more"},
+		{"a colleague's mail", func(_ *world, f url.Values) string { f.Set("held", "held-amy"); return "" }, nil, 409, "not held any more"},
 		{"no such mail", func(_ *world, f url.Values) string { f.Set("held", "H0"); return "" }, nil, 409, "not held any more"},
 		{"a queue id", func(_ *world, f url.Values) string { f.Set("held", "4XyH1"); return "" }, nil, 409, "not held any more"},
 		{"nothing", func(_ *world, f url.Values) string { f.Set("held", ""); return "" }, nil, 409, "not held any more"},
@@ -201,7 +201,7 @@ func TestForgedDeletes(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t)
-			for id, account := range map[string]string{"H1": alice, "HB": bob, "HY": amy, "HL": alice, "HR": alice} {
+			for id, account := range map[string]string{"H1": alice, "held-bob": bob, "held-amy": amy, "HL": alice, "HR": alice} {
 				w.held(id, account, func(h *state.Held) {
 					h.State = map[string]state.HeldState{"HL": state.HeldLeaving, "HR": state.HeldReleased}[id]
 					if h.State == "" {
@@ -218,12 +218,12 @@ func TestForgedDeletes(t *testing.T) {
 			if page := seen(t, out.Body.String()); out.Code != test.want || !strings.Contains(page, test.said) {
 				t.Errorf("status %d, want %d and %q: %s", out.Code, test.want, test.said, page)
 			}
-			for _, id := range []string{"H1", "HB", "HY", "HL", "HR"} {
+			for _, id := range []string{"H1", "held-bob", "held-amy", "HL", "HR"} {
 				if wish := w.wishOf(id); wish != "" {
 					t.Errorf("%s is to be %s", id, wish)
 				}
 			}
-			if strings.Contains(out.Body.String(), "HB") && link != w.link(bob) || strings.Contains(out.Body.String(), "HY") {
+			if strings.Contains(out.Body.String(), "held-bob") && link != w.link(bob) || strings.Contains(out.Body.String(), "held-amy") {
 				t.Error("another's mail is named")
 			}
 			w.sound(out.Body.String())
@@ -282,21 +282,21 @@ func TestDeletesAreLimited(t *testing.T) {
 // the box ticked.
 func FuzzDeleteHeld(f *testing.F) {
 	f.Add("H1", "yes")
-	f.Add("HB", "yes")
+	f.Add("held-bob", "yes")
 	f.Add("h1", "on")
 	f.Add(nasty, "\x00")
 	f.Fuzz(func(t *testing.T, id, sure string) {
 		w := newWorld(t)
 		w.held("H1", alice)
-		w.held("HB", bob)
+		w.held("held-bob", bob)
 		link := w.link(alice)
 		form := w.deleteForm(w.get(link), "H1")
 		form.Set("held", id)
 		form.Set("sure", sure)
 		out := w.serve(http.MethodPost, link, form.Encode())
 		good := id == "H1" && sure == "yes"
-		if (out.Code == http.StatusSeeOther) != good || out.Code >= 500 || (w.wishOf("H1") != "") != good || w.wishOf("HB") != "" {
-			t.Errorf("status %d, H1 %q, HB %q", out.Code, w.wishOf("H1"), w.wishOf("HB"))
+		if (out.Code == http.StatusSeeOther) != good || out.Code >= 500 || (w.wishOf("H1") != "") != good || w.wishOf("held-bob") != "" {
+			t.Errorf("status %d, H1 %q, HB %q", out.Code, w.wishOf("H1"), w.wishOf("held-bob"))
 		}
 		if !good && out.Code != http.StatusRequestEntityTooLarge {
 			w.sound(out.Body.String())
