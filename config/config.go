@@ -29,7 +29,7 @@ type Config struct {
 	Admin    Admin
 	Notify   Notify
 	Web      Web
-	// Notes are for the operator and no faults: keys whose feature is not built yet.
+	// Notes are for the operator and no faults: what is sound and has no effect.
 	Notes []Fault
 }
 

@@ -21,13 +21,10 @@ type Key struct {
 	// Default is written as in TOML. It is empty when the key must be given (as
 	// long as its table is).
 	Default string
-	// Later names the feature that is not built yet and without which the key
-	// has no effect; empty for none.
-	Later string
 
 	disk  bool // check looks at the disk, where the default need not be
 	check check
-	set   setter // nil when nothing reads the value yet
+	set   setter
 }
 
 // setter stores a checked value; path is the key's path in the file.

@@ -75,7 +75,7 @@ func load(file string, explicit bool) (*Config, []Fault) {
 	}
 	all := append(r.faults, faults...)
 	inOrder(all, c.Files)
-	c.Notes = append(r.notes, notes...)
+	c.Notes = notes
 	inOrder(c.Notes, c.Files)
 	return c, all
 }

@@ -205,13 +205,7 @@ func (r *reader) value(e entry, k *Key) {
 	if len(flaws) > 0 {
 		return
 	}
-	if k.set != nil {
-		k.set(r.cfg, e.path, got)
-	}
-	if k.Later != "" {
-		r.notes = append(r.notes, Fault{File: r.src.name, Line: e.line, Key: keyString(e.path),
-			Problem: "accepted, but it has no effect yet", Want: "a version with " + k.Later})
-	}
+	k.set(r.cfg, e.path, got)
 }
 
 var limitName = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
@@ -263,7 +257,7 @@ func (r *reader) refuse(line int, path []string, problem, want string) {
 func (r *reader) defaults(prefix string, table []string) {
 	for name, k := range r.keys {
 		rest, ok := strings.CutPrefix(name, prefix)
-		if !ok || k.Default == "" || k.set == nil || (table == nil && name != strings.ToLower(name)) {
+		if !ok || k.Default == "" || (table == nil && name != strings.ToLower(name)) {
 			continue
 		}
 		if _, known := r.std[name]; !known { // a map file may hold 100,000 accounts

@@ -241,7 +241,11 @@ func (a *app) printVerdict(file string, v rules.Verdict) error {
 		rows = append(rows, []string{"  " + ev.Rule, ev.Fact, "got " + ev.Got, "want " + ev.Want, mode})
 	}
 	for _, c := range v.Charges {
-		rows = append(rows, []string{"  limit." + c.Limit, c.Subject, fmt.Sprintf("would cost %d %s", c.Cost, c.Unit)})
+		rule := "limit." + c.Limit
+		if strings.Contains(c.Limit, ".") { // bulk.pace, which is no [limit.NAME]
+			rule = c.Limit
+		}
+		rows = append(rows, []string{"  " + rule, c.Subject, fmt.Sprintf("would cost %d %s", c.Cost, c.Unit)})
 	}
 	return table(a.out, rows)
 }
