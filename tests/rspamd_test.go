@@ -41,16 +41,23 @@ type withRspamd struct {
 // configure writes [content] and waits until it is in force.
 func (w *withRspamd) configure(t *testing.T, lines ...string) {
 	t.Helper()
+	w.reload(t, "ok", lines...)
+}
+
+// reload writes [content] and waits until it is taken or refused.
+func (w *withRspamd) reload(t *testing.T, result string, lines ...string) {
+	t.Helper()
+	sample := fmt.Sprintf("o2n_milter_config_reloads_total{result=%q}", result)
 	text := "[content]\n" + strings.Join(lines, "\n") + "\n"
 	if err := os.WriteFile(filepath.Join(w.daemon.Dir, "conf.d", "content.toml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	before := w.metric(t, `o2n_milter_config_reloads_total{result="ok"}`)
+	before := w.metric(t, sample)
 	if err := w.daemon.Proc.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	mta.Poll(t, "the configuration is read", func() bool {
-		return w.metric(t, `o2n_milter_config_reloads_total{result="ok"}`) > before
+	mta.Poll(t, "the configuration is read: "+result, func() bool {
+		return w.metric(t, sample) > before
 	})
 }
 
@@ -132,6 +139,7 @@ func TestRspamd(t *testing.T) {
 	if !strings.Contains(w.daemon.Log(), "15 of 15 (reject) by GTUBE") {
 		t.Error("the log does not say what rspamd found")
 	}
+	p.Drain(t) // the letters before
 	sink.Clear()
 	w.want(t, "a letter without Date", []byte("From: alice@client-a.example\r\nTo: friend@remote.example\r\n\r\nHello.\r\n"), "250", "")
 	p.Drain(t)
@@ -143,6 +151,12 @@ func TestRspamd(t *testing.T) {
 			t.Errorf("%v errors of %s", n, reason)
 		}
 	}
+
+	if err := os.WriteFile(secret, []byte("résumé\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.reload(t, "refused", rule, fmt.Sprintf("url = %q\npassword_file = %q", engine.Controller, secret)) // no field can hold that
+	w.want(t, "after a refused reload", letter(gtube), "550 5.7.1", "content.score")
 
 	w.configure(t, rule, fmt.Sprintf("url = %q", engine.Controller)) // without its password
 	w.want(t, "no password", letter(gtube), "250", "")
