@@ -117,14 +117,7 @@ func (b *book) unsaved(it *item, why error) error {
 
 // save gives the store what it could not take before, and says whether it took any.
 func (b *book) save(ctx context.Context) (saved bool, err error) {
-	b.mu.Lock()
-	var list []*item
-	for _, it := range b.items {
-		if it.unsaved && !it.deleted {
-			list = append(list, it)
-		}
-	}
-	b.mu.Unlock()
+	list := b.unsavedItems()
 	for _, it := range list {
 		h := it.Held
 		err := state.PutRecord(ctx, b.store, &h)
@@ -142,6 +135,21 @@ func (b *book) save(ctx context.Context) (saved bool, err error) {
 		b.mu.Unlock()
 	}
 	return saved, nil
+}
+
+func (b *book) unsavedItems() []*item {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.unsavedBy == 0 {
+		return nil
+	}
+	var list []*item
+	for _, it := range b.items {
+		if it.unsaved && !it.deleted {
+			list = append(list, it)
+		}
+	}
+	return list
 }
 
 // sync reads what the store has changed since it was last asked, and returns our

@@ -21,8 +21,8 @@ type departed struct {
 
 // departure is what left at about one time.
 type departure struct {
-	at   time.Time
-	cost int64
+	first, at time.Time // of the first and the last message
+	cost      int64
 }
 
 // grain is into how many parts of a window departures are told apart. What leaves in
@@ -48,11 +48,12 @@ func (d *departed) add(at time.Time, cost int64) {
 	for i > 0 && d.list[i-1].at.After(at) {
 		i--
 	}
-	if i == len(d.list) && i > 0 && at.Sub(d.list[i-1].at) < d.length/grain {
-		d.list[i-1] = departure{at, d.list[i-1].cost + cost}
+	if i == len(d.list) && i > 0 && at.Sub(d.list[i-1].first) < d.length/grain {
+		d.list[i-1].at = at
+		d.list[i-1].cost += cost
 		return
 	}
-	d.list = slices.Insert(d.list, i, departure{at, cost})
+	d.list = slices.Insert(d.list, i, departure{at, at, cost})
 }
 
 // room is when a message with these charges may leave so that no window holds more

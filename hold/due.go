@@ -56,6 +56,9 @@ func (k *Keeper) dues(now time.Time, l *lane) []time.Time {
 			continue
 		}
 		before := k.left.last(c.Window, c.Cost, fit)
+		if l.flying != nil {
+			before = append(before, now)
+		}
 		for i := range dues {
 			var one time.Time // whose place it takes
 			if i >= fit {

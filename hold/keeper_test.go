@@ -32,11 +32,13 @@ func TestPace(t *testing.T) {
 func TestDiesAnywhere(t *testing.T) {
 	for steps := 1; ; steps++ {
 		w := newWorld(t)
+		w.rules.Limits[0].Window = 6 * time.Second
+		w.start()
 		w.burst("cron", 23)
 		w.mta.left = steps
-		w.run(4 * time.Minute)
+		w.run(30 * time.Second)
 		w.inOrder(23)
-		w.neverOver(10, time.Minute)
+		w.neverOver(10, 6*time.Second)
 		w.wants(map[state.HeldState]int{state.HeldReleased: 13})
 		if w.died == 0 {
 			t.Logf("%d places to die", steps-1)
@@ -52,11 +54,11 @@ func TestDiesAnywhere(t *testing.T) {
 // that go away, and many deaths.
 func TestNeverOver(t *testing.T) {
 	unknown := 0
-	for seed := range uint64(15) {
+	for seed := range uint64(10) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		w := newWorld(t)
 		w.limit("host", "host", 25, time.Minute)
-		w.limit("hour", "script", 40, 10*time.Minute)
+		w.limit("long", "script", 40, 5*time.Minute)
 		w.start()
 		sent := 0
 		for range 40 {
@@ -77,7 +79,7 @@ func TestNeverOver(t *testing.T) {
 			w.mta.left = 0 // not while somebody submits
 		}
 		w.mta.down, w.mta.delay, w.mta.stopped, w.store.away = nil, 0, false, false
-		w.run(time.Hour)
+		w.run(20 * time.Minute)
 		lost := w.Stats().Unknown // what died with the process while the store was away
 		w.once(sent - lost)
 		unknown += lost
@@ -85,9 +87,9 @@ func TestNeverOver(t *testing.T) {
 		// subjects may have been in the MTA's hands when it stood still.
 		released := slices.DeleteFunc(slices.Clone(w.mta.arrived), func(a arrival) bool { return !a.held })
 		w.neverOverOf(released, 10, time.Minute)
-		w.neverOverOf(released, 40, 10*time.Minute)
+		w.neverOverOf(released, 40, 5*time.Minute)
 		w.neverOver(10+2, time.Minute)
-		w.neverOver(40+2, 10*time.Minute)
+		w.neverOver(40+2, 5*time.Minute)
 		if got := w.records(); got[state.HeldWaiting]+got[state.HeldLeaving]+got[state.HeldGone]+got[state.HeldKept] > 0 || t.Failed() {
 			t.Fatalf("seed %d: %v\n%s", seed, got, w.log)
 		}
@@ -125,7 +127,7 @@ func TestOneAtATime(t *testing.T) {
 	w := newWorld(t)
 	w.burst("cron", 20)
 	w.mta.stopped = true
-	w.run(10 * time.Minute)
+	w.run(5 * time.Minute)
 	if n := w.records()[state.HeldLeaving]; n != 1 {
 		t.Errorf("%d are leaving; want 1", n)
 	}

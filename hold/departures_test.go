@@ -1,0 +1,95 @@
+package hold
+
+import (
+	"testing"
+	"time"
+
+	"o2n-milter/state"
+)
+
+func costs(most, cost int64) []state.Charge {
+	return []state.Charge{{Window: state.Window{Limit: "minute", Subject: "account:a", Length: time.Minute, Max: most}, Cost: cost}}
+}
+
+func TestDepartures(t *testing.T) {
+	ds := departures{}
+	for i := range 10 {
+		at := start.Add(time.Duration(i) * time.Second)
+		if free := ds.room(at, costs(10, 1), nil); free.After(at) {
+			t.Errorf("the %dth may leave at %s", i+1, free)
+		}
+		ds.add(at, costs(10, 1))
+	}
+	now := start.Add(9 * time.Second)
+	for name, c := range map[string]struct {
+		at         time.Time
+		most, cost int64
+		want       time.Duration // from start
+	}{
+		"full":                    {now, 10, 1, time.Minute},
+		"two more":                {now, 10, 2, 61 * time.Second},
+		"all":                     {now, 10, 10, 69 * time.Second},
+		"more than ever fits":     {now, 10, 11, 69 * time.Second},
+		"one more is allowed":     {now, 11, 1, 9 * time.Second},
+		"less is allowed":         {now, 5, 1, 65 * time.Second},
+		"a moment before":         {start.Add(time.Minute - 1), 10, 1, time.Minute},
+		"the first has left it":   {start.Add(time.Minute), 10, 1, time.Minute},
+		"it has emptied":          {start.Add(2 * time.Minute), 10, 10, 2 * time.Minute},
+		"the clock was set back":  {start.Add(-time.Hour), 10, 1, -time.Hour + time.Minute},
+		"it costs nothing":        {now, 10, 0, 9 * time.Second},
+		"nothing is allowed more": {now, 0, 1, 69 * time.Second},
+	} {
+		if got := ds.room(c.at, costs(c.most, c.cost), nil); got.Sub(start) != c.want {
+			t.Errorf("%s: %s; want %s", name, got.Sub(start), c.want)
+		}
+	}
+	f := map[string]*flight{"x": {charges: costs(10, 1)}}
+	if got := ds.room(start.Add(time.Minute), costs(10, 1), f); got != start.Add(61*time.Second) {
+		t.Errorf("with one on its way: %s", got.Sub(start))
+	}
+	if got := ds.room(start.Add(time.Hour), costs(1, 1), f); got != start.Add(time.Hour+time.Second) {
+		t.Errorf("with one on its way, of one: %s", got.Sub(start))
+	}
+	ds.forget(start.Add(69*time.Second - 1))
+	if len(ds) != 1 {
+		t.Error("the last one is forgotten early")
+	}
+	if ds.forget(start.Add(69 * time.Second)); len(ds) > 0 {
+		t.Error("it is not forgotten")
+	}
+}
+
+// Departures that a start reads come in any order; of many close to each other the
+// last one's time counts.
+func TestDeparturesOrder(t *testing.T) {
+	ds := departures{}
+	for _, s := range []int{30, 10, 20} {
+		ds.add(start.Add(time.Duration(s)*time.Second), costs(3, 1))
+	}
+	if got := ds.room(start.Add(31*time.Second), costs(3, 1), nil); got != start.Add(70*time.Second) {
+		t.Errorf("room at %s", got.Sub(start))
+	}
+	many := departures{}
+	for i := range 100_000 {
+		many.add(start.Add(time.Duration(i)*time.Millisecond), costs(1<<20, 1))
+	}
+	d := many[windowName{"minute", "account:a"}]
+	if sum := int64(0); len(d.list) > 1100 {
+		t.Errorf("%d entries", len(d.list))
+	} else {
+		for _, x := range d.list {
+			sum += x.cost
+		}
+		if sum != 100_000 {
+			t.Errorf("%d of 100000 count", sum)
+		}
+	}
+	// The window that ends with the last of them holds 60,000.
+	end := start.Add(99_999 * time.Millisecond)
+	if got := many.room(end, costs(60_300, 1), nil); got != end {
+		t.Errorf("no room until %s", got.Sub(end))
+	}
+	if got := many.room(end, costs(60_000, 1), nil); !got.After(end) {
+		t.Error("there is room though it is full")
+	}
+}

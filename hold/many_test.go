@@ -1,0 +1,71 @@
+package hold
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"o2n-milter/rules"
+	"o2n-milter/state"
+)
+
+// megabytes are those in use.
+func megabytes(t *testing.T) float64 {
+	t.Helper()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc) / 1e6
+}
+
+// Ten thousand held messages of 500 subjects: what a second costs, and a start.
+func TestTenThousand(t *testing.T) {
+	w := newWorld(t)
+	w.rules.Limits[0].Max = 1
+	w.start()
+	for i := range 10_500 {
+		v := w.submit(fmt.Sprintf("user%d", i%500))
+		if i >= 500 && v.Action != rules.Quarantine {
+			t.Fatal(v.Action, v.Rule, v.Err)
+		}
+	}
+	if v := w.submit("user1"); v.Rule != "hold.full" {
+		t.Errorf("one more: %s", v.Rule)
+	}
+	w.start() // lets go of the one before
+	before := megabytes(t)
+	began := time.Now()
+	w.Step(w.ctx, w.now)
+	t.Logf("start: %s, %.1f MB", time.Since(began).Round(time.Millisecond), megabytes(t)-before)
+	w.run(10 * time.Second) // dues are written
+
+	began = time.Now()
+	w.now = w.now.Add(100 * time.Millisecond)
+	w.nextRound = w.now.Add(time.Minute)
+	const steps = 20
+	for range steps {
+		w.now = w.now.Add(syncEvery)
+		w.Step(w.ctx, w.now)
+	}
+	quiet := time.Since(began) / steps
+	began = time.Now()
+	w.nextRound = time.Time{}
+	w.Step(w.ctx, w.now)
+	t.Logf("a second in which nothing happens: %s; with a look at the queue: %s", quiet.Round(10*time.Microsecond), time.Since(began).Round(time.Millisecond))
+
+	began, sent := time.Now(), len(w.mta.arrived)
+	w.run(2 * time.Minute)
+	sent = len(w.mta.arrived) - sent
+	t.Logf("2 minutes, in which %d left: %s", sent, time.Since(began).Round(time.Millisecond))
+	if sent != 2*500 {
+		t.Errorf("%d left in 2 minutes; want 500 a minute", sent)
+	}
+	w.neverOver(1, time.Minute)
+	if n := w.records()[state.HeldWaiting]; n != 10_000-sent {
+		t.Errorf("%d wait", n)
+	}
+	if !testing.Short() && quiet > 100*time.Millisecond {
+		t.Errorf("a second in which nothing happens costs %s", quiet)
+	}
+}
