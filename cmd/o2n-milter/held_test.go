@@ -31,13 +31,13 @@ func holdMail(ctx context.Context, store state.Store, id string, more ...func(*s
 	return state.PutRecord(ctx, store, &h)
 }
 
-// cmdHoldMail puts held messages into the store of a folder: "holdmail DIR ID...".
-// Another host holds them.
+// cmdHoldMail puts messages that a host holds into the store of a folder: "holdmail
+// DIR HOST STATE ID...".
 func cmdHoldMail(ts *testscript.TestScript, _ bool, args []string) {
 	store, err := badgerdb.Open(badgerdb.Options{Path: ts.MkAbs(args[0])})
 	ts.Check(err)
-	for _, id := range args[1:] {
-		ts.Check(holdMail(context.Background(), store, id))
+	for _, id := range args[3:] {
+		ts.Check(holdMail(context.Background(), store, id, func(h *state.Held) { h.Host, h.State = args[1], state.HeldState(args[2]) }))
 	}
 	ts.Check(store.Close())
 }

@@ -30,7 +30,7 @@ type scripts struct {
 
 func (s *scripts) cmds() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"exits": cmdExits, "await": cmdAwait, "freetcp": cmdFreeTCP, "expand": cmdExpand, "setid": cmdSetID, "holdmail": cmdHoldMail,
+		"exits": cmdExits, "await": cmdAwait, "freetcp": cmdFreeTCP, "expand": cmdExpand, "setid": cmdSetID, "holdmail": cmdHoldMail, "holdagent": cmdHoldAgent,
 		"milter": cmdMilter, "httpget": cmdHTTPGet, "awaitmetric": cmdAwaitMetric,
 		"daemon": s.daemon, "handover": s.handover, "signal": s.signal, "reap": s.reap,
 	}
