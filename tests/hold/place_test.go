@@ -36,6 +36,8 @@ type place struct {
 	inside string // the same, as seen by the agent
 	config string // hold.config_directory
 	mta    string
+	// sendmail(1) with the arguments that make it submit here.
+	submit []string
 
 	proc  *mta.Proc
 	agent *hold.Agent
@@ -46,14 +48,16 @@ func postfix(t testing.TB) *place {
 	sink := mta.NewSink(t)
 	p := mta.NewPostfix(t, sink)
 	return &place{Server: p, milter: p.Milter, sink: sink, dir: p.Dir, inside: p.Dir, config: filepath.Join(p.Dir, "etc"), mta: "postfix",
-		run: func(args ...string) *exec.Cmd { return exec.Command(args[0], args[1:]...) }}
+		submit: []string{"/usr/sbin/sendmail", "-C", filepath.Join(p.Dir, "etc"), "-i"},
+		run:    func(args ...string) *exec.Cmd { return exec.Command(args[0], args[1:]...) }}
 }
 
 func sendmail(t testing.TB) *place {
 	t.Helper()
 	sink := mta.NewSink(t)
 	s := mta.NewSendmail(t, sink)
-	return &place{Server: s, milter: s.Milter, sink: sink, dir: s.Dir, inside: "/mnt", config: "/mnt/mail/sendmail.cf", mta: "sendmail", run: s.Inside}
+	return &place{Server: s, milter: s.Milter, sink: sink, dir: s.Dir, inside: "/mnt", config: "/mnt/mail/sendmail.cf", mta: "sendmail", run: s.Inside,
+		submit: []string{"/usr/sbin/sendmail", "-C", "/mnt/mail/submit.cf", "-Ac", "-odi", "-i"}}
 }
 
 // startAgent starts the agent, again after it was killed.

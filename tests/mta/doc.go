@@ -56,6 +56,9 @@ type Server interface {
 	Drain(t testing.TB)
 	// Purge deletes everything queued or held.
 	Purge(t testing.TB)
+	// Stop and Start are a restart.
+	Stop()
+	Start(t testing.TB)
 	// Log is the mail log so far.
 	Log() string
 }

@@ -94,6 +94,12 @@ func (p *Postfix) start(t testing.TB) {
 	})
 }
 
+// Stop ends it as an operator would.
+func (p *Postfix) Stop() { p.proc.Stop() }
+
+// Start starts it again.
+func (p *Postfix) Start(t testing.TB) { t.Helper(); p.start(t) }
+
 // Log is the mail log so far.
 func (p *Postfix) Log() string {
 	b, err := os.ReadFile(filepath.Join(p.Dir, "mail.log"))

@@ -166,6 +166,12 @@ func (s *Sendmail) start(t testing.TB) {
 	})
 }
 
+// Stop ends it as an operator would.
+func (s *Sendmail) Stop() { s.proc.Stop() }
+
+// Start starts it again.
+func (s *Sendmail) Start(t testing.TB) { t.Helper(); s.start(t) }
+
 // listenLog takes the place of syslogd.
 func (s *Sendmail) listenLog(t testing.TB) {
 	t.Helper()
