@@ -115,18 +115,16 @@ func (r *bodyReader) read(p part, depth int) {
 		r.fault("parts nested too deeply")
 	case p.is("multipart/"):
 		r.multipart(p, depth)
-	case p.kind == "message/rfc822" || p.kind == "message/global" || p.kind == "message/news":
-		r.read(cutPart(r.decode(p), "text/plain"), depth+1)
+	case !p.isText():
+		r.files = append(r.files, p)
 	case p.kind == "text/calendar":
 		r.calendar(p)
-	case p.is("text/") && p.kind != "text/rtf" || p.is("message/") || p.kind == "application/xhtml+xml":
-		if p.attached && depth > 0 {
-			r.attached = append(r.attached, p)
-		} else {
-			r.leaf(p)
-		}
+	case p.attached && depth > 0:
+		r.attached = append(r.attached, p)
+	case p.isMessage():
+		r.read(cutPart(r.decode(p), "text/plain"), depth+1)
 	default:
-		r.files = append(r.files, p)
+		r.leaf(p)
 	}
 }
 
@@ -171,9 +169,10 @@ func (r *bodyReader) multipart(p part, depth int) {
 	switch p.kind {
 	case "multipart/alternative":
 		r.alternatives(parts, depth)
-	case "multipart/related": // RFC 2387: the first is what is shown, the others belong to it
+	case "multipart/related": // RFC 2387: one is shown, the others belong to it
+		root := rootPart(parts, p.params["start"])
 		for i := range parts {
-			parts[i].attached = parts[i].attached || i > 0
+			parts[i].attached = i != root
 			r.read(parts[i], depth+1)
 		}
 	default:
@@ -181,6 +180,12 @@ func (r *bodyReader) multipart(p part, depth int) {
 			r.read(each, depth+1)
 		}
 	}
+}
+
+// rootPart is which of related parts is shown: the one that start names, or the first.
+func rootPart(parts []part, start string) int {
+	id := strings.Trim(start, "<> \t")
+	return max(0, slices.IndexFunc(parts, func(p part) bool { return id != "" && p.id == id }))
 }
 
 // pieces cuts a multipart. Where its boundary leads nowhere it is a part of its
@@ -236,9 +241,14 @@ func (r *bodyReader) alternatives(parts []part, depth int) {
 	before := r.page.shown
 	r.page.shown = false
 	for _, i := range order {
-		if p := parts[i]; !r.page.shown || p.richness() == 0 {
-			r.read(p, depth+1)
+		p := parts[i]
+		if p.richness() > 0 {
+			if r.page.shown {
+				continue
+			}
+			p.attached = false // readers show it all the same
 		}
+		r.read(p, depth+1)
 	}
 	r.page.shown = r.page.shown || before
 }
@@ -260,10 +270,13 @@ func (p *part) richness() int {
 
 // readAttached reads the first attached text of a mail that has no other.
 func (r *bodyReader) readAttached() {
-	if len(r.attached) > 0 {
-		r.leaf(r.attached[0])
-		r.attached = r.attached[1:]
+	if len(r.attached) == 0 {
+		return
 	}
+	first := r.attached[0]
+	r.attached = r.attached[1:]
+	first.attached = false
+	r.read(first, 1)
 }
 
 // fileBlock is the unit in which files count, in octets, that the end of the body

@@ -53,6 +53,11 @@ func TestParts(t *testing.T) {
 		{"before an alternative", "Content-Type: multipart/mixed; boundary=c\n\n--c\n\none\n--c\n" + alternative + "--b\n\ntwo\n--b\n" + asHTML + "\n--b--\n--c--", "one\ntwo"},
 		{"related texts", "Content-Type: multipart/related; boundary=b\n\n--b\n" + asHTML + "seen\n--b\n\nnot\n--b--", "seen"},
 
+		{"related, another one is the root", "Content-Type: multipart/related; start=\"<r@x>\"; boundary=b\n\n--b\n\nnot\n--b\nContent-ID: <r@x>\n\nseen\n--b--", "seen"},
+		{"attached alternative", alternative + "--b\n\nnot\n--b\nContent-Disposition: attachment\n" + asHTML + "seen\n--b--", "seen"},
+		{"attached message", mixed + "--b\n\nseen\n--b\nContent-Type: message/rfc822\nContent-Disposition: attachment\n\nSubject: x\n\nnot\n--b--", "seen"},
+		{"attached message alone", mixed + "--b\nContent-Type: message/rfc822\nContent-Disposition: attachment\n\nSubject: x\n\nseen\n--b--", "seen"},
+
 		{"attached text", mixed + "--b\n\nseen\n--b\nContent-Disposition: ATTACHMENT; filename=a.txt\n\nnot\n--b--", "seen"},
 		{"attached text alone", mixed + "--b\nContent-Disposition: attachment; filename=a.txt\n\nseen\n--b--", "seen"},
 		{"attached whole", "Content-Disposition: attachment\n\nseen", "seen"},
@@ -170,6 +175,16 @@ func TestFiles(t *testing.T) {
 	}
 	if got := files("--b\n" + png + "\npictures\n"); got[0] == plain[0] {
 		t.Error("another picture has the same digest")
+	}
+	long := strings.Repeat("x", fileBlock+100)
+	cutOff := func(body string) uint64 {
+		return readMail(t, mixed+"--b\n\ntext\n--b\n"+png+"\n"+body).Files[0]
+	}
+	if cutOff(long) != cutOff(long[:fileBlock+50]) || cutOff(long) == cutOff(long[:fileBlock-1]) {
+		t.Error("a file that is cut off does not count in whole blocks")
+	}
+	if files("--b\n" + png + "\n" + long + "\n")[0] == cutOff(long) {
+		t.Error("a whole file counts as one that is cut off")
 	}
 	if got := files("--b\nContent-Disposition: attachment\n\npicture\n"); len(got) != 1 || got[0] != plain[0] {
 		t.Errorf("an attached text: %x", got)

@@ -12,8 +12,8 @@ import (
 )
 
 // html adds what a reader sees of an HTML text. It says false where there is so
-// much of elements or styles, or such, that what is shown is not sure: then all of
-// its text is there once more.
+// much of elements or styles, or such, that what is shown is not sure: then the
+// reading ends, and all text there is follows.
 func (p *page) html(text []byte) bool {
 	p.text = slices.Grow(p.text, min(len(text)/4, MaxText-len(p.text))) // most of it is tags
 	from := len(p.text)
@@ -86,7 +86,7 @@ func (r *htmlReader) read(text []byte) {
 	r.anchor = linkColor
 	z := html.NewTokenizer(bytes.NewReader(text))
 tokens:
-	for !r.page.cut {
+	for !r.page.cut && !r.tree.tangled {
 		switch z.Next() {
 		case html.ErrorToken:
 			r.tree.truncate(1)
@@ -296,10 +296,10 @@ func (r *htmlReader) openBody(attr *attributes) {
 	e := element{atom: atom.Body}
 	s := r.style(&e, attr)
 	s.yes = 0
-	if c := readColor(strings.ToLower(string(attr.text))); c != 0 && s.color == 0 {
+	if c := oldColor(attr.text); c != 0 && s.color == 0 {
 		s.color = c
 	}
-	if c := readColor(strings.ToLower(string(attr.link))); c != 0 {
+	if c := oldColor(attr.link); c != 0 {
 		r.anchor = c
 	}
 	r.tree.open[0].look = r.tree.open[0].look.with(s)

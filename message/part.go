@@ -12,6 +12,7 @@ type part struct {
 	params   map[string]string
 	encoding string // transfer encoding in lower case
 	attached bool   // Content-Disposition says attachment
+	id       string // Content-ID without brackets
 	open     bool   // no delimiter ends it: there may be more of it
 	fault    string // why its header is not what it shows; plain ASCII words
 	body     []byte
@@ -23,12 +24,12 @@ func newPart(fields []Field, kind string, body []byte) part {
 	p := part{kind: kind, body: body}
 	seen := map[string]bool{}
 	for _, f := range fields {
-		if len(f.Name) < len("Content-Type") || f.Name[0]|0x20 != 'c' {
+		if len(f.Name) < len("Content-ID") || f.Name[0]|0x20 != 'c' {
 			continue
 		}
 		name := strings.ToLower(strings.TrimRight(f.Name, " \t"))
 		switch name {
-		case "content-type", "content-transfer-encoding", "content-disposition":
+		case "content-type", "content-transfer-encoding", "content-disposition", "content-id":
 		default:
 			continue
 		}
@@ -45,6 +46,8 @@ func newPart(fields []Field, kind string, body []byte) part {
 			p.encoding = firstToken(value)
 		case "content-disposition":
 			p.attached = firstToken(value) == "attachment"
+		case "content-id":
+			p.id = strings.Trim(value, "<> \t")
 		}
 	}
 	return p
@@ -114,6 +117,14 @@ func firstToken(value string) string {
 // is says whether the part has the media type, or one of the class "text/".
 func (p *part) is(kind string) bool {
 	return p.kind == kind || strings.HasSuffix(kind, "/") && strings.HasPrefix(p.kind, kind)
+}
+
+// isText says whether the part is to be read, isMessage whether it is a whole mail.
+func (p *part) isText() bool {
+	return p.is("text/") && p.kind != "text/rtf" || p.is("message/") || p.kind == "application/xhtml+xml"
+}
+func (p *part) isMessage() bool {
+	return p.kind == "message/rfc822" || p.kind == "message/global" || p.kind == "message/news"
 }
 
 // cutPart reads a part within a multipart: its header up to an empty line, then

@@ -216,10 +216,10 @@ func (r *htmlReader) hints(s *style, e *element, attr *attributes) {
 		s.color = r.anchor
 	}
 	if e.atom == atom.Font {
-		s.color = readColor(strings.ToLower(string(attr.color)))
+		s.color = oldColor(attr.color)
 	}
 	if len(attr.bgcolor) > 0 {
-		s.back = readColor(strings.ToLower(string(attr.bgcolor)))
+		s.back = oldColor(attr.bgcolor)
 	}
 	if len(attr.background) > 0 {
 		s.back = strange

@@ -1,11 +1,6 @@
 package message
 
-import (
-	"bytes"
-	"math"
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // trait is something that a style says yes or no to.
 type trait uint16
@@ -101,10 +96,10 @@ func (l look) with(s style) look {
 	case s.size.set:
 		l.size = s.size.n
 	}
-	if s.color != 0 {
+	if s.color != 0 && s.color != parents {
 		l.color = s.color
 	}
-	if s.back != 0 && s.back != clear {
+	if s.back != 0 && s.back != clear && s.back != parents {
 		l.back = s.back
 	}
 	return l
@@ -117,175 +112,6 @@ const tiny = 3
 func (l look) boxSeen() bool { return !l.hidden && !l.invisible }
 func (l look) textSeen() bool {
 	return l.boxSeen() && l.size >= tiny && l.color != clear && !l.color.near(l.back)
-}
-
-// color is RGB with a flag; 0 is not set.
-type color uint32
-
-const (
-	known   color = 1 << 24
-	strange color = 1 << 25 // set, but not to be compared: a picture, an unknown name
-	clear   color = 1 << 26 // transparent
-)
-
-// near says whether nobody can tell the colors apart: each channel differs by a
-// sixteenth of its range at most.
-func (c color) near(d color) bool {
-	if c&known == 0 || d&known == 0 {
-		return false
-	}
-	for shift := 0; shift < 24; shift += 8 {
-		if a, b := int(c>>shift&255), int(d>>shift&255); max(a-b, b-a) > 16 {
-			return false
-		}
-	}
-	return true
-}
-
-var colorNames = map[string]color{
-	"white": 0xffffff, "black": 0, "red": 0xff0000, "lime": 0xff00, "green": 0x8000, "blue": 0xff, "yellow": 0xffff00,
-	"gray": 0x808080, "grey": 0x808080, "silver": 0xc0c0c0, "maroon": 0x800000, "navy": 0x80, "purple": 0x800080, "teal": 0x8080,
-	"olive": 0x808000, "aqua": 0xffff, "cyan": 0xffff, "fuchsia": 0xff00ff, "magenta": 0xff00ff, "orange": 0xffa500,
-	"snow": 0xfffafa, "ivory": 0xfffff0, "ghostwhite": 0xf8f8ff, "whitesmoke": 0xf5f5f5, "floralwhite": 0xfffaf0,
-	"azure": 0xf0ffff, "mintcream": 0xf5fffa, "aliceblue": 0xf0f8ff, "honeydew": 0xf0fff0, "seashell": 0xfff5ee,
-	"gainsboro": 0xdcdcdc, "lightgray": 0xd3d3d3, "lightgrey": 0xd3d3d3, "darkgray": 0xa9a9a9, "darkgrey": 0xa9a9a9,
-	"dimgray": 0x696969, "darkblue": 0x8b, "darkred": 0x8b0000, "beige": 0xf5f5dc, "linen": 0xfaf0e6, "lavender": 0xe6e6fa,
-}
-
-// readColor reads a color of CSS (in lower case) or of an old attribute.
-func readColor(s string) color {
-	s = strings.Trim(s, " \t\r\n")
-	if s == "" {
-		return 0
-	}
-	if rgb, ok := colorNames[s]; ok {
-		return known | rgb
-	}
-	switch s {
-	case "transparent":
-		return clear
-	case "inherit", "initial", "unset", "currentcolor", "none":
-		return 0
-	}
-	if c := hexColor(strings.TrimPrefix(s, "#")); c != 0 {
-		return c
-	}
-	if name, args, ok := strings.Cut(s, "("); ok {
-		return colorFunction(name, strings.FieldsFunc(strings.TrimSuffix(args, ")"), func(r rune) bool { return r == ',' || r == ' ' || r == '/' }))
-	}
-	return strange
-}
-
-// hexColor reads the digits of #rgb, #rgba, #rrggbb and #rrggbbaa.
-func hexColor(s string) color {
-	if len(s) == 3 || len(s) == 4 {
-		var wide [8]byte
-		for i := range len(s) {
-			wide[2*i], wide[2*i+1] = s[i], s[i]
-		}
-		s = string(wide[:2*len(s)])
-	}
-	if len(s) != 6 && len(s) != 8 {
-		return 0
-	}
-	n, err := strconv.ParseUint(s, 16, 32)
-	switch {
-	case err != nil:
-		return 0
-	case len(s) == 6:
-		return known | color(n)
-	case n&255 < 13: // a twentieth
-		return clear
-	}
-	return known | color(n>>8)
-}
-
-// colorFunction reads rgb() and rgba(), and of hsl() what is nearly white or black.
-func colorFunction(name string, args []string) color {
-	if len(args) < 3 {
-		return strange
-	}
-	if len(args) > 3 && amount(args[3]) < 0.05 {
-		return clear
-	}
-	switch name {
-	case "rgb", "rgba":
-		c := known
-		for i, arg := range args[:3] {
-			n := amount(arg)
-			if strings.HasSuffix(arg, "%") {
-				n *= 255
-			}
-			c |= color(min(max(n, 0), 255)) << (16 - 8*i)
-		}
-		return c
-	case "hsl", "hsla":
-		switch light := amount(args[2]); {
-		case light > 0.97:
-			return known | 0xffffff
-		case light < 0.03:
-			return known
-		}
-	}
-	return strange
-}
-
-// amount is a number, or a percentage as a share of 1; NaN when it is none.
-func amount(s string) float64 {
-	number, percent := strings.CutSuffix(strings.Trim(s, " \t\r\n"), "%")
-	n, err := strconv.ParseFloat(number, 64)
-	switch {
-	case err != nil:
-		return math.NaN()
-	case percent:
-		return n / 100
-	}
-	return n
-}
-
-// parseStyle reads the declarations of a style attribute or rule; important has
-// those that are marked so.
-func parseStyle(css []byte) (normal, important style) {
-	text := string(bytes.ToLower(tidyCSS(css)))
-	for text != "" {
-		var one string
-		one, text = cutOutside(text, ';')
-		name, value, ok := strings.Cut(one, ":")
-		if !ok {
-			continue
-		}
-		name = strings.Trim(name, " \t\r\n")
-		value, marked := strings.CutSuffix(strings.Trim(value, " \t\r\n"), "important")
-		if value = strings.TrimRight(value, " \t\r\n"); marked && strings.HasSuffix(value, "!") {
-			important.declare(name, strings.TrimRight(value[:len(value)-1], " \t\r\n"))
-		} else if !marked {
-			normal.declare(name, value)
-		}
-	}
-	return normal, important
-}
-
-// cutOutside cuts s around the first sep that is in neither brackets nor quotes.
-func cutOutside(s string, sep byte) (before, after string) {
-	var quote byte
-	depth := 0
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case quote != 0:
-			if c == quote {
-				quote = 0
-			}
-		case c == '"' || c == '\'':
-			quote = c
-		case c == '(':
-			depth++
-		case c == ')' && depth > 0:
-			depth--
-		case c == sep && depth == 0:
-			return s[:i], s[i+1:]
-		}
-	}
-	return s, ""
 }
 
 // declare takes one declaration, in lower case.
@@ -312,9 +138,13 @@ func (s *style) declare(name, value string) {
 	case "font":
 		s.font(value)
 	case "color":
-		s.color = readColor(value)
+		if c := readColor(value); c != 0 {
+			s.color = c
+		}
 	case "background-color":
-		s.back = readColor(value)
+		if c := readColor(value); c != 0 {
+			s.back = c
+		}
 	case "background", "background-image":
 		s.background(value)
 	case "height":
@@ -368,28 +198,6 @@ func isZero(value string) bool {
 	return ok && n <= 1
 }
 
-// px is a CSS length in px; relative ones as if of 16 px, and percentages of 1,600.
-func px(value string) (n float64, unit string, ok bool) {
-	i := 0
-	for i < len(value) && strings.IndexByte("+-.0123456789", value[i]) >= 0 {
-		i++
-	}
-	n, err := strconv.ParseFloat(value[:i], 64)
-	if err != nil {
-		return 0, "", false
-	}
-	unit = value[i:]
-	switch unit {
-	case "pt":
-		n *= 4.0 / 3
-	case "em", "rem", "ex", "ch", "%", "vw", "vh":
-		n *= 16
-	case "in", "cm", "pc", "mm":
-		n *= 4 // the least of them
-	}
-	return n, unit, true
-}
-
 // fontSize takes a font size: a length, a share of the parent's, or a word.
 func (s *style) fontSize(value string) {
 	n, unit, ok := px(value)
@@ -427,45 +235,9 @@ func (s *style) background(value string) {
 	for rest := value; rest != ""; {
 		var word string
 		word, rest = cutOutside(rest, ' ')
-		if c := readColor(word); c != 0 && c != strange {
+		if c := readColor(word); c != 0 {
 			s.back = c
 			return
 		}
 	}
-}
-
-// tidyCSS drops comments and undoes escapes (CSS Syntax 3, 4.3.7).
-func tidyCSS(css []byte) []byte {
-	if bytes.IndexByte(css, '\\') < 0 && !bytes.Contains(css, []byte("/*")) {
-		return css
-	}
-	out := make([]byte, 0, len(css))
-	for i := 0; i < len(css); i++ {
-		switch {
-		case bytes.HasPrefix(css[i:], []byte("/*")):
-			end := bytes.Index(css[i+2:], []byte("*/"))
-			if end < 0 {
-				return out
-			}
-			i += end + 3
-		case css[i] == '\\' && i+1 < len(css):
-			n := i + 1
-			code := 0
-			for n < len(css) && n < i+7 && unhex(css[n]) < 16 {
-				code = code<<4 | int(unhex(css[n]))
-				n++
-			}
-			if n == i+1 { // any other character stands for itself
-				continue
-			}
-			out = append(out, string(rune(code))...)
-			if n < len(css) && css[n] == ' ' {
-				n++
-			}
-			i = n - 1
-		default:
-			out = append(out, css[i])
-		}
-	}
-	return out
 }
