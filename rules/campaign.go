@@ -20,7 +20,7 @@ type Campaign struct {
 }
 
 // campaignRules are those that a campaign's size decides.
-var campaignRules = []string{"bulk.unsubscribe", "bulk.one_click", "bulk.reason", "bulk.volume", "bulk.pace"}
+var campaignRules = []string{"bulk.unsubscribe", "bulk.one_click", "bulk.reason", "bulk.volume", bulkPace}
 
 // bulkAction is a bulk rule's action for this message.
 func (e *Engine) bulkAction(r *ruling, id string) Action { return r.allowed(id, e.action(id), "") }
@@ -87,7 +87,7 @@ func (e *Engine) counted(r *ruling, l *state.Letter, c state.Campaign) {
 // toRelease notes what the release of the message counts, should it be held. What a
 // bulk rule holds is let go by somebody who has looked at it: no size stops it then.
 func (r *ruling) toRelease(letters []state.Letter) {
-	if strings.HasPrefix(r.decider, "bulk.") && r.decider != "bulk.pace" {
+	if strings.HasPrefix(r.decider, "bulk.") && r.decider != bulkPace {
 		for i := range letters {
 			letters[i].Max = countless
 		}
@@ -99,7 +99,7 @@ func (r *ruling) toRelease(letters []state.Letter) {
 // changes nothing finds that out. Of two letters at once that make a campaign
 // together the pace misses one, once.
 func (e *Engine) paced(ctx context.Context, now time.Time, r *ruling, l *state.Letter) ([]limitCharge, error) {
-	action := e.bulkAction(r, "bulk.pace")
+	action := e.bulkAction(r, bulkPace)
 	if action == Off {
 		return nil, nil
 	}
@@ -107,14 +107,19 @@ func (e *Engine) paced(ctx context.Context, now time.Time, r *ruling, l *state.L
 	if err != nil {
 		return nil, err
 	}
-	b := &e.set.Bulk
-	if c := answer.Campaigns[0]; c.Known+c.New < b.Similar {
+	if c := answer.Campaigns[0]; c.Known+c.New < e.set.Bulk.Similar {
 		return nil, nil
 	}
 	return []limitCharge{{
-		limit: &Limit{Name: "bulk.pace", Unit: Messages}, rule: "bulk.pace", action: action, Charge: state.Charge{
-			Window: state.Window{Limit: "bulk.pace", Subject: l.Subject, Length: b.PaceWindow, Max: b.PaceMax},
-			Cost:   1, CountOnly: action < Quarantine,
-		},
+		limit: &Limit{Name: bulkPace, Unit: Messages}, rule: bulkPace, action: action,
+		Charge: state.Charge{Window: e.paceWindow(l.Subject), Cost: 1, CountOnly: action < Quarantine},
 	}}, nil
+}
+
+// bulkPace is the rule and the name of its window, which no [limit.NAME] can have.
+const bulkPace = "bulk.pace"
+
+// paceWindow is the one that all campaigns of the subject share.
+func (e *Engine) paceWindow(subject string) state.Window {
+	return state.Window{Limit: bulkPace, Subject: subject, Length: e.set.Bulk.PaceWindow, Max: e.set.Bulk.PaceMax}
 }

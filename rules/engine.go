@@ -347,5 +347,5 @@ func IDs() []string {
 	for _, r := range ruleOrder {
 		ids = append(ids, r.id)
 	}
-	return append(ids, "bulk.volume", "bulk.pace")
+	return append(ids, "bulk.volume", bulkPace)
 }

@@ -29,6 +29,12 @@ func TestBulkPace(t *testing.T) {
 		t.Errorf("%+v", v.Campaign)
 	}
 	check(t, b.decide(t, letterTo(1, "Bonjour Paul, voici le compte rendu de notre visite du chantier de mardi dernier, avec les mesures des fenetres.\r\n")), Accept, "none")
+	for subject, want := range map[string]int{"customer:C-1001": 1, alice: 0, "customer:C-1002": 0} {
+		windows, err := b.WindowsOf(t.Context(), b.at, subject)
+		if err != nil || len(windows) != want || want > 0 && (windows[0].Limit != "bulk.pace" || windows[0].Used != 3 || windows[0].Max != 3) {
+			t.Errorf("%s: %v, %v", subject, windows, err)
+		}
+	}
 	b.at = start.Add(60 * time.Second)
 	check(t, b.decide(t, soundOffer(23)), Tempfail, "bulk.pace")
 	b.at = start.Add(61 * time.Second)

@@ -132,7 +132,7 @@ func (e *Engine) strike(ctx context.Context, now time.Time, r *ruling, v *Verdic
 // strikeWeight is what this verdict counts. What is held at the pace of a limit, or
 // told to come back at that of bulk mail, is no abuse, and a window that others fill too tells nothing about this sender.
 func (e *Engine) strikeWeight(r *ruling, v *Verdict) int {
-	if !v.Judged || v.Action < Quarantine || e.set.Blocking.Automatic == Off || v.Rule == "bulk.pace" {
+	if !v.Judged || v.Action < Quarantine || e.set.Blocking.Automatic == Off || v.Rule == bulkPace {
 		return 0
 	}
 	if l := e.limitOf(v.Rule); l != nil {

@@ -37,7 +37,8 @@ func milliseconds(t time.Time) time.Time {
 // WindowsOf tells the windows of exactly this subject under every limit of its
 // kind, in file order, empty ones too; none when nobody has heard of the subject.
 // An account's max is that of its plan; of what several accounts share it is that
-// of the plan of the account that sent last.
+// of the plan of the account that sent last. That of bulk.pace is there while it holds
+// anything.
 func (e *Engine) WindowsOf(ctx context.Context, now time.Time, subject string) ([]Window, error) {
 	known, acc, err := e.heardOf(ctx, subject)
 	if err != nil {
@@ -51,15 +52,22 @@ func (e *Engine) WindowsOf(ctx context.Context, now time.Time, subject string) (
 			units = append(units, l.Unit)
 		}
 	}
+	if e.action(bulkPace) != Off {
+		asked, units = append(asked, e.paceWindow(subject)), append(units, Messages)
+	}
 	usage, err := e.store.Usage(ctx, now, asked)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	windows := make([]Window, len(usage))
+	windows := []Window{}
 	for i, u := range usage {
+		if u.Limit == bulkPace && u.Used == 0 {
+			continue // it has no campaigns, as nearly all have none
+		}
 		known = known || u.Used > 0
-		windows[i] = windowOf(units[i], u)
-		windows[i].Subject = ""
+		w := windowOf(units[i], u)
+		w.Subject = ""
+		windows = append(windows, w)
 	}
 	if !known {
 		return []Window{}, nil
