@@ -1,0 +1,382 @@
+package rules
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"o2n-milter/accounts"
+	"o2n-milter/state"
+)
+
+// holding is a bench that keeps what it is told to hold.
+type holding struct {
+	*bench
+	held []state.Held
+	err  error
+}
+
+func newHolding(t *testing.T, change func(*Settings)) *holding {
+	t.Helper()
+	h := &holding{}
+	h.bench = newBench(t, func(s *Settings) {
+		if change != nil {
+			change(s)
+		}
+		s.Hold = func(_ context.Context, _ time.Time, r state.Held) error {
+			if h.err == nil {
+				h.held = append(h.held, r)
+			}
+			return h.err
+		}
+	})
+	return h
+}
+
+// fill decides the same message until it is held, and returns its record.
+func (h *holding) fill(t *testing.T, m func() *Mail) state.Held {
+	t.Helper()
+	for range 100 {
+		if v := h.decide(t, m()); v.Action == Quarantine {
+			return h.held[len(h.held)-1]
+		}
+	}
+	t.Fatal("nothing is held")
+	return state.Held{}
+}
+
+func anyTime([]state.Charge) time.Time { return time.Time{} }
+
+// release asks for it now.
+func (h *holding) release(t *testing.T, r state.Held) Release {
+	t.Helper()
+	got, err := h.Release(t.Context(), h.at, r, anyTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func fromCron() *Mail { return local("cron@web1.example", "From: cron@web1.example") }
+
+func fromShop() *Mail { return local("www-data@web1.example", "From: www-data@web1.example") }
+
+func TestHeldRecord(t *testing.T) {
+	h := newHolding(t, limits(Limit{Name: "minute", Subject: "account", Unit: Messages, Max: 2, Window: time.Minute, Action: Tempfail}))
+	r := h.fill(t, fromShop)
+	if r.Subject != "account:shop" || r.Rule != "limit.minute" || r.Account != "shop" || r.Customer != "C-1003" || r.Host != "mx.example" ||
+		r.QueueID != "Q1" || r.From != "www-data@web1.example" || r.State != state.HeldWaiting || r.Size != 1000 ||
+		!slices.Equal(r.Recipients, []string{"bob@remote.example"}) || r.Since != start || !strings.HasSuffix(r.Reason, "[limit.minute "+r.ID+"]") {
+		t.Errorf("%+v", r)
+	}
+	if due := r.Due.Sub(start); due < time.Minute || due > 62*time.Second {
+		t.Errorf("due in %s", due)
+	}
+	if !MayBounce(r) {
+		t.Error("its own sender may not be told")
+	}
+	d, err := h.store.Decision(t.Context(), r.ID)
+	if err != nil || d.Action != "quarantine" {
+		t.Errorf("%+v, %v", d, err)
+	}
+}
+
+// Behind whose mail it waits, and who decides about it.
+func TestHeldFor(t *testing.T) {
+	quarantine := func(id string) func(*Settings) {
+		return func(s *Settings) { s.Actions[id], s.MaxEnvelope = Quarantine, 1 }
+	}
+	two := func(m *Mail) *Mail { m.Recipients = rcpts("a@x.example", "b@x.example"); return m }
+	for name, c := range map[string]struct {
+		set     func(*Settings)
+		block   string
+		mail    *Mail
+		subject string
+		state   state.HeldState
+	}{
+		"a rule, a login":  {quarantine("recipients.envelope"), "", two(mail()), "account:alice@client-a.example", state.HeldKept},
+		"a rule, a script": {quarantine("recipients.envelope"), "", two(fromCron()), "script:cron@web1.example", state.HeldKept},
+		"a block":          {quarantine("block.active"), "customer:C-1001", mail(), "customer:C-1001", state.HeldWaiting},
+		"a full domain": {func(s *Settings) {
+			s.Limits = []Limit{{Name: "d", Subject: "domain", Unit: Messages, Max: 1, Window: time.Minute, Action: Quarantine}}
+		}, "", mail(), "domain:remote.example", state.HeldWaiting},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHolding(t, c.set)
+			if c.block != "" {
+				h.block(t, "B1", c.block)
+			}
+			h.decide(t, c.mail)
+			v := h.decide(t, c.mail)
+			if v.Action != Quarantine || h.held[0].Subject != c.subject || h.held[0].State != c.state {
+				t.Errorf("%s %s: %+v", v.Action, v.Rule, h.held)
+			}
+		})
+	}
+}
+
+// What cannot be written down is not held.
+func TestHoldFull(t *testing.T) {
+	set := func(s *Settings) {
+		s.Actions["recipients.envelope"], s.MaxEnvelope = Quarantine, 1
+	}
+	two := func(m *Mail) *Mail { m.Recipients = rcpts("a@x.example", "b@x.example"); return m }
+	for name, c := range map[string]struct {
+		err    error
+		mail   *Mail
+		full   Action
+		action Action
+		code   int
+		got    string
+		fault  bool
+	}{
+		"no room, a login":   {fmt.Errorf("%w: 7 messages", ErrNoRoom), two(mail()), Tempfail, Tempfail, 451, "no room for more held mail: 7 messages", false},
+		"refused at once":    {fmt.Errorf("%w: 7 messages", ErrNoRoom), two(mail()), Reject, Reject, 550, "no room for more held mail: 7 messages", false},
+		"a local submission": {fmt.Errorf("%w: 7 messages", ErrNoRoom), two(fromCron()), Tempfail, Reject, 550, "no room for more held mail: 7 messages", false},
+		"our own fault":      {errors.New("secret"), two(mail()), Tempfail, Tempfail, 451, "cannot be written down", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHolding(t, set)
+			h.set.Actions["hold.full"], h.err = c.full, c.err
+			v := h.Decide(t.Context(), c.mail)
+			last := v.Evidence[len(v.Evidence)-1]
+			if v.Action != c.action || v.Rule != "hold.full" || v.Code != c.code || last.Rule != "hold.full" || last.Got != c.got || (v.Err != nil) != c.fault {
+				t.Errorf("%s, %+v, %v", v.Reply(), last, v.Err)
+			}
+			if !strings.HasSuffix(v.Reply(), "[hold.full "+v.ID+"]") {
+				t.Error(v.Reply())
+			}
+			if d, err := h.store.Decision(t.Context(), v.ID); err != nil || d.Rule != "hold.full" {
+				t.Errorf("%+v, %v", d, err)
+			}
+		})
+	}
+}
+
+func TestHoldNeedsRoomForItself(t *testing.T) {
+	h := newHolding(t, func(s *Settings) { s.Actions["identity.header_from"], s.MaxEnvelope = Quarantine, 5000 })
+	m := with("From: boss@bank.example")
+	m.QueueID = ""
+	check(t, h.decide(t, m), Tempfail, "hold.full")
+	m = with("From: boss@bank.example")
+	m.Recipients = rcpts(many(600, "a-domain-with-a-long-name-in-it.with-more-of-it.remote.example")...)
+	check(t, h.decide(t, m), Quarantine, "identity.header_from")
+	for i := range 900 {
+		m.Recipients = append(m.Recipients, Recipient{Address: fmt.Sprintf("b%d@a-domain-with-a-long-name-in-it.with-more-of-it.remote.example", i)})
+	}
+	check(t, h.decide(t, m), Tempfail, "hold.full")
+	if len(h.held) != 1 {
+		t.Errorf("%d held", len(h.held))
+	}
+	panics := newHolding(t, func(s *Settings) { s.Actions["identity.header_from"] = Quarantine })
+	panics.set.Hold = func(context.Context, time.Time, state.Held) error { panic("oh") }
+	v := panics.Decide(t.Context(), with("From: boss@bank.example"))
+	if v.Rule != "hold.full" || v.Err == nil {
+		t.Errorf("%s, %v", v.Rule, v.Err)
+	}
+}
+
+// Without Hold, as check and replay are, nothing changes.
+func TestNothingIsReallyHeld(t *testing.T) {
+	b := newBench(t, func(s *Settings) { s.Actions["identity.header_from"] = Quarantine })
+	m := with("From: boss@bank.example")
+	m.QueueID = ""
+	check(t, b.decide(t, m), Quarantine, "identity.header_from")
+}
+
+func TestRelease(t *testing.T) {
+	h := newHolding(t, limits(Limit{Name: "minute", Subject: "script", Unit: Messages, Max: 2, Window: time.Minute, Action: Tempfail}))
+	r := h.fill(t, fromCron)
+	got := h.release(t, r)
+	if got.State != ReleaseLater || got.NotBefore.Sub(start) < time.Minute || len(got.Charges) != 1 || got.Charges[0].Cost != 1 {
+		t.Errorf("%+v", got)
+	}
+	h.at = got.NotBefore
+	asked := 0
+	later, err := h.Release(t.Context(), h.at, r, func(c []state.Charge) time.Time {
+		asked = len(c)
+		return h.at.Add(time.Second)
+	})
+	if err != nil || later.State != ReleaseLater || later.NotBefore != h.at.Add(time.Second) || asked != 1 {
+		t.Errorf("%+v, %v", later, err)
+	}
+	for i, want := range []ReleaseState{ReleasePaid, ReleasePaid, ReleaseLater} { // each pays
+		if got := h.release(t, r); got.State != want {
+			t.Errorf("time %d: %+v", i, got)
+		}
+	}
+	h.block(t, "B1", "script:cron@web1.example")
+	h.at = h.at.Add(time.Hour)
+	if got := h.release(t, r); got.State != ReleaseBlocked || !got.NotBefore.IsZero() {
+		t.Errorf("%+v", got)
+	}
+	h.set.Actions["block.active"] = Shadow
+	if got := h.release(t, r); got.State != ReleasePaid {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A block that only the store knows holds too, and charges nothing.
+func TestReleaseLateBlock(t *testing.T) {
+	h := newHolding(t, limits(Limit{Name: "minute", Subject: "script", Unit: Messages, Max: 1, Window: time.Minute, Action: Tempfail}))
+	r := h.fill(t, fromCron)
+	h.at = start.Add(time.Hour)
+	h.Engine.store = &watched{Store: h.store}
+	h.block(t, "B1", "script:cron@web1.example")
+	if got := h.release(t, r); got.State != ReleaseBlocked {
+		t.Errorf("%+v", got)
+	}
+	if _, err := h.store.LiftBlock(t.Context(), "B1", h.at, "root", ""); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.release(t, r); got.State != ReleasePaid {
+		t.Errorf("%+v", got)
+	}
+}
+
+// It pays under the settings of the time at which it leaves.
+func TestReleaseUnderNewSettings(t *testing.T) {
+	minute := Limit{Name: "minute", Subject: "account", Unit: Recipients, Max: 3, Window: time.Minute, Action: Tempfail}
+	three := func() *Mail {
+		m := fromShop()
+		m.Recipients = rcpts("a@x.example", "b@x.example", "c@y.example")
+		return m
+	}
+	for name, c := range map[string]struct {
+		change func(*holding)
+		want   ReleaseState
+		rule   string
+		costs  int
+	}{
+		"the same":            {func(*holding) {}, ReleaseLater, "", 1},
+		"max is raised":       {func(h *holding) { h.set.Limits[0].Max = 6 }, ReleasePaid, "", 1},
+		"max is lowered":      {func(h *holding) { h.set.Limits[0].Max = 2 }, ReleaseNever, "limit.minute", 1},
+		"the limit is gone":   {func(h *holding) { h.set.Limits = nil }, ReleasePaid, "", 0},
+		"the limit is off":    {func(h *holding) { h.set.Limits[0].Action = Off }, ReleasePaid, "", 0},
+		"it is only shadow":   {func(h *holding) { h.set.Limits[0].Action = Shadow }, ReleasePaid, "", 0},
+		"another limit":       {func(h *holding) { h.set.Limits[0].Name = "other" }, ReleasePaid, "", 1},
+		"by domain":           {func(h *holding) { h.set.Limits[0].Subject = "domain" }, ReleasePaid, "", 2},
+		"the plan has more":   {func(h *holding) { h.set.Limits[0].Plans = map[string]int64{"": 6} }, ReleasePaid, "", 1},
+		"an exemption has":    {func(h *holding) { h.exempt("limit.minute", 2) }, ReleasePaid, "", 1},
+		"exempt from it":      {func(h *holding) { h.exempt("limit.minute", 0) }, ReleasePaid, "", 0},
+		"another's exemption": {func(h *holding) { h.exempt("limit.hour", 0) }, ReleaseLater, "", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHolding(t, limits(minute))
+			r := h.fill(t, three)
+			c.change(h)
+			got := h.release(t, r)
+			if got.State != c.want || got.Rule != c.rule || len(got.Charges) != c.costs {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+func (h *holding) exempt(rule string, factor int64) {
+	x := state.Exemption{ID: "E1", Subject: "account:shop", Rule: rule, Factor: factor, Since: start, Until: start.Add(time.Hour)}
+	if err := state.PutRecord(context.Background(), h.store, &x); err != nil {
+		panic(err)
+	}
+}
+
+// All that it costs is kept, also what a record of it does not show.
+func TestReleaseCostsAll(t *testing.T) {
+	h := newHolding(t, func(s *Settings) {
+		s.MaxEnvelope = 1000
+		limits(Limit{Name: "once", Subject: "account", Unit: Messages, Max: 1, Window: time.Minute, Action: Tempfail},
+			Limit{Name: "to", Subject: "domain", Unit: Messages, Max: 10, Window: time.Hour, Action: Tempfail},
+			Limit{Name: "new", Subject: "account", Unit: NewRecipients, Max: 1000, Window: time.Hour, Action: Tempfail})(s)
+	})
+	h.decide(t, fromShop())
+	r := h.fill(t, func() *Mail {
+		m := fromShop()
+		m.Recipients = nil
+		for i := range 150 {
+			m.Recipients = append(m.Recipients, Recipient{Address: fmt.Sprintf("x@d%d.example", i)})
+		}
+		return m
+	})
+	h.at = start.Add(2 * time.Minute)
+	got := h.release(t, r)
+	if got.State != ReleasePaid || len(got.Charges) != 152 || got.Charges[151].Cost != 150 {
+		t.Errorf("%s, %d charges", fmt.Sprint(got.State), len(got.Charges))
+	}
+	usage, err := h.store.Usage(t.Context(), h.at, []state.Window{{Limit: "to", Subject: "domain:d149.example", Length: time.Hour, Max: 10}})
+	if err != nil || usage[0].Used != 1 {
+		t.Errorf("%+v, %v", usage, err)
+	}
+	costs, err := h.ReleaseCosts(t.Context(), h.at, r)
+	if err != nil || len(costs) != 152 {
+		t.Errorf("%d costs, %v", len(costs), err)
+	}
+}
+
+// noAccounts is a source that does not answer.
+type noAccounts struct{ accounts.Source }
+
+var errNoAccounts = errors.New("no answer")
+
+func (noAccounts) ByScript(context.Context, string) (*accounts.Account, error) {
+	return nil, errNoAccounts
+}
+
+// Held while nobody knew whose it was, it pays for whose it is.
+func TestReleaseWhenAccountsAreBack(t *testing.T) {
+	h := newHolding(t, limits(Limit{Name: "minute", Subject: "account", Unit: Messages, Max: 1, Window: time.Minute, Action: Tempfail}))
+	real := h.accounts
+	h.Engine.accounts = noAccounts{real}
+	v := h.Decide(t.Context(), fromShop())
+	if v.Action != Quarantine || v.Rule != "accounts.unavailable" || h.held[0].State != state.HeldWaiting || MayBounce(h.held[0]) {
+		t.Fatalf("%s %s %+v", v.Action, v.Rule, h.held)
+	}
+	if _, err := h.Release(t.Context(), h.at, h.held[0], anyTime); !errors.Is(err, errNoAccounts) {
+		t.Errorf("%v", err)
+	}
+	h.Engine.accounts = real
+	if got := h.release(t, h.held[0]); got.State != ReleasePaid || len(got.Charges) != 1 || got.Charges[0].Subject != "account:shop" {
+		t.Errorf("%+v", got)
+	}
+	if got := h.release(t, h.held[0]); got.State != ReleaseLater {
+		t.Errorf("%+v", got)
+	}
+	h.block(t, "B1", "customer:C-1003")
+	if got := h.release(t, h.held[0]); got.State != ReleaseBlocked {
+		t.Errorf("%+v", got)
+	}
+}
+
+// What our own fault held has passed no rule: an operator decides.
+func TestPanicIsKept(t *testing.T) {
+	h := newHolding(t, nil)
+	h.Engine.accounts = nil
+	v := h.Decide(t.Context(), fromCron())
+	if v.Action != Quarantine || v.Rule != "internal.panic" || h.held[0].State != state.HeldKept {
+		t.Errorf("%s %s %+v", v.Action, v.Rule, h.held)
+	}
+}
+
+// A record of another version, or a broken one, is for an operator.
+func TestReleaseUnread(t *testing.T) {
+	h := newHolding(t, limits(Limit{Name: "minute", Subject: "script", Unit: Messages, Max: 1, Window: time.Minute, Action: Tempfail}))
+	r := h.fill(t, fromCron)
+	for _, ask := range []string{"", "{", `{"v":2}`, `[]`} {
+		r.Ask = []byte(ask)
+		if got := h.release(t, r); got.State != ReleaseNever || got.Why == "" || MayBounce(r) {
+			t.Errorf("%s: %+v", ask, got)
+		}
+	}
+}
+
+func TestReleaseStoreAway(t *testing.T) {
+	h := newHolding(t, limits(Limit{Name: "minute", Subject: "script", Unit: Messages, Max: 1, Window: time.Minute, Action: Tempfail}))
+	r := h.fill(t, fromCron)
+	h.Engine.store = broken{Store: h.store, take: true}
+	if _, err := h.Release(t.Context(), h.at, r, anyTime); err == nil {
+		t.Error("no error")
+	}
+}
