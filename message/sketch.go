@@ -25,14 +25,14 @@ type Letter struct {
 
 // Near is how many bits the sketches of two messages of one campaign differ by at most:
 // they share two thirds of what they say.
-const Near = 42
+const Near = 40
 
 // What counts for more than one word, in words; the figures of docs/accuracy.md hold
 // for these.
 const (
 	weightHost        = 3  // a host that links lead to
 	weightAppointment = 11 // a reminder says little else
-	weightFiles       = 40 // all that is attached, as one: the letter with an invoice is the same each time
+	weightFiles       = 20 // all that is attached, as one: the letter with an invoice is the same each time
 )
 
 // enough is the least, in words, that tells a letter from others.

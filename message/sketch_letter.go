@@ -17,9 +17,11 @@ type letterReader struct {
 	// of its own, the fourth none any more.
 	seen [1 << 12]uint8
 
+	nth    int    // word of the letter
 	count  int    // words of this line
 	first  uint64 // word of the line
 	second uint64
+	formal int  // words of the line that French letters end with
 	naming int  // words to come that may be the name of who is greeted
 	legal  bool // the line speaks of confidentiality
 	before rune // an ideograph, 0 after anything else
@@ -37,13 +39,16 @@ const (
 )
 
 func newLetterReader(size int) *letterReader {
-	r := &letterReader{head: make([]term, 0, 64+size/6)} // some six octets to a word
+	r := &letterReader{head: make([]term, 0, 64+size/6), values: make([]term, 0, 32)} // some six octets to a word
 	r.reset()
 	return r
 }
 
 // startText says that the lines after the Subject begin.
-func (r *letterReader) startText() { r.inTail, r.awaiting, r.thanked = false, false, false }
+func (r *letterReader) startText() {
+	r.inTail, r.awaiting, r.thanked = false, false, false
+	r.when = when{}
+}
 
 // line reads one line of the letter.
 func (r *letterReader) line(s string) {
@@ -69,17 +74,15 @@ func (r *letterReader) endsHere(s string) bool {
 	return s == "--" || r.signsOff() || r.thanked && r.count <= 3 || isForward(s) || r.legal && isDisclaimer(s)
 }
 
-// signsOff says whether the line is "Kind regards" or the like: of five words at most,
-// but for French formulas.
+// signsOff says whether the line is "Kind regards" or the like, of five words at most,
+// or "Je vous prie d'agréer, Madame, l'expression de mes salutations".
 func (r *letterReader) signsOff() bool {
-	two := r.count > 1
-	return r.count > 0 && r.count <= 5 && (signOffs[r.first] || two && signOffs[r.first+r.second]) ||
-		two && formulas[r.first+r.second]
+	short := 0 < r.count && r.count <= 5
+	return short && (signOffs[r.first] || r.count > 1 && signOffs[r.first+r.second]) || r.formal >= 2
 }
 
 func (r *letterReader) readLine(s string) {
-	r.count, r.naming, r.legal = 0, 0, false
-	r.when = when{}
+	r.count, r.naming, r.formal, r.legal = 0, 0, 0, false
 	if !strings.Contains(s, "@") && !strings.Contains(s, "://") && !strings.Contains(s, "www.") {
 		r.read(s)
 	} else {
@@ -89,8 +92,6 @@ func (r *letterReader) readLine(s string) {
 			}
 		}
 	}
-	r.when.minutes = false
-	r.meet()
 }
 
 // read reads text without addresses in it.
@@ -147,17 +148,31 @@ func (r *letterReader) flush(after byte) {
 
 func (r *letterReader) endWord(after byte) {
 	h, k := r.sum(), r.kind()
-	if r.digit {
-		r.when.takeNumber(r.number, r.letter, r.rest, after, r.count)
-	} else {
-		r.when.takeWord(h, r.count)
+	switch {
+	case r.digit:
+		r.when.takeNumber(r.number, r.letter, r.rest, after, r.nth)
+		r.meet()
+	case r.when.busy():
+		r.when.takeWord(h, r.nth)
+		r.meet()
+	default:
+		r.when.word = h
 	}
 	if k != nothing {
-		r.legal = r.legal || r.letters >= minLegal && legalWords[h]
+		r.note(h)
 		r.take(h, k)
 	}
-	r.meet()
 	r.reset()
+}
+
+// note looks for what a line of a disclaimer or of a French ending has.
+func (r *letterReader) note(h uint64) {
+	if legalWords.has(h) {
+		r.legal = true
+	}
+	if formalWords.has(h) {
+		r.formal++
+	}
 }
 
 // meet counts an appointment that is complete.
@@ -169,6 +184,7 @@ func (r *letterReader) meet() {
 
 // take counts a word or value of the line.
 func (r *letterReader) take(h uint64, k tokenKind) {
+	r.nth++
 	r.count++
 	switch r.count {
 	case 1:
@@ -196,6 +212,8 @@ func (r *letterReader) take(h uint64, k tokenKind) {
 // told joins what counts: of the tail no more than of the head, so that a letter under
 // which the same things always stand is told by what is above them.
 func (r *letterReader) told() []term {
+	r.when.minutes = false
+	r.meet()
 	list := append(r.head, thinned(r.values, len(r.head)*maxValues/100)...)
 	if len(list) == 0 {
 		return r.tail

@@ -29,9 +29,6 @@ func isForward(s string) bool {
 	return false
 }
 
-// minLegal is the least of legalWords, in letters.
-const minLegal = 9
-
 // isDisclaimer says of a line that speaks of confidentiality whether it is long, in
 // bytes, and about this mail.
 func isDisclaimer(s string) bool {
@@ -81,6 +78,22 @@ func hashWords(s string) uint64 {
 	return sum
 }
 
+// wordSet is asked about every word, so it says no to most by a bit.
+type wordSet struct {
+	bits  uint64 // one for each word, by the first six bits of its hash
+	words map[uint64]bool
+}
+
+func newWordSet(words ...string) wordSet {
+	s := wordSet{words: phraseSet(words...)}
+	for h := range s.words {
+		s.bits |= 1 << (h >> 58)
+	}
+	return s
+}
+
+func (s *wordSet) has(h uint64) bool { return s.bits>>(h>>58)&1 != 0 && s.words[h] }
+
 // What letters begin and end with. Words of one letter do not count: "bien à vous" is
 // "bien vous".
 var (
@@ -93,9 +106,10 @@ var (
 		"sincerely", "yours sincerely", "yours faithfully", "yours truly", "sincerely yours", "avec mes", "mit freundlichen",
 		"viele grüße", "freundliche grüße", "saludos", "un saludo", "cordiali saluti", "sent from", "envoyé de", "envoyé depuis",
 		"get outlook", "télécharger outlook")
-	thanks   = phraseSet("thanks", "thank", "many", "cheers", "merci", "danke", "gracias", "grazie")
-	formulas = phraseSet("veuillez agréer", "veuillez recevoir", "veuillez croire", "veuillez accepter")
+	thanks = phraseSet("thanks", "thank", "many", "cheers", "merci", "danke", "gracias", "grazie")
 
-	legalWords = phraseSet("confidentiel", "confidentiels", "confidentielle", "confidentielles", "confidentialité", "confidential",
+	formalWords = newWordSet("agréer", "croire", "expression", "assurance", "salutations", "sentiments", "considération", "hommages",
+		"distinguées", "distingués", "respectueux", "dévoués")
+	legalWords = newWordSet("confidentiel", "confidentiels", "confidentielle", "confidentielles", "confidentialité", "confidential",
 		"confidentiality", "vertraulich", "riservato")
 )

@@ -6,7 +6,8 @@ package message
 // Only days there are and hours at which people work count: who replaces every digit
 // of his letter by chance seldom hits them. Of the minutes it matters that they are fives.
 type when struct {
-	number    int    // the one before, 0 for none
+	numbered  bool   // a number stood before
+	number    int    // which
 	separator byte   // that stood right after it
 	clock     int    // the number before a colon
 	minutes   bool   // may follow the hour
@@ -15,7 +16,7 @@ type when struct {
 	hour      moment
 }
 
-// moment is a part of an appointment and the word of the line that it stands at.
+// moment is a part of an appointment and the word of the letter that it stands at.
 type moment struct {
 	is uint64 // 0: none
 	at int
@@ -24,10 +25,13 @@ type moment struct {
 // nearby is in words: "mardi 24 novembre 2026 dans nos locaux à 14 h 30".
 const nearby = 8
 
-// takeWord tells of a word, the nth of the line; it may make a day or an hour of the
+// busy says whether the next word matters, by more than that it is the last one.
+func (w *when) busy() bool { return w.numbered || w.minutes }
+
+// takeWord tells of a word, the nth of the letter; it may make a day or an hour of the
 // number before.
 func (w *when) takeWord(h uint64, nth int) {
-	if w.number > 0 {
+	if w.numbered {
 		switch {
 		case months[h] > 0:
 			w.setDay(w.number, months[h], nth)
@@ -37,7 +41,7 @@ func (w *when) takeWord(h uint64, nth int) {
 			w.setHalf(h == afternoon, nth)
 		}
 	}
-	w.number, w.clock, w.word = 0, 0, h
+	w.numbered, w.clock, w.word = false, 0, h
 	w.minutes = w.minutes && hourWords[h]
 }
 
@@ -46,7 +50,6 @@ func (w *when) takeWord(h uint64, nth int) {
 func (w *when) takeNumber(n int, letter byte, rest int, after byte, nth int) {
 	if w.minutes && letter == 0 {
 		w.check(n)
-		return
 	}
 	w.minutes = false
 	switch {
@@ -58,10 +61,10 @@ func (w *when) takeNumber(n int, letter byte, rest int, after byte, nth int) {
 		w.clock = n
 	case months[w.word] > 0:
 		w.setDay(n, months[w.word], nth)
-	case w.number > 0 && n <= 12 && (w.separator == '/' || w.separator == '.' || w.separator == '-'):
+	case w.numbered && n <= 12 && (w.separator == '/' || w.separator == '.' || w.separator == '-'):
 		w.setDay(w.number, n, nth)
 	}
-	w.number, w.separator, w.word = n, after, 0
+	w.numbered, w.number, w.separator, w.word = true, n, after, 0
 }
 
 func (w *when) setDay(day, month, nth int) {
