@@ -14,6 +14,7 @@
 package hold
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -59,7 +60,7 @@ type Settings struct {
 	Language      string   // of reports: en, fr, en+fr
 }
 
-// Keeper keeps held mail. Put, Configure, Wake, Stats and Unknown are safe for
+// Keeper keeps held mail. Put, Configure, Wake, Stats, Away and Unknown are safe for
 // concurrent use; there is one Step at a time.
 type Keeper struct {
 	opts Options
@@ -158,6 +159,7 @@ func (k *Keeper) Run(ctx context.Context, now func() time.Time) {
 
 // Step does what is to be done at now and says when the next one is wanted.
 func (k *Keeper) Step(ctx context.Context, now time.Time) time.Time {
+	defer func() { k.tell.away(cmp.Or(k.agent.why, k.store.why, k.reads.why)) }()
 	if !now.Before(k.nextSync) || now.Before(k.nextSync.Add(-2*syncEvery)) { // or the clock was set back
 		k.nextSync = now.Add(syncEvery)
 		k.sync(ctx, now)

@@ -35,6 +35,7 @@ type counts struct {
 	mu       sync.Mutex
 	became   map[state.HeldState]int64
 	agent    map[string]int64
+	why      string   // nothing is released; empty while it is
 	strange  []Queued // the oldest first
 	strangeN int
 }
@@ -53,6 +54,21 @@ func (c *counts) agentError(verb string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.agent[verb]++
+}
+
+func (c *counts) away(why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.why = ""; why != nil {
+		c.why = oneLine(why.Error(), 300)
+	}
+}
+
+// Away is why nothing is released, as at the last Step; empty while it is.
+func (k *Keeper) Away() string {
+	k.tell.mu.Lock()
+	defer k.tell.mu.Unlock()
+	return k.tell.why
 }
 
 // unknown notes the messages on hold that are not ours.

@@ -86,6 +86,9 @@ func TestWishWaitsForAgent(t *testing.T) {
 	w.wish(w.all()[0], state.WishDelete)
 	w.run(time.Hour)
 	w.wants(map[state.HeldState]int{state.HeldWaiting: 2})
+	if why := w.Away(); why != errBroken.Error() {
+		t.Errorf("away: %q", why)
+	}
 	if n := strings.Count(w.log.String(), "hold agent is away"); n != 1 {
 		t.Errorf("said %d times that it is away", n)
 	}
@@ -95,6 +98,9 @@ func TestWishWaitsForAgent(t *testing.T) {
 	w.mta.down = nil
 	w.run(10 * time.Second)
 	w.wants(map[state.HeldState]int{state.HeldReleased: 1, state.HeldDeleted: 1})
+	if why := w.Away(); why != "" {
+		t.Errorf("away: %q", why)
+	}
 }
 
 // A message that the MTA refuses to release keeps only its own subject waiting.
