@@ -116,6 +116,19 @@ func TestBroken(t *testing.T) {
 	}
 }
 
+// TestDoubtfulLinks: a link that may be hidden does not count.
+func TestDoubtfulLinks(t *testing.T) {
+	for _, mail := range []string{
+		asHTML + strings.Repeat("<div>", 600) + "<a href=https://x.fr>x</a> https://y.fr/ a@y.fr",
+		asHTML + "<a><span hidden><h1>https://x.fr/</a>y",
+		"Content-Type: multipart/mixed\n\n<p hidden>https://x.fr/</p>",
+	} {
+		if got := readMail(t, mail); len(got.Links) > 0 || got.Raw == "" || got.Text == "" {
+			t.Errorf("%.100q: %+v", mail, got)
+		}
+	}
+}
+
 func tags(format string, n int) string {
 	var b strings.Builder
 	for i := range n {

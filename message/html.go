@@ -31,15 +31,14 @@ func (p *page) html(text []byte) bool {
 }
 
 // stripped adds all that stands between tags, seen or not, but scripts and styles.
+// Its links do not count: nobody knows whether they are seen.
 func (p *page) stripped(text []byte) {
-	from := len(p.text)
 	z := html.NewTokenizer(bytes.NewReader(text))
 	silence := false
 	for !p.cut {
 		switch z.Next() {
 		case html.ErrorToken:
 			p.block()
-			p.find(from)
 			return
 		case html.TextToken:
 			if !silence {

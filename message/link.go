@@ -8,8 +8,8 @@ import (
 // find adds the URLs and mail addresses that stand in the text from there on
 // and are not within a link already: mail readers make links of them.
 func (p *page) find(from int) {
-	text := p.text[from:]
-	known := p.links
+	p.sortLinks() // they are added where they end
+	text, known := p.text[from:], p.links
 	for i := 0; ; {
 		at := nextMark(text, i)
 		if at < 0 {

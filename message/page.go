@@ -141,7 +141,7 @@ const aroundLink = 300
 // finish gives the text and its links, and nothing must be written afterwards.
 func (p *page) finish() (string, []Link) {
 	text := string(bytes.TrimRight(p.text, "\n"))
-	slices.SortStableFunc(p.links, func(a, b anchor) int { return a.start - b.start })
+	p.sortLinks()
 	var links []Link
 	if len(p.links) > 0 {
 		links = make([]Link, 0, len(p.links))
@@ -161,6 +161,10 @@ func (p *page) finish() (string, []Link) {
 		links = append(links, a.told(text, min(start, end), end))
 	}
 	return text, links
+}
+
+func (p *page) sortLinks() {
+	slices.SortStableFunc(p.links, func(a, b anchor) int { return a.start - b.start })
 }
 
 // told makes the link of the anchor, whose block is text[start:end].

@@ -10,8 +10,8 @@ import (
 )
 
 // sheet is what the <style> elements of an HTML text say of single tags, classes
-// and ids. Rules within media queries and the like hold for some screens only and
-// do not count, nor do selectors that are more than a tag, a class or an id.
+// and ids. Rules within media queries with conditions hold for some screens only
+// and do not count, nor do selectors that are more than a tag, a class or an id.
 type sheet struct {
 	rules                []bothStyles
 	tags, classes, names map[string][]selector
@@ -86,8 +86,12 @@ func (s *sheet) read(css string) {
 		if !ok {
 			return
 		}
-		selectors = strings.TrimSpace(selectors)
-		if strings.HasPrefix(selectors, "@") {
+		selectors = strings.Trim(selectors, " \t\r\n}") // of a media rule that was entered
+		switch {
+		case isForAll(selectors):
+			css = rest
+			continue
+		case strings.HasPrefix(selectors, "@"):
 			css = s.skip(selectors, rest)
 			continue
 		}
@@ -99,6 +103,18 @@ func (s *sheet) read(css string) {
 			s.add(selectors, rule)
 		}
 	}
+}
+
+// isForAll says whether a media query holds for every screen.
+func isForAll(prelude string) bool {
+	queries, ok := strings.CutPrefix(prelude, "@media")
+	for one := range strings.SplitSeq(queries, ",") {
+		switch strings.Join(strings.Fields(one), " ") {
+		case "", "all", "screen", "only screen", "only all":
+			return ok
+		}
+	}
+	return false
 }
 
 // skip passes over an at-rule: to its semicolon, or over its block.
