@@ -100,8 +100,9 @@ func (f *facts) owesNothing() bool {
 		return false
 	}
 	lists := &f.msg.Lists
-	return body.Report != "" || lists.AutoSubmitted == "auto-replied" || // RFC 3834 5
-		lists.Precedence == "auto_reply" || f.answers(f.rcpts[others[0]])
+	return f.mail.Sender == "" || body.Report != "" || // RFC 5321 4.5.5
+		lists.AutoSubmitted == "auto-replied" || lists.Precedence == "auto_reply" || // RFC 3834 5
+		f.answers(f.rcpts[others[0]])
 }
 
 // answers says whether the mail refers to one that came from this recipient: its

@@ -98,6 +98,11 @@ func TestMarksBuyNoVolume(t *testing.T) {
 		"answer":    func(n int) *Mail { return letterTo(n, offer, fmt.Sprintf("In-Reply-To: <x@mx.remote%d.example>", n%7)) },
 		"provider":  func(n int) *Mail { return letterTo(n, offer, "References: <CAx@mail.gmail.com>") },
 		"automatic": func(n int) *Mail { return letterTo(n, offer, "Auto-Submitted: auto-replied (vacation)") },
+		"null sender": func(n int) *Mail {
+			m := plainOffer(n)
+			m.Sender = ""
+			return m
+		},
 		"report": func(n int) *Mail {
 			return letterTo(n, "--b\r\n\r\n"+offer+"\r\n--b--\r\n", "Content-Type: multipart/report; report-type=delivery-status; boundary=b")
 		},

@@ -22,6 +22,11 @@ func TestHonestMailIsNoBulk(t *testing.T) {
 			m.Sender = ""
 			return m
 		},
+		"vacation that only has no sender": func(n int) *Mail {
+			m := letterTo(n, thanks, "Precedence: bulk")
+			m.Sender = ""
+			return m
+		},
 		"old vacation": func(n int) *Mail { return letterTo(n, thanks, "Precedence: auto_reply") },
 		"invitation": func(n int) *Mail {
 			m := letterTo(n, "--b\r\nContent-Type: text/plain\r\n\r\nReunion de chantier mardi a 14 h, salle du conseil.\r\n--b\r\n"+
