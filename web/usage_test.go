@@ -185,7 +185,7 @@ func TestStatus(t *testing.T) {
 	delete(got, "memory")
 	want := map[string]any{
 		"version": "v1", "backend": "memory", "degraded": false, "reason": "", "sessions": 2.0, "last_commit": "2026-11-23T10:00:00Z",
-		"blocks": 0.0, "held": 0.0, "size": 0.0, "clock": "it is late",
+		"blocks": 0.0, "held": 0.0, "size": 0.0, "clock": "it is late", "hold": "",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -92,7 +92,7 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	defer startDesk(d)()
 	keeper := newKeeper(cfg, store, live, told, log)
 	web.RegisterHold(reg, keeper.Stats, clock.Now)
-	d.HeldChanged, d.HeldUnknown = keeper.Wake, func() []desk.UnknownHeld { return unknownHeld(keeper) }
+	d.HeldChanged, d.HoldAway, d.HeldUnknown = keeper.Wake, keeper.Away, func() []desk.UnknownHeld { return unknownHeld(keeper) }
 	live.desk, live.told, live.keeper = d, told, keeper
 	live.engine.Store(rules.New(ruleSettings(cfg, d, told, keeper, log), directory, store, clock.Now))
 	defer startKeeper(keeper, clock.Now)()

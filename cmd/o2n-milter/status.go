@@ -46,6 +46,7 @@ func (a *app) printStatus(s desk.Status) error {
 		{"sessions", fmt.Sprint(s.Sessions)},
 		{"blocks", fmt.Sprint(s.Blocks)},
 		{"held", fmt.Sprint(s.Held)},
+		{"release", cmp.Or(clean(s.Hold), "ok")},
 		{"clock", cmp.Or(clean(s.Clock), "ok")},
 	})
 }

@@ -86,10 +86,12 @@ type Desk struct {
 	Sessions func() int     // open milter sessions
 	Clock    func() string  // what is wrong with the host's clock; nil: nobody looks
 	// HeldChanged is called when somebody wants something of held mail; nil: nobody
-	// listens. HeldUnknown is the mail on hold in this host's MTA that is not ours;
-	// nil: nobody looks.
+	// listens. HeldUnknown is the mail on hold in this host's MTA that is not ours, and
+	// HoldAway says why nothing of this host is released, empty while it is; nil: nobody
+	// looks.
 	HeldChanged func()
 	HeldUnknown func() []UnknownHeld
+	HoldAway    func() string
 	Version     string
 	// PublicURL is where customers reach /c/, without a slash at the end; empty
 	// when none is configured.

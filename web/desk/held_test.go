@@ -127,6 +127,26 @@ func TestHeldIsListed(t *testing.T) {
 	}
 }
 
+// That nothing is released is worth an alarm while something is held.
+func TestHoldIsAway(t *testing.T) {
+	f := newDesk(t)
+	f.HoldAway = func() string { return "hold agent: no such file" }
+	if o, err := f.Overview(t.Context()); err != nil || len(o.Alarms) != 0 {
+		t.Errorf("nothing is held: %q, %v", o.Alarms, err)
+	}
+	f.hold(t, "H1", in(state.HeldKept))
+	if o, err := f.Overview(t.Context()); err != nil || len(o.Alarms) != 1 || o.Alarms[0] != "held mail stays: hold agent: no such file" {
+		t.Errorf("%q, %v", o.Alarms, err)
+	}
+	if s, err := f.Status(t.Context()); err != nil || s.Hold != "hold agent: no such file" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	f.HoldAway = func() string { return "" }
+	if o, err := f.Overview(t.Context()); err != nil || len(o.Alarms) != 0 {
+		t.Errorf("it is back: %q, %v", o.Alarms, err)
+	}
+}
+
 // The book follows every change of the store, its own and others'.
 func TestHeldIsAlwaysAsItIs(t *testing.T) {
 	f := newDesk(t)

@@ -81,6 +81,9 @@ func (d *Desk) alarms(status Status, counts []RuleCount, made int64) []string {
 	if status.Degraded {
 		list = append(list, "the store is degraded: "+status.Reason)
 	}
+	if status.Hold != "" {
+		list = append(list, "held mail stays: "+status.Hold)
+	}
 	for _, c := range counts {
 		if what, ok := alarming[c.Rule]; ok {
 			list = append(list, fmt.Sprintf("%s %d messages in the last 24 hours (%s, %s)", what, c.Count, c.Rule, c.Action))

@@ -22,6 +22,10 @@ func (d *Desk) Status(ctx context.Context) (Status, error) {
 	if err != nil && st.Degraded == "" {
 		return Status{}, err
 	}
+	hold := ""
+	if d.HoldAway != nil && held > 0 {
+		hold = d.HoldAway()
+	}
 	clock := ""
 	if d.Clock != nil {
 		clock = d.Clock()
@@ -29,7 +33,7 @@ func (d *Desk) Status(ctx context.Context) (Status, error) {
 	return Status{
 		Version: d.Version, Backend: st.Backend, Degraded: st.Degraded != "", Reason: st.Degraded,
 		Sessions: d.Sessions(), LastCommit: optional(st.LastCommit), Blocks: len(active.Blocks), Held: held,
-		Size: st.Size, Windows: st.Windows, Memory: st.Memory, Clock: clock,
+		Size: st.Size, Windows: st.Windows, Memory: st.Memory, Clock: clock, Hold: hold,
 	}, nil
 }
 

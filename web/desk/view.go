@@ -22,6 +22,7 @@ type Status struct {
 	Windows    int        `json:"windows"` // in memory
 	Memory     int64      `json:"memory"`  // bytes they take there, an estimate
 	Clock      string     `json:"clock"`   // what is wrong with the host's clock; empty: nothing
+	Hold       string     `json:"hold"`    // why held mail of this host stays; empty: nothing is held, or it does not
 }
 
 // BlockView is a block as people see it; its state is computed.
