@@ -13,7 +13,7 @@ import (
 
 // Bounds of what is over.
 const (
-	mostBounces = 20             // in a round, so that it ends
+	mostBounces = 20             // reports in a Step, so that it ends
 	mostForgot  = 500            // in a round
 	endedFor    = 24 * time.Hour // records of mail that is held no more are kept
 	mostEnded   = 1000           // and no more than so many
@@ -23,17 +23,22 @@ const (
 // expire sends back what has been held for too long. What cannot go back, or is to
 // be kept, waits for an operator.
 func (k *Keeper) expire(ctx context.Context, now time.Time) {
-	set, bounced := k.set.Load(), 0
+	k.nextExpire = now.Add(roundEvery)
+	set, kept, bounced := k.set.Load(), 0, 0
 	for _, it := range k.book.all() {
 		waits := it.State == state.HeldWaiting || it.State == state.HeldKept
 		if !waits || it.Wish != state.WishNone || it.unsaved || now.Sub(it.Since) < set.MaxAge || now.Before(it.rest) {
 			continue
 		}
 		switch {
-		case !k.agent.here(now) || !k.store.here(now) || ctx.Err() != nil || bounced == mostBounces:
+		case !k.agent.here(now) || !k.store.here(now) || ctx.Err() != nil:
+			return
+		case bounced == mostBounces || kept == mostDues:
+			k.nextExpire = now.Add(syncEvery)
 			return
 		case isKept(set.Keep, it.Rule) || !rules.MayBounce(it.Held):
 			if it.State != state.HeldKept {
+				kept++
 				k.keep(ctx, now, it, "", "it was held for "+rules.FormatDuration(set.MaxAge))
 			}
 		default:
@@ -80,7 +85,7 @@ func (k *Keeper) bounce(ctx context.Context, now time.Time, it *item) bool {
 		it.rest = now.Add(bounceAgain)
 		return false
 	}
-	k.drop(ctx, now, it)
+	k.drop(ctx, now, []*item{it})
 	return true
 }
 

@@ -117,7 +117,7 @@ func (k *Keeper) keep(ctx context.Context, now time.Time, it *item, rule, why st
 func (k *Keeper) launch(ctx context.Context, now time.Time) {
 	ids := map[string]*flight{}
 	for _, f := range k.flights {
-		if f.since.IsZero() && !now.Before(f.rest) {
+		if f.since.IsZero() && !now.Before(f.rest) && len(ids) < batch { // the others in a moment
 			ids[f.QueueID] = f
 		}
 	}

@@ -122,13 +122,9 @@ func (k *Keeper) holdQueuedOf(ctx context.Context, now time.Time, b state.Block)
 
 // putOnHold tells the MTA.
 func (k *Keeper) putOnHold(ctx context.Context, now time.Time, b state.Block, list []*item) bool {
-	var ids []string
-	for _, it := range list {
-		ids = append(ids, it.QueueID)
-	}
 	call, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	done, err := k.opts.Agent.Hold(call, ids...)
+	done, err := k.opts.Agent.Hold(call, queueIDs(list)...)
 	here := k.heard(now, wire.VerbHold, err)
 	held := 0
 	for _, it := range list {

@@ -58,7 +58,7 @@ func (k *Keeper) compare(ctx context.Context, now time.Time, it *item, isOn bool
 		// The queue was not whole when it was looked at, or somebody put it back.
 		k.revive(ctx, now, it)
 	case it.State == state.HeldBounced, it.State == state.HeldDeleted:
-		k.drop(ctx, now, it)
+		k.drop(ctx, now, []*item{it})
 	}
 }
 

@@ -10,25 +10,33 @@ import (
 	"o2n-milter/state"
 )
 
-// doWishes does what people want done with held mail, all of them before anything
-// leaves by itself.
-func (k *Keeper) doWishes(ctx context.Context, now time.Time) {
+// doWishes does what people want done with held mail, before anything leaves by
+// itself, and says whether there is more: a Step must end.
+func (k *Keeper) doWishes(ctx context.Context, now time.Time) (more bool) {
+	var doomed []*item
+	released, bounced := 0, 0
 	for _, it := range k.book.wanted(now) {
-		if !k.agent.here(now) || !k.store.here(now) || ctx.Err() != nil {
-			return
+		if !k.store.here(now) || !k.agent.here(now) || ctx.Err() != nil {
+			return false
 		}
 		switch it.Wish {
 		case state.WishRelease:
-			k.letGo(ctx, now, it)
+			if released++; released <= batch {
+				k.letGo(ctx, now, it)
+			}
 		case state.WishDelete:
-			k.remove(ctx, now, it)
+			doomed = append(doomed, it)
 		case state.WishBounce:
-			k.sendBack(ctx, now, it)
+			if bounced++; bounced <= mostBounces {
+				k.sendBack(ctx, now, it)
+			}
 		default:
 			k.opts.Log.Warn("nobody knows what is wanted of held mail", "id", it.ID, "wish", string(it.Wish))
 			k.forgetWish(ctx, now, it)
 		}
 	}
+	k.remove(ctx, now, doomed[:min(len(doomed), batch)])
+	return len(doomed) > batch || released > batch || bounced > mostBounces
 }
 
 // letGo takes a message off hold because somebody says so: it pays nothing and waits
@@ -41,33 +49,53 @@ func (k *Keeper) letGo(ctx context.Context, now time.Time, it *item) {
 	k.flights[it.ID] = &flight{item: it}
 }
 
-// remove deletes a message because somebody says so.
-func (k *Keeper) remove(ctx context.Context, now time.Time, it *item) {
-	it.rest = now.Add(restAfter)
-	switch deleted, err := k.drop(ctx, now, it); {
-	case err != nil: // again after a rest
-	case deleted:
-		k.end(ctx, now, it, state.HeldDeleted)
-	default:
-		k.end(ctx, now, it, state.HeldGone)
+// remove deletes messages because somebody says so.
+func (k *Keeper) remove(ctx context.Context, now time.Time, list []*item) {
+	for _, it := range list {
+		it.rest = now.Add(restAfter)
+	}
+	done := k.drop(ctx, now, list)
+	for _, it := range list {
+		switch deleted, told := done[it]; {
+		case !told: // again after the rest
+		case deleted:
+			k.end(ctx, now, it, state.HeldDeleted)
+		default:
+			k.end(ctx, now, it, state.HeldGone)
+		}
 	}
 }
 
-// drop deletes a message in the MTA; it is false when there is none.
-func (k *Keeper) drop(ctx context.Context, now time.Time, it *item) (deleted bool, err error) {
+// drop deletes messages in the MTA: false for those that were not there, nothing for
+// those of which nobody knows.
+func (k *Keeper) drop(ctx context.Context, now time.Time, list []*item) map[*item]bool {
+	if len(list) == 0 {
+		return nil
+	}
 	call, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	done, err := k.opts.Agent.Delete(call, it.QueueID)
-	if !k.heard(now, wire.VerbDelete, err) {
-		return false, err
+	done, err := k.opts.Agent.Delete(call, queueIDs(list)...)
+	k.heard(now, wire.VerbDelete, err)
+	deleted := map[*item]bool{}
+	for _, it := range list {
+		switch problem, told := done[it.QueueID]; {
+		case !told:
+		case problem == nil, errors.Is(problem, ErrNotQueued):
+			deleted[it] = problem == nil
+		default:
+			k.tell.agentError(wire.VerbDelete)
+			k.opts.Log.Warn("held mail is not deleted", "id", it.ID, "qid", it.QueueID, "error", problem)
+		}
 	}
-	problem := done[it.QueueID]
-	if problem != nil && !errors.Is(problem, ErrNotQueued) {
-		k.tell.agentError(wire.VerbDelete)
-		k.opts.Log.Warn("held mail is not deleted", "id", it.ID, "qid", it.QueueID, "error", problem)
-		return false, problem
+	return deleted
+}
+
+func queueIDs(list []*item) []string {
+	ids := make([]string, len(list))
+	for i, it := range list {
+		ids[i] = it.QueueID
 	}
-	return problem == nil, nil
+	return ids
 }
 
 // sendBack bounces a message because somebody says so.

@@ -33,6 +33,31 @@ func TestWishes(t *testing.T) {
 	w.wants(map[state.HeldState]int{state.HeldReleased: 4, state.HeldDeleted: 1, state.HeldBounced: 1})
 }
 
+// Many wishes are few calls of the agent, and a Step of them ends.
+func TestManyWishes(t *testing.T) {
+	for wish, want := range map[state.Wish]state.HeldState{
+		state.WishDelete: state.HeldDeleted, state.WishRelease: state.HeldReleased, state.WishBounce: state.HeldBounced,
+	} {
+		w := newWorld(t)
+		w.burst("cron", 10+3*batch-7)
+		w.run(time.Second)
+		for _, h := range w.all() {
+			w.wish(h, wish)
+		}
+		w.run(5 * time.Second)
+		w.wants(map[state.HeldState]int{want: 3*batch - 7})
+		if n := w.mta.calls["delete"]; wish == state.WishDelete && n != 3 {
+			t.Errorf("%d calls", n)
+		}
+		if n := w.mta.calls["release"]; wish == state.WishRelease && n != 3 {
+			t.Errorf("%d calls", n)
+		}
+		if len(w.mta.queue) > 0 {
+			t.Errorf("%s: %d left", wish, len(w.mta.queue))
+		}
+	}
+}
+
 // A wish is done once, wherever the process dies.
 func TestWishesDie(t *testing.T) {
 	for _, wish := range []state.Wish{state.WishRelease, state.WishDelete, state.WishBounce} {
