@@ -337,3 +337,17 @@ func BenchmarkDecideBulk(b *testing.B) {
 		})
 	}
 }
+
+// Of equals bulk comes before content, though the content is asked first.
+func TestBulkBeforeContent(t *testing.T) {
+	asked := 0
+	b := newBulkBench(t, func(s *Settings) {
+		scoring(&asked, Score{Score: 7}, nil)(s)
+		bulkSet(map[string]Action{"unsubscribe": Tag})(s)
+		s.Bulk.Similar = 2
+	})
+	check(t, b.decide(t, plainOffer(1)), Tag, "content.score")
+	check(t, b.decide(t, plainOffer(2)), Tag, "bulk.unsubscribe")
+	b.set.Actions["bulk.unsubscribe"] = Shadow
+	check(t, b.decide(t, plainOffer(3)), Tag, "content.score")
+}

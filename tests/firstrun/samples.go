@@ -56,6 +56,8 @@ var samples = []sample{
 		header: header("From: service@bank.example", "To: p1@remote.example")},
 	{what: "a script as itself", want: "passes", sender: "www-data@web1.example", rcpts: people(1), local: true,
 		header: header("From: www-data@web1.example", "To: p1@remote.example")},
+	{what: "a newsletter that nobody can leave", want: "bulk.unsubscribe", sender: "www-data@web1.example", rcpts: people(1), local: true,
+		header: header("From: www-data@web1.example", "To: p1@remote.example", "List-Id: <news.web1.example>", "Subject: News")},
 	{what: "mail from outside", want: "passes", sender: "x@elsewhere.example", rcpts: []string{alice},
 		header: header("From: x@elsewhere.example", "To: "+alice)},
 }
