@@ -78,7 +78,7 @@ type Keeper struct {
 	left    departures
 	blocks  blockWatch
 	// Not before these.
-	nextSync, nextRound time.Time
+	nextSync, nextRound, nextExpire time.Time
 }
 
 // Intervals and bounds of a Step.
@@ -167,13 +167,16 @@ func (k *Keeper) Step(ctx context.Context, now time.Time) time.Time {
 	if k.reads.why != nil || !k.store.here(now) || !k.isHere(ctx, now) {
 		return now.Add(syncEvery)
 	}
-	k.doWishes(ctx, now)
+	more := k.doWishes(ctx, now)
 	k.watch(ctx, now)
-	more := k.release(ctx, now)
+	more = k.release(ctx, now) || more
 	k.holdQueued(ctx, now)
 	if !now.Before(k.nextRound) || now.Before(k.nextRound.Add(-2*roundEvery)) {
 		k.nextRound = now.Add(roundEvery)
 		k.round(ctx, now)
+	}
+	if !now.Before(k.nextExpire) || now.Before(k.nextExpire.Add(-2*roundEvery)) {
+		k.expire(ctx, now)
 	}
 	more = k.putDues(ctx, now) || more
 	return k.next(now, more)
@@ -182,7 +185,6 @@ func (k *Keeper) Step(ctx context.Context, now time.Time) time.Time {
 // round is what needs no haste.
 func (k *Keeper) round(ctx context.Context, now time.Time) {
 	k.reconcile(ctx, now)
-	k.expire(ctx, now)
 	k.forget(ctx, now)
 	k.left.forget(now)
 }
