@@ -68,6 +68,7 @@ func TestParts(t *testing.T) {
 
 		{"base64 with junk", "Content-Transfer-Encoding: BASE64 (x)\n\n**c2V l!bg=\n\n=*IHll\ndA==\nIG5v", "seen yet no"},
 		{"quoted-printable", "Content-Transfer-Encoding: Quoted-Printable\n\ns=65=65n=\n yet = =\t \r\n=XY =4", "seen yet = =XY =4"},
+		{"uuencode", "Content-Transfer-Encoding: x-uuencode\n\nbegin 644 x\n)<V5E;B!A;&P`\n`\nend\n", "seen all"},
 		{"long quoted-printable line", "Content-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n<p>" + strings.Repeat("=61", 5000), strings.Repeat("a", 5000)},
 		{"iso-8859-15", "Content-Type: text/plain; charset=iso-8859-15\n\n\xa4 \xe9t\xe9", "€ été"},
 		{"iso-8859-1 is windows-1252", "Content-Type: text/plain; charset=ISO-8859-1\n\nl\x92\xe9t\xe9", "l’été"},

@@ -63,12 +63,15 @@ func px(value string) (n float64, unit string, ok bool) {
 	}
 	unit = value[i:]
 	switch unit {
+	case "", "px":
 	case "pt":
 		n *= 4.0 / 3
 	case "em", "rem", "ex", "ch", "%", "vw", "vh":
 		n *= 16
 	case "in", "cm", "pc", "mm":
 		n *= 4 // the least of them
+	default:
+		return 0, "", false
 	}
 	return n, unit, true
 }

@@ -90,6 +90,29 @@ func quotedPrintable(src []byte) []byte {
 	}
 }
 
+// uudecode decodes what some readers still know: lines of a length and sextets,
+// from "begin" to "end".
+func uudecode(src []byte) []byte {
+	var dst []byte
+	for len(src) > 0 {
+		var line []byte
+		line, src = cutLine(src)
+		if len(line) < 2 || bytes.HasPrefix(line, []byte("begin ")) || string(line) == "end" {
+			continue
+		}
+		n := int(line[0]-' ') & 63
+		var bits uint32
+		for i, c := range line[1:] {
+			bits = bits<<6 | uint32(c-' ')&63
+			for k := 2; i%4 == 3 && k >= 0 && n > 0; k-- {
+				dst = append(dst, byte(bits>>(8*k)))
+				n--
+			}
+		}
+	}
+	return dst
+}
+
 // decodeTransfer undoes the transfer encoding; known is false when nobody knows it.
 func decodeTransfer(encoding string, body []byte) (decoded []byte, known bool) {
 	switch encoding {
@@ -97,6 +120,8 @@ func decodeTransfer(encoding string, body []byte) (decoded []byte, known bool) {
 		return appendBase64(make([]byte, 0, len(body)/4*3+3), body), true
 	case "quoted-printable":
 		return quotedPrintable(body), true
+	case "x-uuencode", "uuencode", "x-uue", "uue":
+		return uudecode(body), true
 	case "", "7bit", "8bit", "binary":
 		return body, true
 	}

@@ -51,6 +51,13 @@ func TestVisible(t *testing.T) {
 		{`<p style="text-indent:-9999px">not</p><p style="text-indent:-499px">seen</p>`, "seen"},
 		{`<p style="position:absolute;left:-9999px">not</p><p style="left:-9999px">seen</p>`, "seen"},
 		{`<p style="clip:rect(0,0,0,0)">not</p><p style="transform:scale(0)">not</p>seen`, "seen"},
+		{`<p style="display:none;display:nonsense">not</p><p style="display:none;display:initial">seen</p>`, "seen"},
+		{`<p style="visibility:hidden">not<b style="visibility:inherit">not</b></p><p style="visibility:hidden;visibility:x">not</p>seen`, "seen"},
+		{`<p style="opacity:0;opacity:x">not</p><p style="height:0;overflow:hidden;height:x;overflow:x">not</p>seen`, "seen"},
+		{`<p style="height:0;overflow:hidden;height:auto">seen</p><p style="text-indent:-999px;text-indent:0">seen</p>`, "seen\nseen"},
+		{`<p style="font-size:0">not<b style="font-size:initial">seen</b><b style="font-size:larger">not</b><b style="font-size:-9px">not</b></p>`, "seen"},
+		{`<p style="font-size:0;font-size:9pxx">not</p>seen`, "seen"},
+		{`<p style="background-image:url(a.png);background-color:#fff;color:#fff">seen</p><p style="background:url(a);background:#fff;color:#fff">not</p>`, "seen"},
 		{`<p style="mso-hide:all">seen</p>`, "seen"}, // by all readers but one
 
 		{`<p style="color:#fff">not</p>seen`, "seen"},

@@ -238,7 +238,7 @@ func (r *htmlReader) hints(s *style, e *element, attr *attributes) {
 		s.back = oldColor(attr.bgcolor)
 	}
 	if len(attr.background) > 0 {
-		s.back = strange
+		s.set(pictured, true)
 	}
 }
 

@@ -1,16 +1,22 @@
 package message
 
-import "strings"
+import (
+	"math"
+	"strings"
+)
 
 // trait is something that a style says yes or no to.
-type trait uint16
+type trait uint32
 
 const (
 	noBox       trait = 1 << iota // display: none
 	inline                        // display: inline
 	block                         // display: block and what else stands on lines of its own
 	faint                         // opacity so low that nothing is seen
-	gone                          // clipped, scaled or indented away
+	indented                      // text-indent that moves it off the screen
+	pulledOut                     // margin that does
+	cutOut                        // clip: nothing of it is left
+	shrunk                        // transform: scaled to nothing
 	noHeight                      // height: 0
 	noMaxHeight                   // max-height: 0
 	noWidth                       // width: 0
@@ -20,6 +26,7 @@ const (
 	farAside                      // left or right so far that it is off the screen
 	farUp                         // top or bottom so far
 	invisible                     // visibility: hidden
+	pictured                      // a picture is behind it
 	displays    = noBox | inline | block
 )
 
@@ -65,7 +72,7 @@ func (s *style) set(t trait, yes bool) {
 func (s *style) hides() bool {
 	flat := s.yes&(noHeight|noMaxHeight|noWidth|noMaxWidth) != 0
 	away := s.yes&(farAside|farUp) != 0
-	return s.yes&(noBox|faint|gone) != 0 || flat && s.yes&clipped != 0 || away && s.yes&lifted != 0
+	return s.yes&(noBox|faint|indented|pulledOut|cutOut|shrunk) != 0 || flat && s.yes&clipped != 0 || away && s.yes&lifted != 0
 }
 
 // look is how an element's text comes out, its parents' styles and its own together.
@@ -102,6 +109,9 @@ func (l look) with(s style) look {
 	if s.back != 0 && s.back != clear && s.back != parents {
 		l.back = s.back
 	}
+	if s.yes&pictured != 0 {
+		l.back = strange
+	}
 	return l
 }
 
@@ -114,25 +124,18 @@ func (l look) textSeen() bool {
 	return l.boxSeen() && l.size >= tiny && l.color != clear && !l.color.near(l.back)
 }
 
-// declare takes one declaration, in lower case.
+// declare takes one declaration, in lower case. A value that is none leaves what
+// was said before it.
 func (s *style) declare(name, value string) {
 	switch name {
 	case "display":
-		s.no |= displays
-		s.yes &^= displays
-		switch {
-		case value == "none":
-			s.set(noBox, true)
-		case value == "contents":
-		case strings.HasPrefix(value, "inline"):
-			s.set(inline, true)
-		default:
-			s.set(block, true)
-		}
+		s.display(value)
 	case "visibility":
-		s.set(invisible, value == "hidden" || value == "collapse")
+		s.say(invisible, value, "hidden collapse", "visible initial")
 	case "opacity":
-		s.set(faint, amount(value) < 0.05)
+		if n := amount(value); !math.IsNaN(n) {
+			s.set(faint, n < 0.05)
+		}
 	case "font-size":
 		s.fontSize(value)
 	case "font":
@@ -148,17 +151,69 @@ func (s *style) declare(name, value string) {
 	case "background", "background-image":
 		s.background(value)
 	case "height":
-		s.set(noHeight, isZero(value))
+		s.flat(noHeight, value)
 	case "max-height":
-		s.set(noMaxHeight, isZero(value))
+		s.flat(noMaxHeight, value)
 	case "width":
-		s.set(noWidth, isZero(value))
+		s.flat(noWidth, value)
 	case "max-width":
-		s.set(noMaxWidth, isZero(value))
+		s.flat(noMaxWidth, value)
 	case "overflow", "overflow-x", "overflow-y":
-		s.set(clipped, strings.HasPrefix(value, "hidden") || strings.HasPrefix(value, "clip"))
+		first, _, _ := strings.Cut(value, " ")
+		s.say(clipped, first, "hidden clip", "visible auto scroll initial unset revert")
 	default:
 		s.place(name, value)
+	}
+}
+
+// display takes what kind of box the element makes.
+func (s *style) display(value string) {
+	var is trait
+	switch {
+	case value == "none":
+		is = noBox
+	case strings.HasPrefix(value, "inline"), value == "initial", value == "unset":
+		is = inline
+	case strings.HasPrefix(value, "table"), strings.HasPrefix(value, "-"), oneOf(value, "block flex grid list-item flow-root"):
+		is = block
+	case value != "contents" && value != "revert":
+		return
+	}
+	s.no |= displays
+	s.yes &^= displays
+	s.yes |= is
+	s.no &^= is
+}
+
+// say takes a value that is one of the words for yes, or of those for no.
+func (s *style) say(t trait, value, yes, no string) {
+	if isYes := oneOf(value, yes); isYes || oneOf(value, no) {
+		s.set(t, isYes)
+	}
+}
+
+func oneOf(value, words string) bool {
+	for word := range strings.FieldsSeq(words) {
+		if word == value {
+			return true
+		}
+	}
+	return false
+}
+
+// flat takes a length: so little that no letter has room, or more.
+func (s *style) flat(t trait, value string) {
+	n, _, ok := px(value)
+	if ok || strings.Contains(value, "(") || oneOf(value, "auto none initial unset revert max-content min-content fit-content") {
+		s.set(t, ok && n <= 1)
+	}
+}
+
+// far takes a distance: beyond the edge of any window, to the left or above, or not.
+func (s *style) far(t trait, value string) {
+	n, _, ok := px(value)
+	if ok || oneOf(value, "auto initial unset revert") {
+		s.set(t, ok && n <= -500)
 	}
 }
 
@@ -166,36 +221,20 @@ func (s *style) declare(name, value string) {
 func (s *style) place(name, value string) {
 	switch name {
 	case "position":
-		s.set(lifted, value == "absolute" || value == "fixed")
+		s.say(lifted, value, "absolute fixed", "static relative sticky initial unset revert")
 	case "left", "right":
-		s.set(farAside, isFar(value))
+		s.far(farAside, value)
 	case "top", "bottom":
-		s.set(farUp, isFar(value))
-	case "text-indent", "margin-left", "margin-top":
-		if isFar(value) {
-			s.set(gone, true)
-		}
+		s.far(farUp, value)
+	case "text-indent":
+		s.far(indented, value)
+	case "margin-left", "margin-top":
+		s.far(pulledOut, value)
 	case "clip":
-		if strings.HasPrefix(value, "rect(") && strings.Trim(value[5:], "01px, )") == "" {
-			s.set(gone, true)
-		}
+		s.set(cutOut, strings.HasPrefix(value, "rect(") && strings.Trim(value[5:], "01px, )") == "")
 	case "transform":
-		if strings.HasPrefix(value, "scale(0)") || strings.HasPrefix(value, "scale(0,") {
-			s.set(gone, true)
-		}
+		s.set(shrunk, strings.HasPrefix(value, "scale(0)") || strings.HasPrefix(value, "scale(0,"))
 	}
-}
-
-// isFar: beyond the edge of any window, to the left or above.
-func isFar(value string) bool {
-	n, _, ok := px(value)
-	return ok && n <= -500
-}
-
-// isZero: so little that no letter has room.
-func isZero(value string) bool {
-	n, _, ok := px(value)
-	return ok && n <= 1
 }
 
 // fontSize takes a font size: a length, a share of the parent's, or a word.
@@ -203,9 +242,11 @@ func (s *style) fontSize(value string) {
 	n, unit, ok := px(value)
 	switch {
 	case !ok:
-		if strings.HasSuffix(value, "small") || strings.HasSuffix(value, "large") || value == "medium" || strings.Contains(value, "(") {
+		words := oneOf(value, "xx-small x-small small medium large x-large xx-large xxx-large initial revert")
+		if words || strings.Contains(value, "(") {
 			s.size = length{set: true, n: 16} // all of them can be read; nobody computes his way to nothing
 		}
+	case n < 0: // is no size
 	case unit == "em" || unit == "ex" || unit == "ch":
 		s.size = length{set: true, relative: true, n: float32(n / 16)}
 	case unit == "%":
@@ -226,12 +267,11 @@ func (s *style) font(value string) {
 	}
 }
 
-// background takes the color out of the shorthand; with a picture nobody knows it.
+// background takes the color out of the shorthand. Where a picture is, nobody knows
+// the color behind the text.
 func (s *style) background(value string) {
-	if strings.Contains(value, "url(") || strings.Contains(value, "gradient(") {
-		s.back = strange
-		return
-	}
+	picture := strings.Contains(value, "url(") || strings.Contains(value, "gradient(")
+	s.set(pictured, picture)
 	for rest := value; rest != ""; {
 		var word string
 		word, rest = cutOutside(rest, ' ')
