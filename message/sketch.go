@@ -35,7 +35,7 @@ const (
 	weightFiles       = 20 // all that is attached, as one: the letter with an invoice is the same each time
 )
 
-// enough is the least, in words, that tells a letter from others.
+// enough is the least, in words, that tells a letter without link or file from others.
 const enough = 8
 
 // Sketch of the letter; false when there is nothing in it to tell it by.
@@ -46,10 +46,9 @@ func (l Letter) Sketch() (Sketch, bool) {
 	for line := range strings.Lines(l.Text) {
 		r.line(line)
 	}
-	told := r.told()
-	told = appendHosts(told, l.Links)
-	told = appendFiles(told, l.Files)
-	if len(told) < enough {
+	words := r.told()
+	told := appendFiles(appendHosts(words, l.Links), l.Files)
+	if len(words) < enough && len(told) == len(words) {
 		return Sketch{}, false
 	}
 	return minHash(told), true

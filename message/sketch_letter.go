@@ -17,6 +17,7 @@ type letterReader struct {
 	// of its own, the fourth none any more.
 	seen [1 << 12]uint8
 
+	met    int    // appointments counted
 	nth    int    // word of the letter
 	count  int    // words of this line
 	first  uint64 // word of the line
@@ -35,6 +36,7 @@ const (
 	maxSeen   = 3  // times that one word counts
 	maxNaming = 5  // words: "Dear Mrs Anna Maria Smith"
 	maxValues = 28 // percent of the head's words: a price list is the same with other prices
+	maxMet    = 8  // appointments: more are a programme
 	minHead   = 6  // words that a head counts for at least where it bounds its tail
 )
 
@@ -97,6 +99,10 @@ func (r *letterReader) readLine(s string) {
 // read reads text without addresses in it.
 func (r *letterReader) read(s string) {
 	for i := 0; i < len(s); {
+		if n := r.addLetters(s[i:]); n > 0 {
+			i += n
+			continue
+		}
 		c := s[i]
 		if c >= utf8.RuneSelf {
 			wide, n := utf8.DecodeRuneInString(s[i:])
@@ -105,12 +111,9 @@ func (r *letterReader) read(s string) {
 			continue
 		}
 		i++
-		switch {
-		case 'a' <= c|0x20 && c|0x20 <= 'z':
-			r.addLetter(c & 0x1f)
-		case '0' <= c && c <= '9':
+		if '0' <= c && c <= '9' {
 			r.addDigit(int(c - '0'))
-		default:
+		} else {
 			r.flush(c)
 		}
 	}
@@ -177,7 +180,8 @@ func (r *letterReader) note(h uint64) {
 
 // meet counts an appointment that is complete.
 func (r *letterReader) meet() {
-	if a := r.when.appointment(); a != 0 {
+	if a := r.when.appointment(); a != 0 && r.met < maxMet {
+		r.met++
 		r.head = appendHeavy(r.head, a, weightAppointment)
 	}
 }

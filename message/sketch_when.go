@@ -93,6 +93,7 @@ func (w *when) setHalf(afternoon bool, nth int) {
 	if w.clock > 0 {
 		hour = w.clock
 	}
+	w.hour = moment{}
 	if hour > 12 {
 		return
 	}

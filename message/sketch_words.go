@@ -25,22 +25,32 @@ type wordHash struct {
 // vowels has bit 1 for a, 5 for e and so on.
 const vowels = 1<<1 | 1<<5 | 1<<9 | 1<<15 | 1<<21 | 1<<25
 
-// addLetter takes one of a to z, from 1 on.
-func (w *wordHash) addLetter(c uint8) {
-	w.hash = (w.hash ^ uint64(c)) * fnvPrime
-	w.letters++
-	w.odd = w.odd || oddPairs[w.last&31]>>c&1 != 0
-	w.last = c
-	if w.digit && w.letter == 0 {
-		w.letter = 'a' - 1 + c
+// addLetters takes the letters a to z, of either case, that s begins with, and says how
+// many there are. Most of all letters come through here.
+func (w *wordHash) addLetters(s string) int {
+	hash, last, row, odd, row5, vowelsMet := w.hash, w.last, w.row, w.odd, w.row5, w.vowels
+	n := 0
+	for ; n < len(s); n++ {
+		c := s[n] | 0x20 - 'a' + 1
+		if c < 1 || c > 26 {
+			break
+		}
+		hash = (hash ^ uint64(c)) * fnvPrime
+		odd = odd || oddPairs[last&31]>>c&1 != 0
+		last = c
+		row++
+		if vowels>>c&1 != 0 {
+			vowelsMet++
+			row = 0
+		}
+		row5 = row5 || row >= 5
 	}
-	if vowels>>c&1 != 0 {
-		w.vowels++
-		w.row = 0
-		return
+	if n > 0 && w.digit && w.letter == 0 {
+		w.letter = s[0] | 0x20
 	}
-	w.row++
-	w.row5 = w.row5 || w.row >= 5
+	w.hash, w.last, w.row, w.odd, w.row5, w.vowels = hash, last, row, odd, row5, vowelsMet
+	w.letters += n
+	return n
 }
 
 // maxNumber is more than any day, hour or minute.
@@ -68,7 +78,7 @@ func (w *wordHash) addForeign(r rune) {
 func (w *wordHash) add(r rune) {
 	switch {
 	case 'a' <= r && r <= 'z':
-		w.addLetter(uint8(r - 'a' + 1))
+		w.addLetters(string(r))
 	case '0' <= r && r <= '9':
 		w.addDigit(int(r - '0'))
 	default:
