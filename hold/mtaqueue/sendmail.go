@@ -20,10 +20,11 @@ import (
 // where other mail has a qf file. The queue files are read, because mailq(1) reads
 // them all for any question and prints for people.
 type sendmail struct {
-	tool    tool
-	cf      cf
-	name    string // $j
-	senders chan struct{}
+	tool     tool
+	cf       cf
+	name     string        // $j
+	senders  chan struct{} // has an element for each delivery under way
+	sendWait time.Duration // sendWait, but in tests
 }
 
 var _ MTA = (*sendmail)(nil)
@@ -46,7 +47,8 @@ func openSendmail(ctx context.Context, in folders, config string) (*sendmail, er
 	if err != nil {
 		return nil, err
 	}
-	s := &sendmail{cf: cf{path: sendmailConfig}, tool: tool{path, []string{"-Am"}}, senders: make(chan struct{}, maxSenders)}
+	s := &sendmail{cf: cf{path: sendmailConfig}, tool: tool{path, []string{"-Am"}},
+		senders: make(chan struct{}, maxSenders), sendWait: sendWait}
 	if config != "" {
 		s.cf.path, s.tool.first = config, []string{"-C", config}
 	}
@@ -156,34 +158,50 @@ func (s *sendmail) Release(ctx context.Context, ids []string) error {
 	return s.send(ctx, ids)
 }
 
+// send gives each message a process, so that none waits for another's slow server.
 func (s *sendmail) send(ctx context.Context, ids []string) error {
-	select {
-	case s.senders <- struct{}{}:
-	case <-ctx.Done():
-		return fmt.Errorf("off hold, but %d deliveries are under way already: %w", maxSenders, ctx.Err())
-	}
-	// It ends by itself, also when we end: a delivery that is cut off may happen twice.
-	cmd := s.tool.command(context.WithoutCancel(ctx), append([]string{"-qf"}, choose(ids)...)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		<-s.senders
-		return fmt.Errorf("off hold, but not sent: %w", err)
-	}
-	ended := make(chan error, 1)
-	go func() {
-		ended <- cmd.Wait()
-		<-s.senders
-	}()
-	select {
-	case err := <-ended:
-		// Sendmail's codes tell what the last recipient's server said, too. What
-		// became of the mail is in the queue.
-		if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+	wait, cancel := context.WithTimeout(ctx, s.sendWait)
+	defer cancel()
+	ended := make(chan error, len(ids))
+	for _, id := range ids {
+		select {
+		case s.senders <- struct{}{}:
+		case <-wait.Done():
+			return fmt.Errorf("off hold, but not sent: %d deliveries are under way already", cap(s.senders))
+		}
+		if err := s.begin(ctx, id, ended); err != nil {
+			<-s.senders
 			return fmt.Errorf("off hold, but not sent: %w", err)
 		}
-	case <-time.After(sendWait):
-	case <-ctx.Done():
 	}
+	for range ids {
+		select {
+		case err := <-ended:
+			// Sendmail's codes tell what the last recipient's server said, too. What
+			// became of the mail is in the queue.
+			if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+				return fmt.Errorf("off hold, but not sent: %w", err)
+			}
+		case <-wait.Done():
+			return nil
+		}
+	}
+	return nil
+}
+
+// begin begins a delivery. It ends by itself, also when we end: one that is cut off
+// may happen twice.
+func (s *sendmail) begin(ctx context.Context, id string, ended chan<- error) error {
+	cmd := s.tool.command(context.WithoutCancel(ctx), "-qf", "-qI"+id)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	go func() {
+		err := cmd.Wait()
+		<-s.senders
+		ended <- err
+	}()
 	return nil
 }
 

@@ -181,13 +181,14 @@ func TestSendmailTools(t *testing.T) {
 	}
 	for _, v := range []struct {
 		do   func(context.Context, []string) error
+		ids  []string
 		want string
 	}{
-		{s.Hold, c + "[-qI" + id1 + "] [-qI" + id2 + "] [-Qheld_by_o2n-milter]"},
-		{s.Release, c + "[-qQ] [-qI" + id1 + "] [-qI" + id2 + "] [-Q] " + c + "[-qf] [-qI" + id1 + "] [-qI" + id2 + "]"},
-		{s.Delete, ""},
+		{s.Hold, []string{id1, id2}, c + "[-qI" + id1 + "] [-qI" + id2 + "] [-Qheld_by_o2n-milter]"},
+		{s.Release, []string{id1}, c + "[-qQ] [-qI" + id1 + "] [-Q] " + c + "[-qf] [-qI" + id1 + "]"},
+		{s.Delete, []string{id1, id2}, ""},
 	} {
-		if err := v.do(t.Context(), []string{id1, id2}); err != nil {
+		if err := v.do(t.Context(), v.ids); err != nil {
 			t.Error(err)
 		}
 		if got := calls(t, dir); got != v.want {
@@ -205,22 +206,26 @@ func TestSendmailTools(t *testing.T) {
 
 // Deliveries that take long are left alone, and there are not too many of them.
 func TestSendmailSenders(t *testing.T) {
-	s := &sendmail{tool: tool{path: "/bin/true"}, senders: make(chan struct{}, 1)}
-	s.senders <- struct{}{}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	if err := s.send(ctx, []string{id1}); err == nil || !strings.Contains(err.Error(), "off hold, but 20 deliveries") {
-		t.Errorf("full: %v", err)
-	}
-	<-s.senders
-	if err := s.send(t.Context(), []string{id1}); err != nil {
+	dir := t.TempDir()
+	s := &sendmail{tool: tool{path: filepath.Join(dir, "sendmail")}, senders: make(chan struct{}, 2), sendWait: 100 * time.Millisecond}
+	// A delivery ends when there is a file.
+	fake(t, dir, "sendmail", "while [ ! -e DIR/end ]; do sleep 0.01; done; exit 75")
+	if err := s.send(t.Context(), []string{id1, id2}); err != nil {
 		t.Error(err)
 	}
-	s.senders <- struct{}{} // the place is free again
+	if err := s.send(t.Context(), []string{id3}); err == nil || !strings.Contains(err.Error(), "off hold, but not sent: 2 deliveries") {
+		t.Errorf("full: %v", err)
+	}
+	put(t, filepath.Join(dir, "end"), "")
+	s.sendWait = 10 * time.Second
+	if err := s.send(t.Context(), []string{id1, id2, id3}); err != nil { // the places are free again
+		t.Error(err)
+	}
 	s.tool.path = "/nonexistent"
-	<-s.senders
-	if err := s.send(t.Context(), []string{id1}); err == nil || !strings.Contains(err.Error(), "off hold, but not sent") {
-		t.Errorf("no program: %v", err)
+	for range 3 { // and stay so
+		if err := s.send(t.Context(), []string{id1}); err == nil || !strings.Contains(err.Error(), "off hold, but not sent: fork/exec") {
+			t.Errorf("no program: %v", err)
+		}
 	}
 }
 
