@@ -309,3 +309,30 @@ func TestRaceOverAnOutage(t *testing.T) {
 		t.Errorf("%d got through, want 50 to 150", n)
 	}
 }
+
+// Alone, a campaign may have half as many recipients, rounded up; what the caller gave
+// stays as it is.
+func TestLettersAlone(t *testing.T) {
+	b := newBench(t)
+	send := func(known, fresh int64, full bool, members ...string) {
+		t.Helper()
+		ask := state.Ask{Letters: []state.Letter{{Subject: "account:a", Max: 5, Members: members, Remember: time.Hour}}}
+		a, err := b.Take(ctx, start, ask)
+		want := state.Campaign{ID: state.CampaignID("account:a", state.Sketch{}), Known: known, New: fresh, Full: full}
+		if err != nil || len(a.Campaigns) != 1 || a.Campaigns[0] != want || ask.Letters[0].Max != 5 {
+			t.Errorf("%+v, %v, max %d; want %+v, and 5", a.Campaigns, err, ask.Letters[0].Max, want)
+		}
+	}
+	send(0, 4, false, "r1", "r2", "r3", "r4")
+	b.primary.away.Store(true)
+	send(0, 4, true, "r1", "r2", "r3", "r4") // nobody is known here
+	send(0, 3, false, "r1", "r2", "r3")
+	send(3, 1, true, "r4")
+	b.primary.away.Store(false)
+	send(4, 1, false, "r5")
+	if _, err := b.Reset(ctx, "account:a"); err != nil {
+		t.Fatal(err)
+	}
+	b.primary.away.Store(true)
+	send(0, 1, false, "r1")
+}

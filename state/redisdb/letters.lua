@@ -99,8 +99,6 @@ local function nearest(x)
   end
 end
 
-local matched = {} -- the sets of recipients, by key: letters of one call may share one
-
 -- match finds a letter's campaign, or begins it, and counts whom it does not know.
 local function match(x, first, last)
   x.known = recipients(x, x.sketch)
@@ -113,9 +111,7 @@ local function match(x, first, last)
   if damaged or first > last then
     return
   end
-  local key = recipients_key(x.list, x.of)
-  matched[key] = matched[key] or read_set(key, x.sec, x.ns)
-  x.set = matched[key]
+  x.set = read_set(recipients_key(x.list, x.of), x.sec, x.ns)
   for i = first, last do
     if not damaged and unknown(x.set, ARGV[i]) then
       x.fresh[#x.fresh + 1] = ARGV[i]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -80,10 +81,33 @@ func TestCampaignKeys(t *testing.T) {
 	for _, key := range []string{list, campaign} {
 		wants(t, key, srv.do(t, "PTTL", key), -1)
 	}
+	// One to somebody new prolongs both.
+	sentTo(t, s, letter("account:{a}/b", 5, "r3"), 2, 1, false)
+	for _, key := range []string{list, campaign} {
+		if got := srv.do(t, "PTTL", key).(int64); got < 7_100_000 {
+			t.Errorf("%s lives for %d ms after another letter; want 2 hours", key, got)
+		}
+	}
 	if n, err := s.Reset(t.Context(), "account:{a}/b"); n != 0 || err != nil {
 		t.Errorf("reset: %d, %v; want no window", n, err)
 	}
 	wants(t, "keys", srv.do(t, "EXISTS", list, campaign), 0)
+}
+
+// A server's clock was set back by a day: recipients count, for no longer than an hour
+// from the next letter on.
+func TestCampaignClockSetBack(t *testing.T) {
+	srv := common(t)
+	s := open(t, Options{URL: srv.url()})
+	sentTo(t, s, letter("account:a", 5, "r1"), 0, 1, false)
+	key := "o2n:campaign/" + sketchText(letter("", 0).Sketch) + "/{account:a}"
+	r1 := srv.do(t, "ZRANGE", key, 0, -1).([]any)[0]
+	srv.do(t, "ZADD", key, time.Now().Add(24*time.Hour).UnixMicro(), r1)
+	sentTo(t, s, letter("account:a", 5, "r2"), 1, 1, false)
+	score, err := strconv.ParseFloat(fmt.Sprint(srv.do(t, "ZSCORE", key, r1)), 64)
+	if left := time.Until(time.UnixMicro(int64(score))); err != nil || left > time.Minute {
+		t.Errorf("the recipient's slot ends in %s, %v; want at most a minute", left, err)
+	}
 }
 
 // What somebody has put in the place of campaigns is an error that names the key, or is
