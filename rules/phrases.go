@@ -65,7 +65,7 @@ type phrases [256][]string
 func newPhrases(list []string) *phrases {
 	var p phrases
 	for _, s := range list {
-		if s = strings.TrimSpace(message.Fold(s)); s != "" {
+		if s = strings.TrimSpace(message.Fold(s)); len(s) > 1 {
 			p[s[0]] = append(p[s[0]], s)
 		}
 	}
@@ -77,14 +77,16 @@ func (p *phrases) in(folded string) bool { return p.next(folded, 0) >= 0 }
 
 // next is where the first phrase at or behind from begins; -1 for none.
 func (p *phrases) next(folded string, from int) int {
-	inWord := from > 0 && isWordByte(folded[from-1])
+	wasWord := from > 0 && wordBytes[folded[from-1]]
 	for i := from; i < len(folded); i++ {
-		begins := !inWord
-		if inWord = isWordByte(folded[i]); !inWord || !begins {
+		c := folded[i]
+		begins := !wasWord
+		if wasWord = wordBytes[c]; !begins || !wasWord {
 			continue
 		}
-		for _, phrase := range p[folded[i]] {
-			if strings.HasPrefix(folded[i:], phrase) {
+		for _, phrase := range p[c] {
+			// Most words differ in their second letter.
+			if i+1 < len(folded) && folded[i+1] == phrase[1] && strings.HasPrefix(folded[i:], phrase) {
 				return i
 			}
 		}
@@ -118,9 +120,13 @@ func (p *phrases) near(folded string, texts []string) bool {
 	return false
 }
 
-func isWordByte(c byte) bool {
-	return c >= utf8.RuneSelf || '0' <= c && c <= '9' || 'a' <= c && c <= 'z'
-}
+// wordBytes are those of letters and digits in folded text.
+var wordBytes = func() (is [256]bool) {
+	for c := range is {
+		is[c] = c >= utf8.RuneSelf || '0' <= c && c <= '9' || 'a' <= c && c <= 'z'
+	}
+	return is
+}()
 
 // answerWords ask for an answer, stopWords are what it is to say.
 var (

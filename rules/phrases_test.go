@@ -150,3 +150,12 @@ func FuzzPhrases(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkPhrases(b *testing.B) {
+	text := message.Fold(strings.Repeat(offer, 16)) // 4 KB
+	p := newPhrases(UnsubscribePhrases)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		p.in(text)
+	}
+}
