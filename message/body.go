@@ -33,8 +33,9 @@ type Body struct {
 	// "reply", "publish"); empty for none.
 	Calendar string
 	// Raw says why the MIME structure could not be followed, in a few plain ASCII
-	// words: Text then holds, after what could be read, the undecoded body. Empty
-	// when it could.
+	// words: Text then holds, after what could be read, the undecoded body too, and
+	// of HTML in which nobody knows what is hidden all there is. Links that may be
+	// hidden are not among the Links. Empty when it could.
 	Raw string
 	// Cut says that there was more than is looked at.
 	Cut bool
