@@ -66,6 +66,7 @@ func TestPages(t *testing.T) {
 		{"/admin/audit?subject=account:alice@client-a.example", []string{"Only about account:alice@client-a.example", "14 Mar 2026, 11:00 UTC hello"}},
 		{"/admin/decisions/7K3QF2M9", []string{
 			"Decision 7K3QF2M9 reject", "Reply 550 5.7.1 hello", "Recipients 3", "Subject line hello", "Size 4,711 bytes", "ip:192.0.2.7",
+			"Campaign hello of account:alice@client-a.example: 21 different recipients",
 			"identity.header_from shadow hello hello hello", "minute account:alice@client-a.example 1 messages",
 		}},
 	} {

@@ -107,6 +107,7 @@ func (w *world) decision(id string, at time.Time, text string) {
 		Reply: "550 5.7.1 " + text, QueueID: cmp.Or(text, "4Xy1"), ClientName: text, MessageID: text, Subject: text, Size: 4711,
 		Evidence: []rules.Evidence{{Rule: "identity.header_from", Fact: text, Got: text, Want: text, Shadow: true}},
 		Charges:  []rules.Charge{{Limit: "minute", Subject: alice, Unit: rules.Messages, Cost: 1}},
+		Campaign: &rules.Campaign{ID: cmp.Or(text, "ab12"), Subject: alice, Recipients: 21},
 	})
 	w.must(err)
 	w.must(w.store.Record(w.t.Context(), state.Decision{
