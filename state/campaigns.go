@@ -11,8 +11,9 @@ import (
 
 // CampaignGrace is how many of a subject's campaigns are never forgotten for want of
 // room: those that got a letter last. Else one that is just beginning would have the
-// fewest recipients, and go before its next letter comes.
-const CampaignGrace = MaxCampaigns / 2
+// fewest recipients, and go before its next letter comes. Few are left to choose from,
+// as Redis asks for the recipients of each.
+const CampaignGrace = MaxCampaigns - 16
 
 // CampaignID names the campaign of subject whose first letter looks like s.
 func CampaignID(subject string, s Sketch) string {

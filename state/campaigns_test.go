@@ -158,7 +158,7 @@ func TestCampaignForgotten(t *testing.T) {
 	if got := fmt.Sprint(c.all()); got != before {
 		t.Errorf("after the undo: %s; want %s", got, before)
 	}
-	// The oldest half may go, the 5th got a letter since.
+	// The old ones may go; of them the 5th has the most recipients.
 	for i := range CampaignGrace {
 		sendAt(&c, 103, Sketch{uint64(2000 + i)}, 1)
 	}

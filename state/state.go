@@ -92,10 +92,11 @@ func (s Sketch) Distance(o Sketch) int {
 //
 // A campaign's recipients count until Remember after they were last written to, or
 // up to 1/60 longer; who is written to again is one. When the last one leaves, the
-// campaign is over. A subject has at most MaxCampaigns at a time: over that, of the
-// half that got a letter least lately the one with the fewest recipients is forgotten,
-// of several the one that got a letter least lately. So who sends many different
-// letters hides none of them by that, unless so many others come between two of it.
+// campaign is over. A subject has at most MaxCampaigns at a time: over that, of those
+// that are not among the CampaignGrace that got a letter last, the one with the fewest
+// recipients is forgotten, of several the one that got a letter least lately. So who
+// sends many different letters hides none of them by that, unless so many others come
+// between two of it.
 // The order of letters is kept over a restart of the host that it is kept on as far
 // as the 60ths of Remember tell.
 //

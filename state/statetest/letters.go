@@ -135,27 +135,27 @@ func sketches(n int) []state.Sketch {
 	return all
 }
 
-// Of more than MaxCampaigns one of the older half goes: the one with the fewest
+// Of more than MaxCampaigns one of the old ones goes: the one with the fewest
 // recipients, and of those the one whose last letter is the oldest.
 func testCampaignsBound(_ *testing.T, s *suite) {
-	const half = state.MaxCampaigns / 2
-	all := sketches(state.MaxCampaigns + half + 2)
+	const old = state.MaxCampaigns - state.CampaignGrace
+	all := sketches(state.MaxCampaigns + state.CampaignGrace + 2)
 	for i, sketch := range all[:state.MaxCampaigns] {
 		n := 2
-		if i == 7 || i == 9 || i >= half {
+		if i == 7 || i == 9 || i >= old {
 			n = 1
 		}
 		s.send(start, mails(letter("account:a", sketch, 9, numbered(i, n)...)), campaign(sketch, 0, int64(n)))
 	}
-	// The 5th gets a letter: now the 129th is of the older half, and has one recipient.
+	// The 5th gets a letter: now another one is old, and has one recipient.
 	s.send(start, mails(letter("account:a", all[5], 9, numbered(5, 1)...)), campaign(all[5], 2, 0))
-	for i, gone := range []int{7, 9, half} {
+	for i, gone := range []int{7, 9, old} {
 		fresh := all[state.MaxCampaigns+i]
 		s.has(start, all[gone], 1)
 		s.send(start, mails(letter("account:a", fresh, 9, "r1")), campaign(fresh, 0, 1))
 		s.has(start, all[gone], 0)
 	}
-	// However many others come, those of the newer half stay.
+	// However many others come, the last ones stay.
 	last := all[len(all)-1]
 	s.send(start, mails(letter("account:a", last, 9, "r1")), campaign(last, 0, 1))
 	for _, other := range all[state.MaxCampaigns+3 : len(all)-1] {
@@ -163,7 +163,7 @@ func testCampaignsBound(_ *testing.T, s *suite) {
 		s.send(start, mails(letter("account:a", other, 9, "r1")), campaign(other, 0, 1))
 	}
 	s.has(start, last, 1)
-	for i := range half {
+	for i := range old {
 		known := int64(2)
 		if i == 7 || i == 9 {
 			known = 0
