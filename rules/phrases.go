@@ -101,7 +101,8 @@ const (
 	nearBehind = 300
 )
 
-// mostLooked is at how many places of a phrase one looks around.
+// mostLooked is at how many places of a phrase one looks around: a sender may write
+// nothing else, and each costs.
 const mostLooked = 50
 
 // near says whether one of these texts stands next to a phrase.
@@ -138,11 +139,16 @@ var (
 // STOP", "to unsubscribe, reply to this mail". It asks no more of the reader than a
 // link does, and the address is the author's, which the identity rules judge.
 func answersStop(folded string, unsubscribe *phrases) bool {
-	for at := answerWords.next(folded, 0); at >= 0; at = answerWords.next(folded, at+1) {
+	at := answerWords.next(folded, 0)
+	for range mostLooked {
+		if at < 0 {
+			return false
+		}
 		sentence := sentenceAt(folded, at)
 		if !refused(folded[:at]) && (stopWords.in(sentence) || unsubscribe.in(sentence)) {
 			return true
 		}
+		at = answerWords.next(folded, at+1)
 	}
 	return false
 }

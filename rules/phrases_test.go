@@ -62,6 +62,19 @@ func TestUnsubscribeNextToTheURL(t *testing.T) {
 	}
 }
 
+// Who writes the words again and again gets no more than so many looks at them.
+func TestPlacesAreBounded(t *testing.T) {
+	for again, want := range map[int]bool{mostLooked - 1: true, mostLooked: false} {
+		if got := answersStop(strings.Repeat("reply soon. ", again)+"reply stop.", newPhrases(nil)); got != want {
+			t.Errorf("behind %d answers: %v", again, got)
+		}
+		p := newPhrases([]string{"unsubscribe"})
+		if got := p.near(strings.Repeat("unsubscribe. ", again)+strings.Repeat("x ", 200)+"unsubscribe: www.x.example", []string{"www.x.example"}); got != want {
+			t.Errorf("behind %d phrases: %v", again, got)
+		}
+	}
+}
+
 // What cannot be followed may show anything or nothing.
 func TestMeansOfBrokenMail(t *testing.T) {
 	f := factsOf(letterTo(1, "--b\r\n\r\n"+why+wayOut, "Content-Type: text/plain", "Content-Type: text/html"))
