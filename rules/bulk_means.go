@@ -46,7 +46,7 @@ func lacksUnsubscribe(f *facts) string {
 
 // showsUnsubscribe looks for a link that says it is to unsubscribe or stands in text
 // that does, for a URL or an address next to such text, and for the invitation to
-// answer. Where the structure of the mail is broken, nobody knows what a reader sees.
+// answer. Where the mail cannot be followed, nobody knows what a reader sees.
 func (f *facts) showsUnsubscribe() bool {
 	words, text := f.words.unsubscribe, f.readText()
 	if f.readBody().Raw != "" {
