@@ -9,7 +9,7 @@ VERSION     := $(shell git describe --always --dirty 2>/dev/null || echo dev)
 TAGS        := mta,browser
 export CGO_ENABLED ?= 1
 
-.PHONY: build run test check packages unit e2e faults fuzz bench clean
+.PHONY: build run test check packages unit e2e faults fuzz bench accuracy clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/o2n-milter ./cmd/o2n-milter
@@ -53,6 +53,12 @@ faults: build packages
 FUZZTIME ?= 1m
 fuzz:
 	tests/fuzz $(FUZZTIME)
+
+# How well bulk mail is recognised, and how seldom honest mail is taken for it: writes
+# the tables of docs/accuracy.md. A minute.
+accuracy:
+	@[ -d ../shared/corpus ] || echo "== SKIPPED: ../shared/corpus is not there, so real honest mail is not judged"
+	$(call timed,accuracy of bulk recognition,go run ./tests/accuracy -write docs/accuracy.md)
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
