@@ -293,4 +293,3 @@ func (w *world) once(n int) {
 		w.Errorf("%d arrived; want %d", len(seen), n)
 	}
 }
-

@@ -22,7 +22,7 @@ type heldCounts struct {
 var (
 	heldMessages = prometheus.NewDesc("o2n_milter_held_messages", "Messages held on this host: those that wait, that are kept and that leave.", nil, nil)
 	heldByRule   = prometheus.NewDesc("o2n_milter_held_by_rule", "Messages held on this host, by the rule that holds them.", []string{"rule"}, nil)
-	heldOldest   = prometheus.NewDesc("o2n_milter_held_oldest_seconds", "Since when the oldest is held; 0 when nothing is.", nil, nil)
+	heldOldest   = prometheus.NewDesc("o2n_milter_held_oldest_seconds", "For how long the oldest is held; 0 when nothing is.", nil, nil)
 	heldReleased = prometheus.NewDesc("o2n_milter_held_released_total", "Held messages that went on their way.", nil, nil)
 	heldExpired  = prometheus.NewDesc("o2n_milter_held_expired_total", "Held messages that went back to their sender after hold.max_age.", nil, nil)
 	heldGone     = prometheus.NewDesc("o2n_milter_held_gone_total", "Held messages that somebody else released or deleted in the MTA.", nil, nil)
