@@ -23,6 +23,7 @@ type fakeMTA struct {
 	down    error         // the agent does not answer
 	fail    error         // nor does it do anything for these
 	delay   time.Duration // of a delivery
+	puts    bool          // it off: every message is deferred by its destination
 	stopped bool          // the MTA stands still, and the agent cannot wake it
 	calls   map[string]int
 
@@ -141,7 +142,11 @@ func (f *fakeMTA) Find(_ context.Context, ids ...string) (map[string]Queue, erro
 // deliver sends what is on its way.
 func (f *fakeMTA) deliver() {
 	for id, q := range f.queue {
-		if q.Queue == QueueActive && !f.stopped && f.now.Sub(q.since) >= f.delay {
+		switch {
+		case q.Queue != QueueActive || f.stopped || f.now.Sub(q.since) < f.delay:
+		case f.puts:
+			q.Queue = QueueDeferred
+		default:
 			delete(f.queue, id)
 			user, _, _ := strings.Cut(q.From, "@")
 			f.arrived = append(f.arrived, arrival{id, user, f.now, true})
@@ -154,12 +159,13 @@ type badStore struct {
 	state.Store
 	*world
 	away bool
+	full bool // what is kept cannot be changed
 }
 
 var errAway = fmt.Errorf("redis: %w", state.ErrUnavailable)
 
 func (s *badStore) PutDoc(ctx context.Context, doc state.Doc) (state.Doc, error) {
-	if s.away {
+	if s.away || s.full {
 		return state.Doc{}, errAway
 	}
 	s.mta.step()

@@ -216,3 +216,67 @@ func TestSettingsChange(t *testing.T) {
 		t.Errorf("%s: %s", h.Rule, h.Reason)
 	}
 }
+
+// What has paid, and cannot be put down as leaving, does not pay again.
+func TestPaysOnce(t *testing.T) {
+	w := newWorld(t)
+	w.burst("cron", 11)
+	w.run(time.Second)
+	w.run(58 * time.Second)
+	w.store.full = true
+	w.run(time.Minute)
+	if used := w.used("script:cron@web1.example"); used != 1 || w.records()[state.HeldWaiting] != 1 {
+		t.Errorf("used %d, %v", used, w.records())
+	}
+	w.store.full = false
+	w.run(10 * time.Second)
+	w.inOrder(11)
+	if used := w.used("script:cron@web1.example"); used > 1 {
+		t.Errorf("used %d", used)
+	}
+}
+
+// What its destination puts off, or takes long to take, makes way for the next.
+func TestSlowDestinations(t *testing.T) {
+	w := newWorld(t)
+	w.burst("cron", 15)
+	w.rules.Limits = nil
+	w.configure()
+	w.mta.puts = true
+	w.run(5 * time.Second)
+	w.wants(map[state.HeldState]int{state.HeldReleased: 5})
+
+	w = newWorld(t)
+	w.burst("cron", 13)
+	w.rules.Limits = nil
+	w.configure()
+	w.mta.delay = time.Hour
+	w.run(flightTime - time.Second)
+	w.wants(map[state.HeldState]int{state.HeldLeaving: 1, state.HeldWaiting: 2})
+	w.run(2*flightTime + 10*time.Second)
+	w.wants(map[state.HeldState]int{state.HeldReleased: 3})
+}
+
+// A message that somebody took out of the queue before its turn is not one of ours that
+// left.
+func TestGoneBeforeItsTurn(t *testing.T) {
+	w := newWorld(t)
+	w.burst("cron", 12)
+	delete(w.mta.queue, "Q00011")
+	w.run(65 * time.Second)
+	w.wants(map[state.HeldState]int{state.HeldGone: 1, state.HeldReleased: 1})
+}
+
+// A record that somebody deletes counts no more.
+func TestRecordDeleted(t *testing.T) {
+	w := newWorld(t)
+	w.burst("cron", 11)
+	w.run(time.Second)
+	if err := state.DeleteRecord(w.ctx, w.base, w.all()[0]); err != nil {
+		t.Fatal(err)
+	}
+	w.run(5 * time.Minute)
+	if w.book.total != 0 || len(w.book.open) > 0 || len(w.mta.queue) != 1 || w.Stats().Unknown != 1 {
+		t.Errorf("%d count, %d in the queue, %d unknown", w.book.total, len(w.mta.queue), w.Stats().Unknown)
+	}
+}

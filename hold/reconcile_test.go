@@ -100,7 +100,8 @@ func TestQueueIDHeldAgain(t *testing.T) {
 	w.run(time.Second)
 	w.ids = 10
 	w.now = w.now.Add(10 * time.Minute)
-	w.held("cron", 1) // Q00011 again
+	w.held("cron", 1)                           // Q00011 again
+	w.mta.queue["Q00011"].Arrived = time.Time{} // an MTA that does not say
 	w.run(5 * time.Minute)
 	w.wants(map[state.HeldState]int{state.HeldGone: 1, state.HeldWaiting: 1})
 	list := w.all()

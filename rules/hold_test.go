@@ -380,3 +380,66 @@ func TestReleaseStoreAway(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+// newBulkHolding has the bulk rules as shipped, and a limit that holds.
+func newBulkHolding(t *testing.T, change func(*Settings)) *holding {
+	return newHolding(t, func(s *Settings) {
+		bulkActions(s)
+		limits(Limit{Name: "minute", Subject: "account", Unit: Messages, Max: 3, Window: time.Minute, Action: Quarantine})(s)
+		if change != nil {
+			change(s)
+		}
+	})
+}
+
+// Held mail counts for its campaign when it leaves. One that has become bulk meanwhile
+// leaves no more by itself.
+func TestReleaseOfLetters(t *testing.T) {
+	for want, c := range map[string]struct {
+		body string
+		more int // letters between the one that is held and its release
+		full int64
+	}{"bulk.unsubscribe": {offer, 1, 100}, "bulk.volume": {offer + wayOut, 2, 4}} {
+		for _, fewer := range []int{1, 0} {
+			h := newBulkHolding(t, func(s *Settings) { s.Limits[0].Max, s.Bulk.Similar, s.Bulk.MaxCampaign = 2, 4, c.full })
+			letter := func(n int) *Mail { return letterTo(n, c.body) }
+			h.sendTo(t, 1, 2, letter)
+			check(t, h.decide(t, letter(3)), Quarantine, "limit.minute")
+			h.at = start.Add(2 * time.Minute)
+			h.sendTo(t, 4, 3+c.more-fewer, letter)
+			h.at = start.Add(4 * time.Minute)
+			got := h.release(t, h.held[0])
+			switch {
+			case fewer > 0 && got.State != ReleasePaid:
+				t.Errorf("%s, one fewer: %+v", want, got)
+			case fewer == 0 && (got.State != ReleaseNever || got.Rule != want || !strings.HasPrefix(got.Why, "its campaign ")):
+				t.Errorf("%s: %+v", want, got)
+			}
+		}
+	}
+}
+
+// The pace of bulk mail counts at the release too, as it is set then.
+func TestReleaseAtThePaceOfBulk(t *testing.T) {
+	h := newBulkHolding(t, func(s *Settings) {
+		s.Limits, s.Bulk.Similar, s.Bulk.PaceMax = nil, 2, 1
+		s.Actions["bulk.pace"], s.Actions["bulk.unsubscribe"] = Quarantine, Off
+	})
+	h.sendTo(t, 1, 2, func(n int) *Mail { return letterTo(n, offer) })
+	check(t, h.decide(t, letterTo(3, offer)), Quarantine, "bulk.pace")
+	r := h.held[0]
+	if r.State != state.HeldWaiting || r.Subject != "customer:C-1001" {
+		t.Errorf("%+v", r)
+	}
+	if got := h.release(t, r); got.State != ReleaseLater || len(got.Charges) != 1 {
+		t.Errorf("%+v", got)
+	}
+	h.set.Bulk.PaceMax = 2
+	if got := h.release(t, r); got.State != ReleasePaid {
+		t.Errorf("%+v", got)
+	}
+	h.set.Actions["bulk.pace"] = Off
+	if got := h.release(t, r); got.State != ReleasePaid || len(got.Charges) != 0 {
+		t.Errorf("%+v", got)
+	}
+}
