@@ -103,7 +103,7 @@ func (b *book) count(it *item, n int) {
 func (b *book) unsaved(it *item, why error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	size := len(it.Ask) + len(it.About) + 40*len(it.Recipients) + 1000
+	size := sizeOf(it.Held)
 	away := errors.Is(why, state.ErrUnavailable) || errors.Is(why, context.Canceled) || errors.Is(why, context.DeadlineExceeded)
 	if !away || b.unsavedBy+size > mostUnsaved {
 		b.count(it, -1)
@@ -126,16 +126,23 @@ func (b *book) save(ctx context.Context) (saved bool, err error) {
 		}
 		saved = true
 		b.mu.Lock()
-		it.unsaved = false
-		b.mu.Unlock()
-	}
-	if saved {
-		b.mu.Lock()
-		b.unsavedBy = 0
+		b.isSaved(it)
 		b.mu.Unlock()
 	}
 	return saved, nil
 }
+
+// isSaved notes that the store has a record, if it was in memory only. Others may be
+// added to those meanwhile. Whoever calls it holds the lock.
+func (b *book) isSaved(it *item) {
+	if it.unsaved {
+		it.unsaved = false
+		b.unsavedBy -= sizeOf(it.Held)
+	}
+}
+
+// sizeOf is about what a record takes in memory, in bytes.
+func sizeOf(h state.Held) int { return len(h.Ask) + len(h.About) + 40*len(h.Recipients) + 1000 }
 
 func (b *book) unsavedItems() []*item {
 	b.mu.Lock()
@@ -175,14 +182,12 @@ func (b *book) sync(ctx context.Context) ([]*item, error) {
 // be read, which a newer version's is.
 func (b *book) take(doc state.Doc) *item {
 	it := b.items[doc.ID]
+	if it != nil {
+		b.isSaved(it)
+	}
 	if doc.Rev == 0 {
 		delete(b.known, doc.ID)
-		if it != nil {
-			b.count(it, -1)
-			it.deleted = true
-			delete(b.items, doc.ID)
-		}
-		return it
+		return b.drop(it)
 	}
 	b.known[doc.ID] = doc.Rev
 	h, err := state.DecodeRecord[state.Held](doc)
@@ -190,11 +195,7 @@ func (b *book) take(doc state.Doc) *item {
 		return nil
 	}
 	if !strings.EqualFold(h.Host, b.host) {
-		if it != nil { // put here, for a host whose own daemon sees to it
-			b.count(it, -1)
-			delete(b.items, doc.ID)
-		}
-		return nil
+		return b.drop(it) // put here, for a host whose own daemon sees to it, or ours before
 	}
 	if it == nil {
 		it = &item{}
@@ -202,10 +203,20 @@ func (b *book) take(doc state.Doc) *item {
 	} else {
 		b.count(it, -1)
 	}
-	it.Held, it.unsaved = h, false
+	it.Held = h
 	b.count(it, 1)
 	if it.Wish != state.WishNone {
 		b.wishes[it.ID] = it
+	}
+	return it
+}
+
+// drop takes a record out of the book, if it is there, and returns it.
+func (b *book) drop(it *item) *item {
+	if it != nil {
+		b.count(it, -1)
+		it.deleted = true
+		delete(b.items, it.ID)
 	}
 	return it
 }
@@ -219,6 +230,9 @@ func (b *book) changed(it *item, h state.Held) {
 	b.count(it, 1)
 	b.items[h.ID] = it
 	b.known[h.ID] = h.Rev
+	if h.Wish != state.WishNone { // of a record that was over, and goes on
+		b.wishes[h.ID] = it
+	}
 }
 
 // all are our records, the oldest first.

@@ -160,6 +160,8 @@ type badStore struct {
 	*world
 	away bool
 	full bool // what is kept cannot be changed
+	// putting happens before a put, while the store answers.
+	putting func()
 }
 
 var errAway = fmt.Errorf("redis: %w", state.ErrUnavailable)
@@ -167,6 +169,9 @@ var errAway = fmt.Errorf("redis: %w", state.ErrUnavailable)
 func (s *badStore) PutDoc(ctx context.Context, doc state.Doc) (state.Doc, error) {
 	if s.away || s.full {
 		return state.Doc{}, errAway
+	}
+	if s.putting != nil {
+		s.putting()
 	}
 	s.mta.step()
 	d, err := s.Store.PutDoc(ctx, doc)

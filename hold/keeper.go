@@ -76,6 +76,7 @@ type Keeper struct {
 	lanes   lanes
 	flights map[string]*flight // by record id
 	left    departures
+	adopted string // the host whose unknown mail was looked for among other hosts'
 	blocks  blockWatch
 	// Not before these.
 	nextSync, nextRound, nextExpire time.Time
@@ -184,7 +185,9 @@ func (k *Keeper) Step(ctx context.Context, now time.Time) time.Time {
 
 // round is what needs no haste.
 func (k *Keeper) round(ctx context.Context, now time.Time) {
-	k.reconcile(ctx, now)
+	if k.agent.here(now) && k.askHost(ctx, now) {
+		k.reconcile(ctx, now)
+	}
 	k.forget(ctx, now)
 	k.left.forget(now)
 }
@@ -219,9 +222,11 @@ func (k *Keeper) sync(ctx context.Context, now time.Time) {
 // place puts a record where it belongs, whatever it was before.
 func (k *Keeper) place(ctx context.Context, now time.Time, it *item) {
 	k.lanes.remove(it)
+	if it.deleted || !it.isOpen() { // the latter by another daemon
+		delete(k.flights, it.ID)
+	}
 	switch {
 	case it.deleted:
-		delete(k.flights, it.ID)
 	case it.State == state.HeldWaiting && it.Wish == state.WishNone:
 		k.lanes.add(it)
 	case it.State == state.HeldLeaving && k.flights[it.ID] == nil:
@@ -251,9 +256,12 @@ func (k *Keeper) isHere(ctx context.Context, now time.Time) bool {
 	if k.agent.why == nil && k.Host() != "" {
 		return true
 	}
-	if !k.agent.here(now) {
-		return false
-	}
+	return k.agent.here(now) && k.askHost(ctx, now)
+}
+
+// askHost asks the agent whose queue it has, and says whether it answers. An MTA may
+// be given another name while we run.
+func (k *Keeper) askHost(ctx context.Context, now time.Time) bool {
 	call, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	host, err := k.opts.Agent.Host(call)

@@ -25,6 +25,10 @@ type flight struct {
 // subject goes: a slow destination must not keep the others.
 const flightTime = time.Minute
 
+// arrivalTime is how long after the verdict the MTA may take to have a message in its
+// queue: Sendmail writes it there when all milters have spoken.
+const arrivalTime = 10 * time.Second
+
 // costOf is what it counts in a window.
 func (f *flight) costOf(w state.Window) int64 {
 	n := int64(0)
@@ -140,6 +144,8 @@ func (k *Keeper) launch(ctx context.Context, now time.Time) {
 			f.since = now
 		case errors.Is(problem, ErrNotQueued) && was[f]:
 			k.hasLeft(ctx, now, f) // the first time we did not hear, or were not there to see it
+		case errors.Is(problem, ErrNotQueued) && isYoung(now, f.Held):
+			f.told, f.rest = false, now.Add(time.Second)
 		case errors.Is(problem, ErrNotQueued):
 			k.end(ctx, now, f.item, state.HeldGone)
 		default:
@@ -149,6 +155,8 @@ func (k *Keeper) launch(ctx context.Context, now time.Time) {
 		}
 	}
 }
+
+func isYoung(now time.Time, h state.Held) bool { return now.Sub(h.Since) < arrivalTime }
 
 // watch looks where the messages are that are leaving. Whoever has left makes way
 // for the next of its subject.

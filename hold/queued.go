@@ -186,13 +186,18 @@ func (k *Keeper) inQueue(ctx context.Context, now time.Time, b state.Block, d st
 }
 
 // isSameQueued says that a message in the queue is the decision's: records of a fleet
-// do not say on which host it was. Its sender may have been written in another way,
-// but where both have a domain they must agree.
+// do not say on which host it was.
 func isSameQueued(d state.Decision, q Queued) bool {
 	if q.Arrived.After(d.At.Add(slack)) || q.Arrived.Before(d.At.Add(-time.Hour)) {
 		return false
 	}
-	return strings.EqualFold(d.From, q.From) || !strings.Contains(d.From, "@") || !strings.Contains(q.From, "@")
+	return isSameSender(d.From, q.From)
+}
+
+// isSameSender allows for an MTA that writes a sender in another way than we heard it;
+// but where both have a domain they must agree.
+func isSameSender(x, y string) bool {
+	return strings.EqualFold(x, y) || !strings.Contains(x, "@") || !strings.Contains(y, "@")
 }
 
 // item is our record of this id, or nil.

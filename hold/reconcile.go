@@ -25,9 +25,6 @@ const (
 // hand is noticed, what a crash left half done is finished, and what was never ours
 // is listed and left alone.
 func (k *Keeper) reconcile(ctx context.Context, now time.Time) {
-	if !k.agent.here(now) {
-		return
-	}
 	onHold, err := k.list(ctx, QueueHold)
 	if !k.heard(now, wire.VerbList, err) {
 		return
@@ -45,7 +42,39 @@ func (k *Keeper) reconcile(ctx context.Context, now time.Time) {
 		}
 		k.compare(ctx, now, it, isOn)
 	}
+	k.adopt(ctx, now, onHold)
 	k.tell.unknown(onHold)
+}
+
+// adopt takes over what is held here by a record of another host: this one had another
+// name then. It looks once under each name, and after a start.
+func (k *Keeper) adopt(ctx context.Context, now time.Time, unknown map[string]Queued) {
+	if k.adopted == k.Host() || len(unknown) == 0 {
+		return
+	}
+	docs, err := k.opts.Store.Docs(ctx, heldKind)
+	if !k.reads.heard(now, err) {
+		return
+	}
+	whole := true
+	for _, doc := range docs {
+		h, err := state.DecodeRecord[state.Held](doc)
+		q, isOn := unknown[h.QueueID]
+		if err != nil || !isOn || !isSame(h, q) || !isSameSender(h.From, q.From) || strings.EqualFold(h.Host, k.Host()) {
+			continue
+		}
+		was, it := h.Host, &item{Held: h}
+		if !k.put(ctx, now, it, func(h *state.Held) { h.Host = k.Host() }) {
+			whole = false
+			continue
+		}
+		delete(unknown, h.QueueID)
+		k.opts.Log.Warn("held mail of this host under another name", "id", h.ID, "qid", h.QueueID, "was", was)
+		k.place(ctx, now, it)
+	}
+	if whole {
+		k.adopted = k.Host()
+	}
 }
 
 // compare finds out what became of one record.

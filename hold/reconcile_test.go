@@ -115,15 +115,16 @@ func TestQueueIDHeldAgain(t *testing.T) {
 // Records of other hosts are theirs.
 func TestOtherHost(t *testing.T) {
 	w := newWorld(t)
-	w.mta.host = "WEB2.example"
-	w.burst("cron", 12) // held for web1
+	w.burst("cron", 12)
+	theirs := w.mta.queue
+	w.mta.host, w.mta.queue = "WEB2.example", map[string]*queued{"OTHER": {Queued: Queued{ID: "OTHER", Queue: QueueHold}}}
 	w.run(5 * time.Minute)
 	w.inOrder(10)
 	w.wants(map[state.HeldState]int{state.HeldWaiting: 2})
-	if s := w.Stats(); s.Waiting != 0 || len(w.mta.queue) != 2 {
+	if s := w.Stats(); s.Waiting != 0 || len(w.mta.queue) != 1 || s.Unknown != 1 {
 		t.Errorf("%+v", s)
 	}
-	w.mta.host = "Web1.Example"
+	w.mta.host, w.mta.queue = "Web1.Example", theirs
 	w.start()
 	w.run(5 * time.Minute)
 	w.inOrder(12)

@@ -199,3 +199,20 @@ func TestKept(t *testing.T) {
 	w.run(2 * time.Second)
 	w.wants(map[state.HeldState]int{state.HeldReleased: 1})
 }
+
+// A wish that was made in vain is fulfilled when its message is there again.
+func TestWishOfWhatIsBack(t *testing.T) {
+	w := never(t)
+	q := w.mta.queue["Q00011"]
+	delete(w.mta.queue, "Q00011")
+	w.run(time.Second)
+	w.wish(w.all()[0], state.WishDelete)
+	w.run(2 * time.Second)
+	w.wants(map[state.HeldState]int{state.HeldGone: 1})
+	w.mta.queue["Q00011"] = q
+	w.run(3 * time.Minute)
+	w.wants(map[state.HeldState]int{state.HeldDeleted: 1})
+	if len(w.mta.queue) > 0 {
+		t.Error("it is on hold for ever")
+	}
+}

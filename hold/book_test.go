@@ -1,0 +1,45 @@
+package hold
+
+import (
+	"testing"
+	"time"
+
+	"o2n-milter/state"
+)
+
+// What the store could not take while it took something else is written all the same.
+func TestUnsavedMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	w.run(time.Second)
+	w.store.away = true
+	w.submit("cron")
+	w.store.away = false
+	w.store.putting = func() { // the store takes the first, and hears nothing of the second
+		w.store.putting, w.store.away = nil, true
+		w.submit("cron")
+		w.store.away = false
+	}
+	w.run(10 * time.Second)
+	w.wants(map[state.HeldState]int{state.HeldReleased: 2})
+	w.inOrder(2)
+	if n := w.book.unsavedBy; n != 0 {
+		t.Errorf("%d bytes are in memory only", n)
+	}
+}
+
+// The MTA may need a moment to put on hold what has room already.
+func TestNotThereYet(t *testing.T) {
+	for after, want := range map[time.Duration]state.HeldState{arrivalTime - 1: state.HeldReleased, arrivalTime + time.Second: state.HeldGone} {
+		w := newWorld(t)
+		w.run(time.Second)
+		w.burst("cron", 11)
+		q := w.mta.queue["Q00011"]
+		delete(w.mta.queue, "Q00011")
+		w.rules.Limits = nil
+		w.configure()
+		w.run(w.all()[0].Since.Add(after).Sub(w.now))
+		w.mta.queue["Q00011"] = q
+		w.run(2 * restAfter)
+		w.wants(map[state.HeldState]int{want: 1})
+	}
+}
