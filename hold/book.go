@@ -48,6 +48,7 @@ type book struct {
 	host      string // whose records are ours; empty until the agent has told it
 	items     map[string]*item
 	open      map[string]int // by subject
+	owned     map[string]int // open, by ownerOf
 	total     int            // open
 	unsavedBy int            // bytes that are in memory only
 	wishes    map[string]*item
@@ -58,7 +59,7 @@ type book struct {
 }
 
 func newBook(store state.Store) *book {
-	return &book{store: store, items: map[string]*item{}, open: map[string]int{}, wishes: map[string]*item{}, known: map[string]int64{}, strange: map[string]bool{}}
+	return &book{store: store, items: map[string]*item{}, open: map[string]int{}, owned: map[string]int{}, wishes: map[string]*item{}, known: map[string]int64{}, strange: map[string]bool{}}
 }
 
 // setHost says whose records are ours: all are read again.
@@ -70,7 +71,8 @@ func (b *book) setHost(host string) {
 }
 
 // reserve finds room for a new record. It counts at once, so that a flood passes no
-// bound while the store writes.
+// bound while the store writes. Nobody gets more than what is left free, so that one
+// who sends as many subjects leaves half of it for the others.
 func (b *book) reserve(h state.Held, set *Settings) (*item, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -79,6 +81,8 @@ func (b *book) reserve(h state.Held, set *Settings) (*item, error) {
 		return nil, fmt.Errorf("%w: %d messages are held on this host", rules.ErrNoRoom, b.total)
 	case b.open[h.Subject] >= set.MaxPerSubject:
 		return nil, fmt.Errorf("%w: %d messages of %s are held", rules.ErrNoRoom, b.open[h.Subject], h.Subject)
+	case b.owned[ownerOf(h)] >= set.MaxMessages-b.total:
+		return nil, fmt.Errorf("%w: %d messages of %s are held, the rest is for others", rules.ErrNoRoom, b.owned[ownerOf(h)], ownerOf(h))
 	case b.items[h.ID] != nil:
 		return nil, fmt.Errorf("held mail %s: there is one of this id", h.ID)
 	}
@@ -96,6 +100,22 @@ func (b *book) count(it *item, n int) {
 	if b.open[it.Subject] += n; b.open[it.Subject] == 0 {
 		delete(b.open, it.Subject)
 	}
+	owner := ownerOf(it.Held)
+	if b.owned[owner] += n; b.owned[owner] == 0 {
+		delete(b.owned, owner)
+	}
+}
+
+// ownerOf is who answers for a message: its customer, else its account; where neither
+// is known, the subject that it waits behind.
+func ownerOf(h state.Held) string {
+	switch {
+	case h.Customer != "":
+		return "customer:" + h.Customer
+	case h.Account != "":
+		return "account:" + h.Account
+	}
+	return h.Subject
 }
 
 // unsaved keeps a record in memory that the store could not take because it is away.

@@ -1,11 +1,43 @@
 package hold
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
+	"o2n-milter/rules"
 	"o2n-milter/state"
 )
+
+// However many subjects somebody sends as, the others have room.
+func TestRoomForOthers(t *testing.T) {
+	w := newWorld(t)
+	w.set.MaxMessages = 20
+	book := newBook(w.store)
+	put := func(n int, customer, account string) (held int) {
+		for i := range n {
+			h := state.Held{ID: fmt.Sprint(customer, account, i), Subject: fmt.Sprint("script:", i), Customer: customer, Account: account, State: state.HeldWaiting}
+			if _, err := book.reserve(h, &w.set); err == nil {
+				held++
+			} else if !errors.Is(err, rules.ErrNoRoom) {
+				t.Error(err)
+			}
+		}
+		return held
+	}
+	for _, c := range []struct {
+		customer, account string
+		want              int
+	}{{"C-1", "a", 10}, {"C-1", "b", 0}, {"", "alone", 5}, {"C-3", "", 3}, {"C-4", "", 1}} {
+		if got := put(30, c.customer, c.account); got != c.want {
+			t.Errorf("%+v: %d", c, got)
+		}
+	}
+	if got := put(30, "", ""); got != 1 { // nobody in particular: each subject by itself
+		t.Errorf("the last: %d", got)
+	}
+}
 
 // What the store could not take while it took something else is written all the same.
 func TestUnsavedMeanwhile(t *testing.T) {

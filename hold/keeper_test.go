@@ -154,9 +154,9 @@ func TestDeparturesCount(t *testing.T) {
 
 func TestCaps(t *testing.T) {
 	w := newWorld(t)
-	w.set.MaxPerSubject, w.set.MaxMessages = 3, 5
+	w.set.MaxPerSubject, w.set.MaxMessages = 3, 6
 	w.start()
-	for _, user := range []string{"a", "b"} {
+	for _, user := range []string{"a", "b", "c", "d"} {
 		for range 10 {
 			w.submit(user)
 		}
@@ -171,8 +171,10 @@ func TestCaps(t *testing.T) {
 	w.held("a", 3)
 	full("a")
 	w.held("b", 2)
-	full("b") // though two of its own
-	if s := w.Stats(); s.Waiting != 5 {
+	full("b") // though two of its own: the last place is for others
+	w.held("c", 1)
+	full("d")
+	if s := w.Stats(); s.Waiting != 6 {
 		t.Errorf("%d wait", s.Waiting)
 	}
 	w.run(62 * time.Second) // all have left
