@@ -38,6 +38,10 @@ const (
 // enough is the least, in words, that tells a letter without link or file from others.
 const enough = 8
 
+// mostTerms are about as many as 256 bits can tell apart; of a longer letter so many
+// are picked.
+const mostTerms = 2048
+
 // Sketch of the letter; false when there is nothing in it to tell it by.
 func (l Letter) Sketch() (Sketch, bool) {
 	r := newLetterReader(len(l.Text))
@@ -51,7 +55,7 @@ func (l Letter) Sketch() (Sketch, bool) {
 	if len(words) < enough && len(told) == len(words) {
 		return Sketch{}, false
 	}
-	return minHash(told), true
+	return minHash(thinned(told, mostTerms, golden)), true
 }
 
 // term is something that a letter says, hashed.

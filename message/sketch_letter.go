@@ -13,9 +13,10 @@ type letterReader struct {
 	when       when
 	head, tail []term
 	values     []term // numbers and names of the head
-	// seen counts the words met, by a part of their hash: the second "parcel" is a term
-	// of its own, the fourth none any more.
-	seen [1 << 12]uint8
+	// seen counts the words met, each in the two lowest bits beside a part of its hash:
+	// the second "parcel" is a term of its own, the fourth none any more. Of two words
+	// in one place the later one counts from one again, which adds no term.
+	seen [1 << 12]uint16
 
 	met    int    // appointments counted
 	nth    int    // word of the letter
@@ -33,7 +34,7 @@ type letterReader struct {
 }
 
 const (
-	maxSeen   = 3  // times that one word counts
+	maxSeen   = 3  // times that one word counts; fits two bits
 	maxNaming = 5  // words: "Dear Mrs Anna Maria Smith"
 	maxValues = 28 // percent of the head's words: a price list is the same with other prices
 	maxMet    = 8  // appointments: more are a programme
@@ -85,15 +86,21 @@ func (r *letterReader) signsOff() bool {
 
 func (r *letterReader) readLine(s string) {
 	r.count, r.naming, r.formal, r.legal = 0, 0, 0, false
-	if !strings.Contains(s, "@") && !strings.Contains(s, "://") && !strings.Contains(s, "www.") {
+	if !holdsAddress(s) {
 		r.read(s)
-	} else {
-		for chunk := range strings.FieldsSeq(s) { // addresses and URLs say nothing here
-			if !strings.Contains(chunk, "@") && !strings.Contains(chunk, "://") && !strings.Contains(chunk, "www.") {
-				r.read(chunk)
-			}
+		return
+	}
+	for chunk := range strings.FieldsSeq(s) {
+		if !holdsAddress(chunk) {
+			r.read(chunk)
 		}
 	}
+}
+
+// holdsAddress says whether there is a mail address or URL in s: those differ for each
+// recipient, and the hosts among them count by themselves.
+func holdsAddress(s string) bool {
+	return strings.Contains(s, "@") || strings.Contains(s, "://") || strings.Contains(s, "www.")
 }
 
 // read reads text without addresses in it.
@@ -201,11 +208,14 @@ func (r *letterReader) take(h uint64, k tokenKind) {
 	}
 	r.naming--
 	n := &r.seen[h%uint64(len(r.seen))]
-	if *n >= maxSeen {
+	if word := uint16(h>>48) &^ 3; *n&^3 != word {
+		*n = word
+	}
+	if *n&3 >= maxSeen {
 		return
 	}
 	*n++
-	t := term(mix(h + uint64(*n)*golden))
+	t := term(mix(h + uint64(*n&3)*golden))
 	if r.naming >= 0 || k == aValue {
 		r.values = append(r.values, t)
 	} else {
@@ -218,22 +228,23 @@ func (r *letterReader) take(h uint64, k tokenKind) {
 func (r *letterReader) told() []term {
 	r.when.minutes = false
 	r.meet()
-	list := append(r.head, thinned(r.values, len(r.head)*maxValues/100)...)
+	list := append(r.head, thinned(r.values, len(r.head)*maxValues/100, 0)...)
 	if len(list) == 0 {
 		return r.tail
 	}
-	return append(list, thinned(r.tail, max(len(list), minHead))...)
+	return append(list, thinned(r.tail, max(len(list), minHead), 0)...)
 }
 
 // thinned is about n of the terms: the same ones in two letters of about the same size.
-func thinned(list []term, n int) []term {
+// What is thinned twice needs another salt, else the second time spares the survivors.
+func thinned(list []term, n int, salt uint64) []term {
 	if len(list) <= n {
 		return list
 	}
 	below := ^uint64(0) / uint64(len(list)) * uint64(n)
 	kept := list[:0]
 	for _, t := range list {
-		if mix(uint64(t)) < below {
+		if mix(uint64(t)^salt) < below {
 			kept = append(kept, t)
 		}
 	}

@@ -33,6 +33,13 @@ disclosure is prohibited. We accept no liability for damage caused by viruses, n
 changes made to this message after it was sent.
 `
 
+const company = `Menuiseries Berthier et fils, 14 zone artisanale des Peupliers, Fougères
+Fenêtres, portes, volets, parquets et escaliers sur mesure depuis trois générations
+Entreprise reconnue garante de l'environnement, assurance décennale, devis gratuit sous huitaine
+Nouveau : visitez notre salle d'exposition du mardi au samedi, parking devant la porte
+Pensez à la planète avant d'imprimer ce courriel, recyclons ensemble nos vieux papiers
+`
+
 const reminder = `Bonjour Mme Durand,
 
 Nous vous rappelons votre rendez-vous avec le docteur Lemoine le mardi 24 novembre
@@ -85,6 +92,7 @@ func distance(t *testing.T, a, b Letter) int {
 func TestSketchDistance(t *testing.T) {
 	first := changed(parcel)
 	short := func(own string) Letter { return Letter{Subject: "Re: shelves", Text: own + disclaimer} }
+	inFrench := func(text string) Letter { return Letter{Subject: "Re: volets", Text: "Bonjour,\n\n" + text} }
 	tests := []struct {
 		name        string
 		a, b        Letter
@@ -111,6 +119,11 @@ func TestSketchDistance(t *testing.T) {
 		{"another letter", first, Letter{Subject: "Minutes", Text: "The minutes of last week's meeting are below." + disclaimer}, 100, 156},
 		{"signature and disclaimer alike", short("The blue ones are sold out until spring, shall we take the green?"),
 			short("Friday is fine, our driver brings the ladder and both keys."), Near + 1, 140},
+		{"signature after thanks alike", inFrench("Les bleus sont épuisés jusqu'au printemps, prenons-nous les verts ?\n\nMerci\nCamille\n" + company),
+			inFrench("Vendredi convient, notre chauffeur apporte l'échelle et les clés.\n\nMerci\nCamille\n" + company), Near + 1, 140},
+		{"formal ending alike", inFrench("Les bleus sont épuisés jusqu'au printemps, prenons-nous les verts ?\nJe vous prie d'agréer, Madame, mes salutations distinguées.\n" + company),
+			inFrench("Vendredi convient, notre chauffeur apporte l'échelle et les clés.\nJe vous prie d'agréer, Madame, mes salutations distinguées.\n" + company), Near + 1, 140},
+		{"no ending", inFrench("Les bleus sont épuisés jusqu'au printemps.\n" + company), inFrench("Vendredi convient, merci beaucoup.\n" + company), 0, Near},
 		{"quotation alike", Letter{Subject: "Re: plan", Text: "Le devis est accepté, vous pouvez commander les portes.\n\nLe 3 mai, Jean a écrit :\n" + parcel},
 			Letter{Subject: "Re: plan", Text: "Merci de rappeler le maçon avant midi, il manque une fenêtre.\n\nLe 3 mai, Jean a écrit :\n" + parcel}, Near + 1, 140},
 		{"marked quotation alike", Letter{Subject: "Re: plan", Text: "Le devis est accepté, vous pouvez commander les portes.\n> " + strings.ReplaceAll(parcel, "\n", "\n> ")},
@@ -129,6 +142,28 @@ func TestSketchDistance(t *testing.T) {
 		t.Logf("%s: %d bits", tt.name, d)
 		if d < tt.least || d > tt.most {
 			t.Errorf("%s: %d bits, want %d to %d", tt.name, d, tt.least, tt.most)
+		}
+	}
+}
+
+// TestSketchOfLongLetters: of those only a part is looked at, and it is the same part.
+func TestSketchOfLongLetters(t *testing.T) {
+	syllables := strings.Fields("ba ce di fo gu ha le mi no pu ra se ti vo zu")
+	letter := func(from, to int) Letter {
+		var b strings.Builder
+		for i := from; i < to; i++ {
+			for n := i; n > 0; n /= len(syllables) {
+				b.WriteString(syllables[n%len(syllables)])
+			}
+			b.WriteString("la ")
+		}
+		return Letter{Text: b.String()}
+	}
+	for _, tt := range []struct{ from, to, least, most int }{
+		{0, 4000, 0, 0}, {0, 4100, 0, 12}, {400, 4400, 10, 32}, {2000, 6000, 70, 100},
+	} {
+		if d := distance(t, letter(0, 4000), letter(tt.from, tt.to)); d < tt.least || d > tt.most {
+			t.Errorf("words 0 to 4000 and %d to %d: %d bits, want %d to %d", tt.from, tt.to, d, tt.least, tt.most)
 		}
 	}
 }
@@ -164,9 +199,9 @@ func TestSketchIsTheSameEverywhere(t *testing.T) {
 		l    Letter
 		want string
 	}{
-		"letter": {Letter{Subject: "Votre colis", Text: parcel}, "[78d0eaa3117a9e1b 9cf7f27b382a605e 1fd8c64342065994 5c1614ab94ade09b]"},
+		"letter": {Letter{Subject: "Votre colis", Text: parcel}, "[78d0eaa3117a9e3b 9cd7d27b382a605e 1f58c64342065914 5c1614bb94ade09b]"},
 		"files":  {Letter{Subject: "Facture", Text: invoice, Files: []uint64{1, 2}, Links: []Link{{URL: "https://www.shop.example.co.uk/a"}}}, "[4e4f09f432ca8ae8 7ff49e34364d715c a19c90427888b41b 8833191ad6a6b3fd]"},
-		"mixed":  {Letter{Subject: "Re: 您的包裹", Text: reminder + "Ваша посылка ждёт вас, оплатите доставку сегодня. 您的包裹正在等待。 １２３"}, "[695265c1d7052cc8 a764db5fe0e37d4f 1e971f6406db50b0 d6178a20200a397c]"},
+		"mixed":  {Letter{Subject: "Re: 您的包裹", Text: reminder + "Ваша посылка ждёт вас, оплатите доставку сегодня. 您的包裹正在等待。 １２３"}, "[695265c1d7052cc8 a764db5fe0e37d4f 1e971f6406fb50b0 d6178a20200a397c]"},
 	} {
 		s, _ := tt.l.Sketch()
 		if got := fmt.Sprintf("%016x", s); got != tt.want {
@@ -191,7 +226,8 @@ func TestRegistered(t *testing.T) {
 func TestAppointments(t *testing.T) {
 	for text, want := range map[string]int{
 		"le mardi 24 novembre à 14 h 30": 1, "le 24 novembre 2026 à 9h": 1, "le 24/11/2026 à 14:30": 1, "24.11. um 14:30": 1, "on 24 November at 2:30 pm": 1,
-		"November 24 at 2 pm": 1, "à 14h30 le 24 novembre": 1, "on 24 November at 12 am": 0, "le 24 novembre à\n8 heures": 1, "at 10:00 am on 5 May": 1,
+		"November 24 at 2 pm": 1, "à 14h30 le 24 novembre": 1, "on 24 November at 12 am": 0, "on 24 November at 12 pm": 1, "on 24 November at 6 pm": 1, "on 24 November at 7 pm": 0, "on 24 November at 0 pm": 0,
+		"on 24 November at 11 am": 1, "on 24 November at 6 am": 0, "le 24 novembre à\n8 heures": 1, "at 10:00 am on 5 May": 1,
 		"le 32 novembre à 14 h": 0, "le 31 novembre à 14 h": 1, "le 0 novembre à 14 h": 0, "le 24/13 à 14 h": 0, "le 24/12 à 14 h": 1,
 		"le 24 novembre à 6 h": 0, "le 24 novembre à 7 h": 1, "le 24 novembre à 20 h": 1, "le 24 novembre à 21 h": 0,
 		"le 24 novembre à 14 h 31": 0, "le 24 novembre à 14 h 55": 1, "le 24 novembre à 14 h 60": 0, "le 24 novembre à 14h31": 0,

@@ -87,20 +87,20 @@ func (w *when) check(minutes int) {
 	}
 }
 
-// setHalf makes an hour of "2 pm" and "2:30 pm".
+// setHalf makes an hour of "2 pm" and "2:30 pm". With one digit for the hour chance
+// hits too often, so the evening does not count here.
 func (w *when) setHalf(afternoon bool, nth int) {
 	hour := w.number
 	if w.clock > 0 {
 		hour = w.clock
 	}
 	w.hour = moment{}
-	if hour > 12 {
-		return
+	switch {
+	case !afternoon && hour <= 11, hour == 12 && afternoon:
+		w.setHour(hour, nth)
+	case afternoon && 1 <= hour && hour <= 6:
+		w.setHour(hour+12, nth)
 	}
-	if hour %= 12; afternoon {
-		hour += 12
-	}
-	w.setHour(hour, nth)
 }
 
 // appointment is the day and the hour, once both are there; 0 before.

@@ -31,7 +31,7 @@ func (w *wordHash) addLetters(s string) int {
 	hash, last, row, odd, row5, vowelsMet := w.hash, w.last, w.row, w.odd, w.row5, w.vowels
 	n := 0
 	for ; n < len(s); n++ {
-		c := s[n] | 0x20 - 'a' + 1
+		c := (s[n] | 0x20) - 'a' + 1
 		if c < 1 || c > 26 {
 			break
 		}

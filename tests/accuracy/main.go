@@ -65,7 +65,7 @@ func replace(file, tables string) error {
 }
 
 const (
-	runs     = 5   // of each letter and kind of change
+	runs     = 10  // of each letter and kind of change
 	messages = 60  // of each of them
 	days     = 20  // of honest mail of each sort
 	day      = 100 // letters

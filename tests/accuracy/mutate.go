@@ -27,6 +27,8 @@ var mutations = []mutation{
 
 // extras are beyond the eight kinds that are promised.
 var extras = []mutation{
+	{"digits and 10 % random text", func(r *rand.Rand, l letter) letter { return digits(r, inserted(r, l)) }},
+	{"digits, hash-busting words, links", func(r *rand.Rand, l letter) letter { return personal(r, busting(r, digits(r, l))) }},
 	{"all at once", func(r *rand.Rand, l letter) letter {
 		for _, m := range mutations {
 			l = m.apply(r, l)
