@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Listen opens "tcp:host:port" or "unix:/path". A unix socket's folder is made,
@@ -51,12 +53,31 @@ func listenUnix(path string, mode fs.FileMode, group string) (net.Listener, erro
 	if err != nil {
 		return nil, err
 	}
-	// The group first: the mode opens the door, and to nobody else.
-	if err := errors.Join(os.Chown(path, -1, gid), os.Chmod(path, mode)); err != nil {
+	if err := open(path, mode, gid); err != nil {
 		ln.Close()
 		return nil, err
 	}
 	return ln, nil
+}
+
+// open lets in whom the mode says. The folder may belong to another user than ours,
+// and ours may be root: what he has put in the socket's place meanwhile is not changed.
+func open(path string, mode fs.FileMode, gid int) error {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return err
+	}
+	if stat.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return errors.New("another file has come in the place of the socket")
+	}
+	same := fmt.Sprintf("/proc/self/fd/%d", fd)
+	// The group first: the mode opens the door, and to nobody else.
+	return errors.Join(os.Chown(same, -1, gid), os.Chmod(same, mode))
 }
 
 // privately binds sockets that only their owner may connect to until Chmod,

@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"errors"
 	"io/fs"
 	"net"
 	"os"
@@ -46,6 +47,34 @@ func TestListenPrivately(t *testing.T) {
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}
+
+// Whoever owns the folder can put another file in the socket's place.
+func TestListenReplaced(t *testing.T) {
+	dir := t.TempDir()
+	precious, link := filepath.Join(dir, "precious"), filepath.Join(dir, "it.sock")
+	if err := errors.Join(os.WriteFile(precious, nil, 0o600), os.Symlink(precious, link)); err != nil {
+		t.Fatal(err)
+	}
+	other, toOther := filepath.Join(dir, "other.sock"), filepath.Join(dir, "link.sock")
+	ln, err := privately.Listen(t.Context(), "unix", other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	if err := os.Symlink(other, toOther); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{link, precious, toOther} {
+		if err := open(path, 0o666, -1); err == nil {
+			t.Errorf("%s: opened", path)
+		}
+	}
+	for _, path := range []string{precious, other} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: mode %v, %v", path, info.Mode(), err)
+		}
 	}
 }
 
