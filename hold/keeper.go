@@ -328,6 +328,9 @@ type lookout struct {
 }
 
 func (l *lookout) heard(now time.Time, err error) bool {
+	if errors.Is(err, context.Canceled) { // we are stopping
+		return false
+	}
 	switch {
 	case err == nil && l.why != nil:
 		l.log.Warn(l.back)

@@ -19,6 +19,7 @@ type flight struct {
 	told    bool      // to the MTA, as far as we remember
 	since   time.Time // when the MTA took it off hold; zero: it has not yet
 	rest    time.Time // no word to the MTA before
+	failed  int       // times that the MTA did not release it
 }
 
 // flightTime is how long a message may be under delivery before the next of its
@@ -28,6 +29,9 @@ const flightTime = time.Minute
 // arrivalTime is how long after the verdict the MTA may take to have a message in its
 // queue: Sendmail writes it there when all milters have spoken.
 const arrivalTime = 10 * time.Second
+
+// mostRest bounds the rest of a message that the MTA does not release.
+const mostRest = time.Minute
 
 // costOf is what it counts in a window.
 func (f *flight) costOf(w state.Window) int64 {
@@ -151,7 +155,8 @@ func (k *Keeper) launch(ctx context.Context, now time.Time) {
 		default:
 			k.tell.agentError(wire.VerbRelease)
 			k.opts.Log.Warn("held mail is not released", "id", f.ID, "error", problem)
-			f.rest = now.Add(restAfter)
+			f.rest = now.Add(min(restAfter<<min(f.failed, 6), mostRest))
+			f.failed++
 		}
 	}
 }

@@ -137,8 +137,11 @@ func TestReleaseFails(t *testing.T) {
 	if n := w.records()[state.HeldLeaving]; n != 1 {
 		t.Errorf("%d are leaving; want 1", n)
 	}
+	if n := w.mta.calls["release"]; n > 7 {
+		t.Errorf("it was tried %d times in 2 minutes", n)
+	}
 	w.mta.fail = nil
-	w.run(10 * time.Second)
+	w.run(mostRest)
 	w.inOrder(12)
 }
 

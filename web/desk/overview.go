@@ -70,6 +70,7 @@ var alarming = map[string]string{
 	"store.unavailable":    "the store could not answer for",
 	"accounts.unavailable": "the account source could not answer for",
 	"content.unavailable":  "the content engine gave no score for",
+	"hold.full":            "there was no room to hold",
 	"internal.panic":       "an internal error stopped",
 }
 
