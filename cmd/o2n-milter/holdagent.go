@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"os/user"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -32,6 +34,11 @@ func (a *app) holdAgentCommand() *cobra.Command {
 			cfg, err := a.load(cmd)
 			if err != nil {
 				return err
+			}
+			for _, path := range agentTrusts(cfg) {
+				if err := onlyRoots(path); err != nil {
+					return &exitError{exitConfig, err}
+				}
 			}
 			return a.holdAgent(cmd, cfg.Hold)
 		},
@@ -64,6 +71,48 @@ func (a *app) holdAgent(cmd *cobra.Command, cfg config.Hold) error {
 		return err
 	}
 	log.Info("stopped")
+	return nil
+}
+
+// agentTrusts are the files and folders by which the agent is told what to do as root:
+// with another configuration the MTA's tools run other programs.
+func agentTrusts(cfg *config.Config) []string {
+	list := append(slices.Clone(cfg.Files), filepath.Join(filepath.Dir(cfg.File), "conf.d"))
+	if dir := cfg.Hold.ConfigDirectory; dir != "" {
+		list = append(list, dir, filepath.Join(dir, "main.cf"))
+	}
+	return slices.DeleteFunc(list, func(path string) bool {
+		_, err := os.Lstat(path)
+		return err != nil || path == cfg.Accounts.File // which is nothing to the agent
+	})
+}
+
+// onlyRoots wants a file that nobody but root can change, nor put another in its place.
+func onlyRoots(path string) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	for _, at := range []string{path, target} {
+		for ; ; at = filepath.Dir(at) {
+			info, err := os.Lstat(at)
+			if err != nil {
+				return err
+			}
+			owner, mode := info.Sys().(*syscall.Stat_t).Uid, info.Mode()
+			open := mode&0o022 != 0 && mode&(fs.ModeSymlink|fs.ModeSticky) == 0
+			if owner != 0 || open {
+				return fmt.Errorf("%s: user %d owns it, mode %04o; the agent wants what only root can change", at, owner, mode.Perm())
+			}
+			if at == "/" {
+				break
+			}
+		}
+	}
 	return nil
 }
 

@@ -7,9 +7,12 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"o2n-milter/config"
 )
 
 func TestAgentGroup(t *testing.T) {
@@ -72,5 +75,71 @@ func TestOnlySocket(t *testing.T) {
 		if _, ok := only(c.list); ok != c.want {
 			t.Errorf("%v: %v", c.list, ok)
 		}
+	}
+}
+
+// What root does on a file's word is written by root alone, up to the root folder.
+func TestOnlyRoots(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("wants root")
+	}
+	for name, c := range map[string]struct {
+		spoil func(file, dir string) error
+		good  bool
+	}{
+		"root's":             {func(string, string) error { return nil }, true},
+		"the group reads it": {func(file, _ string) error { return os.Chmod(file, 0o640) }, true},
+		"another owner":      {func(file, _ string) error { return os.Chown(file, 77, -1) }, false},
+		"the group's":        {func(file, _ string) error { return os.Chmod(file, 0o660) }, false},
+		"everybody's":        {func(file, _ string) error { return os.Chmod(file, 0o602) }, false},
+		"its folder's owner": {func(_, dir string) error { return os.Chown(dir, 77, -1) }, false},
+		"its folder's group": {func(_, dir string) error { return os.Chmod(dir, 0o770) }, false},
+		"a link's folder": {func(file, dir string) error {
+			if err := errors.Join(os.Rename(file, dir+".real"), os.Symlink(dir+".real", file)); err != nil {
+				return err
+			}
+			return os.Chown(dir, 77, -1)
+		}, false},
+		"what a link names": {func(file, dir string) error {
+			return errors.Join(os.Rename(file, dir+".real"), os.Symlink(dir+".real", file), os.Chown(dir+".real", 77, -1))
+		}, false},
+		"a link to root's": {func(file, dir string) error {
+			return errors.Join(os.Rename(file, dir+".real"), os.Symlink(dir+".real", file))
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "etc")
+			file := filepath.Join(dir, "o2n-milter.toml")
+			if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(file, nil, 0o644), c.spoil(file, dir)); err != nil {
+				t.Fatal(err)
+			}
+			if err := onlyRoots(file); (err == nil) != c.good {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+func TestAgentTrusts(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for _, folder := range []string{"conf.d", "postfix"} {
+		if err := os.Mkdir(at(folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range []string{"o2n-milter.toml", "accounts.toml", "postfix/main.cf"} {
+		if err := os.WriteFile(at(file), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg := &config.Config{File: at("o2n-milter.toml"), Files: []string{at("o2n-milter.toml"), at("accounts.toml")}}
+	cfg.Accounts.File = at("accounts.toml")
+	if got, want := agentTrusts(cfg), []string{at("o2n-milter.toml"), at("conf.d")}; !slices.Equal(got, want) {
+		t.Errorf("%q; want %q", got, want)
+	}
+	cfg.Hold.ConfigDirectory = at("postfix")
+	if got, want := agentTrusts(cfg), []string{at("o2n-milter.toml"), at("conf.d"), at("postfix"), at("postfix/main.cf")}; !slices.Equal(got, want) {
+		t.Errorf("%q; want %q", got, want)
 	}
 }
