@@ -18,6 +18,10 @@ const (
 	endedFor    = 24 * time.Hour // records of mail that is held no more are kept
 	mostEnded   = 1000           // and no more than so many
 	bounceAgain = time.Hour      // after a report that was not taken
+	// mostRefused reports that were not taken, one after another, put off all others for
+	// reportRest: a mail system that hangs must not keep what has room from leaving.
+	mostRefused = 2
+	reportRest  = 5 * time.Minute
 )
 
 // expire sends back what has been held for too long. What cannot go back, or is to
@@ -31,7 +35,7 @@ func (k *Keeper) expire(ctx context.Context, now time.Time) {
 			continue
 		}
 		switch {
-		case !k.agent.here(now) || !k.store.here(now) || ctx.Err() != nil:
+		case !k.agent.here(now) || !k.store.here(now) || !k.mayReport(now) || ctx.Err() != nil:
 			return
 		case bounced == mostBounces || kept == mostDues:
 			k.nextExpire = now.Add(syncEvery)
@@ -60,6 +64,9 @@ func isKept(list []string, rule string) bool {
 // that nothing is lost; a crash before the record says so sends it twice.
 func (k *Keeper) bounce(ctx context.Context, now time.Time, it *item) bool {
 	it.rest = now.Add(restAfter)
+	if !k.mayReport(now) {
+		return false
+	}
 	call, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	found, err := k.opts.Agent.Find(call, it.QueueID)
@@ -70,7 +77,9 @@ func (k *Keeper) bounce(ctx context.Context, now time.Time, it *item) bool {
 		k.end(ctx, now, it, state.HeldGone)
 		return false
 	}
-	if err := k.sendReport(call, now, it); err != nil {
+	err = k.sendReport(ctx, now, it)
+	k.reportEnded(now, err)
+	if err != nil {
 		it.rest = now.Add(bounceAgain)
 		why := oneLine(err.Error(), 300)
 		k.opts.Log.Warn("held mail does not go back to its sender yet", "id", it.ID, "error", why)
@@ -90,8 +99,26 @@ func (k *Keeper) bounce(ctx context.Context, now time.Time, it *item) bool {
 }
 
 func (k *Keeper) sendReport(ctx context.Context, now time.Time, it *item) error {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
 	r := report{Held: it.Held, host: k.Host(), now: now, language: k.set.Load().Language}
 	return k.opts.Send(ctx, now, it.From, r.compose)
+}
+
+// mayReport says whether the mail system may be given a report.
+func (k *Keeper) mayReport(now time.Time) bool {
+	return !now.Before(k.nextReport) || now.Before(k.nextReport.Add(-2*reportRest))
+}
+
+// reportEnded notes how the mail system has taken a report.
+func (k *Keeper) reportEnded(now time.Time, err error) {
+	if err == nil || k.opts.Lasting(err) {
+		k.refused = 0
+		return
+	}
+	if k.refused++; k.refused >= mostRefused {
+		k.refused, k.nextReport = 0, now.Add(reportRest)
+	}
 }
 
 // forget deletes the records of mail that has not been held for long.

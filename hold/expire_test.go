@@ -133,3 +133,36 @@ func TestForget(t *testing.T) {
 		t.Errorf("%d are still in mind", n)
 	}
 }
+
+// A mail system that takes no reports is left alone for a while, and keeps nothing else.
+func TestReportsRest(t *testing.T) {
+	for _, wish := range []state.Wish{state.WishNone, state.WishBounce} {
+		w := newWorld(t)
+		w.rules.Limits[0].Window = 300 * 24 * time.Hour
+		w.start()
+		w.burst("cron", 15)
+		w.run(time.Second)
+		w.sendErr = errors.New("451 later")
+		if wish != state.WishNone {
+			for _, h := range w.all() {
+				w.wish(h, wish)
+			}
+			w.run(2 * time.Second)
+		} else {
+			w.jump(w.set.MaxAge)
+		}
+		if w.tries != mostRefused {
+			t.Errorf("%d tries; want %d", w.tries, mostRefused)
+		}
+		w.run(reportRest - 3*time.Second)
+		if w.tries != mostRefused {
+			t.Errorf("%d tries while it is left alone", w.tries)
+		}
+		w.sendErr = nil
+		w.run(bounceAgain + 2*roundEvery)
+		w.wants(map[state.HeldState]int{state.HeldBounced: 5})
+		if len(w.reports) != 5 || w.tries != mostRefused+5 {
+			t.Errorf("%d reports, %d tries", len(w.reports), w.tries)
+		}
+	}
+}

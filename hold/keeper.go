@@ -78,8 +78,9 @@ type Keeper struct {
 	left    departures
 	adopted string // the host whose unknown mail was looked for among other hosts'
 	blocks  blockWatch
+	refused int // reports that were not taken, one after another
 	// Not before these.
-	nextSync, nextRound, nextExpire time.Time
+	nextSync, nextRound, nextExpire, nextReport time.Time
 }
 
 // Intervals and bounds of a Step.

@@ -37,6 +37,7 @@ type world struct {
 	reports []string // sent to
 	texts   []string
 	sendErr error
+	tries   int // to send one
 	ids     int
 	died    int
 	log     *strings.Builder
@@ -79,6 +80,7 @@ func (w *world) start() {
 		Rules: func() *rules.Engine { return w.engine },
 		Send: func(_ context.Context, _ time.Time, to string, text func(string) []byte) error {
 			w.mta.step()
+			w.tries++
 			if w.sendErr == nil {
 				w.reports, w.texts = append(w.reports, to), append(w.texts, string(text("VALUE")))
 			}
