@@ -23,9 +23,10 @@ type Body struct {
 	// Links are the visible ones of the HTML parts that have a target, and the URLs
 	// and mail addresses that stand in the text, in order; at most MaxLinks.
 	Links []Link
-	// Files has a digest of each part that holds no text to be read: what tells one
-	// attachment or picture from another, on every host alike.
-	Files []uint64
+	// Files has a digest of each part that holds no text to be read, Pictures of those
+	// of them that belong to a text as its pictures do (RFC 2387), a firm's logo for
+	// example: what tells one from another, on every host alike.
+	Files, Pictures []uint64
 	// Report is the report-type of a multipart/report in lower case
 	// ("delivery-status", "disposition-notification"); empty for none.
 	Report string
@@ -173,7 +174,7 @@ func (r *bodyReader) multipart(p part, depth int) {
 	case "multipart/related": // RFC 2387: one is shown, the others belong to it
 		root := rootPart(parts, p.params["start"])
 		for i := range parts {
-			parts[i].attached = i != root
+			parts[i].attached, parts[i].picture = i != root, i != root && parts[i].is("image/")
 			r.read(parts[i], depth+1)
 		}
 	default:
@@ -292,7 +293,11 @@ func (r *bodyReader) digest() {
 			data = data[:max(len(data)-len(data)%fileBlock, min(len(data), fileBlock))]
 		}
 		sum := sha256.Sum256(data)
-		r.body.Files = append(r.body.Files, binary.BigEndian.Uint64(sum[:]))
+		list := &r.body.Files
+		if p.picture {
+			list = &r.body.Pictures
+		}
+		*list = append(*list, binary.BigEndian.Uint64(sum[:]))
 	}
 }
 

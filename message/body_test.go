@@ -205,6 +205,24 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// What belongs to a text as its picture is told apart from what is sent with it.
+func TestPictures(t *testing.T) {
+	const png, pdf = "--b\nContent-Type: image/png\n\npicture\n", "--b\nContent-Type: application/pdf\n\npaper\n"
+	related := "Content-Type: multipart/related; boundary=b\n\n--b\n" + asHTML + "text\n"
+	for _, tt := range []struct {
+		name, mail      string
+		files, pictures int
+	}{
+		{"both belong to the text", related + png + pdf + "--b--", 1, 1},
+		{"both are sent with it", mixed + "--b\n\ntext\n" + png + pdf + "--b--", 2, 0},
+		{"the picture is the text", "Content-Type: multipart/related; boundary=b\n\n" + png + pdf + "--b--", 2, 0},
+	} {
+		if b := readMail(t, tt.mail); len(b.Files) != tt.files || len(b.Pictures) != tt.pictures {
+			t.Errorf("%s: %d files, %d pictures", tt.name, len(b.Files), len(b.Pictures))
+		}
+	}
+}
+
 func TestReportAndCalendar(t *testing.T) {
 	for _, c := range []struct{ mail, report, calendar string }{
 		{"Content-Type: multipart/report; report-type=Delivery-Status; boundary=b\n\n--b\n\nx\n--b--", "delivery-status", ""},

@@ -12,6 +12,7 @@ type part struct {
 	params   map[string]string
 	encoding string // transfer encoding in lower case
 	attached bool   // Content-Disposition says attachment
+	picture  bool   // that belongs to a text
 	id       string // Content-ID without brackets
 	open     bool   // no delimiter ends it: there may be more of it
 	fault    string // why its header is not what it shows; plain ASCII words

@@ -21,6 +21,8 @@ type Letter struct {
 	Text    string // Body.Text
 	Links   []Link
 	Files   []uint64
+
+	Pictures []uint64 // Body.Pictures
 }
 
 // Near is how many bits the sketches of two messages of one campaign differ by at most:
@@ -32,6 +34,7 @@ const Near = 40
 const (
 	weightHost        = 3  // a host that links lead to
 	weightAppointment = 11 // a reminder says little else
+	weightPictures    = 3  // those shown in the text: in most letters they are the firm's logo
 	weightFiles       = 20 // all that is attached, as one: the letter with an invoice is the same each time
 )
 
@@ -51,7 +54,8 @@ func (l Letter) Sketch() (Sketch, bool) {
 		r.line(line)
 	}
 	words := r.told()
-	told := appendFiles(appendHosts(words, l.Links), l.Files)
+	told := appendFiles(appendHosts(words, l.Links), l.Files, weightFiles)
+	told = appendFiles(told, l.Pictures, pictureWeight(len(words)))
 	if len(words) < enough && len(told) == len(words) {
 		return Sketch{}, false
 	}
@@ -63,7 +67,7 @@ type term uint64
 
 // appendFiles makes one thing of all that is attached, so that a logo in each of them
 // does not make two invoices alike; the order does not count.
-func appendFiles(list []term, digests []uint64) []term {
+func appendFiles(list []term, digests []uint64, weight int) []term {
 	if len(digests) == 0 {
 		return list
 	}
@@ -71,7 +75,16 @@ func appendFiles(list []term, digests []uint64) []term {
 	for _, d := range digests {
 		all += mix(d)
 	}
-	return appendHeavy(list, all, weightFiles)
+	return appendHeavy(list, all, weight)
+}
+
+// pictureWeight is what a letter's pictures count beside so many words: where these
+// tell nothing, the pictures are the letter.
+func pictureWeight(words int) int {
+	if words < enough {
+		return weightFiles
+	}
+	return weightPictures
 }
 
 // appendHeavy adds a thing that counts for several words.

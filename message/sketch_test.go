@@ -65,6 +65,12 @@ func toFile(digest uint64) Letter {
 	return Letter{Subject: "Facture", Text: invoice, Files: []uint64{digest}}
 }
 
+// withPicture is the letter with a picture in its text.
+func withPicture(l Letter, digest uint64) Letter {
+	l.Pictures = []uint64{digest}
+	return l
+}
+
 func toHost(text string, urls ...string) Letter {
 	l := Letter{Subject: "Salut", Text: text}
 	for _, u := range urls {
@@ -132,6 +138,10 @@ func TestSketchDistance(t *testing.T) {
 		{"no appointment, other digits", Letter{Text: reminder}, Letter{Text: strings.NewReplacer("01 42 33 44 55", "02 99 11 22 33").Replace(reminder)}, 1, Near / 2},
 		{"another file", toFile(1), toFile(2), Near + 1, 140},
 		{"the same file", toFile(1), toFile(1), 0, 0},
+		{"the same logo", withPicture(short("The blue ones are sold out until spring, shall we take the green?"), 1),
+			withPicture(short("Friday is fine, our driver brings the ladder and both keys."), 1), Near + 20, 140},
+		{"another picture in the text", withPicture(first, 1), withPicture(first, 2), 1, Near / 2},
+		{"hardly more than a picture", withPicture(Letter{Text: "Regarde, Bob !"}, 1), withPicture(Letter{Text: "Pour toi, Anne !"}, 1), 1, Near},
 		{"links of one place", toHost("Regarde ça !", "https://a1b2.offer.example/x?u=1"), toHost("Regarde ça !", "http://www.offer.example/y#2", "https://offer.example:8443/"), 0, 0},
 		{"links of two places", toHost(parcel, "https://offer.example/"), toHost(parcel, "https://other.example/"), 1, Near},
 		{"Chinese", Letter{Text: strings.Repeat("您的包裹正在等待配送请支付运费", 2)}, Letter{Text: strings.Repeat("您的包裹正在等待配送请支付运费", 2) + " 8821"}, 0, Near},

@@ -35,7 +35,7 @@ func (e *Engine) letter(r *ruling) *state.Letter {
 		return nil
 	}
 	body := r.readBody()
-	sketch, ok := message.Letter{Subject: r.msg.Subject, Text: body.Text, Links: body.Links, Files: body.Files}.Sketch()
+	sketch, ok := message.Letter{Subject: r.msg.Subject, Text: body.Text, Links: body.Links, Files: body.Files, Pictures: body.Pictures}.Sketch()
 	subject := r.campaignSubject()
 	if !ok || subject == "" {
 		return nil

@@ -31,7 +31,7 @@ func likenessOf(data []byte) (likeness, bool) {
 		return likeness{}, false
 	}
 	body, facts := message.ReadBody(raw.Fields, raw.Body), message.Read(raw.Fields)
-	sketch, ok := message.Letter{Subject: facts.Subject, Text: body.Text, Links: body.Links, Files: body.Files}.Sketch()
+	sketch, ok := message.Letter{Subject: facts.Subject, Text: body.Text, Links: body.Links, Files: body.Files, Pictures: body.Pictures}.Sketch()
 	return likeness{state.Sketch(sketch), facts.Subject, body.Text}, ok
 }
 
