@@ -123,6 +123,7 @@ func (ls *lanes) ready(now time.Time, yield func(*lane) bool) {
 	for range len(ls.turn) {
 		ls.at = (ls.at + 1) % len(ls.turn)
 		if l := ls.turn[ls.at]; l.isReady(now) && !yield(l) {
+			ls.at += len(ls.turn) - 1 // it was not tried: it is the first the next time
 			return
 		}
 	}
