@@ -15,8 +15,8 @@ import (
 	"o2n-milter/state"
 )
 
-// mostHeld bounds the record of held mail, in bytes of JSON: that of a doc (64 KiB),
-// less what escaping and later changes may add.
+// mostHeld bounds the record of held mail, in bytes as stored: that of a doc (64 KiB),
+// less what later changes may add: what cannot be changed stays on hold.
 const mostHeld = 60 << 10
 
 // toll is what the release of held mail costs: the facts from which it is worked out
@@ -116,8 +116,8 @@ func (e *Engine) held(now time.Time, r *ruling, v *Verdict) (state.Held, error) 
 		return h, err
 	}
 	h.Ask = ask
-	if whole, err := json.Marshal(h); err != nil || len(whole) > mostHeld {
-		return h, errors.Join(err, fmt.Errorf("%w: its record would have %d bytes of at most %d", ErrNoRoom, len(whole), mostHeld))
+	if size, err := state.RecordSize(h); err != nil || size > mostHeld {
+		return h, errors.Join(err, fmt.Errorf("%w: its record would have %d bytes of at most %d", ErrNoRoom, size, mostHeld))
 	}
 	return h, nil
 }

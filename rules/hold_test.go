@@ -179,6 +179,23 @@ func TestHoldNeedsRoomForItself(t *testing.T) {
 	}
 }
 
+// The record is measured as it is stored, where a % takes three bytes.
+func TestHeldRecordIsBounded(t *testing.T) {
+	for _, c := range []struct {
+		local string
+		want  string
+	}{{"a", "recipients.envelope"}, {"%", "hold.full"}} {
+		h := newHolding(t, func(s *Settings) { s.Actions["recipients.envelope"], s.MaxEnvelope = Quarantine, 1 })
+		m := mail()
+		for i := range 800 {
+			m.Recipients = append(m.Recipients, Recipient{Address: fmt.Sprintf("%s%03d@x.example", strings.Repeat(c.local, 50), i)})
+		}
+		if v := h.Decide(t.Context(), m); v.Rule != c.want {
+			t.Errorf("%s: %s: %v", c.local, v.Rule, v.Evidence)
+		}
+	}
+}
+
 // Without Hold, as check and replay are, nothing changes.
 func TestNothingIsReallyHeld(t *testing.T) {
 	b := newBench(t, func(s *Settings) { s.Actions["identity.header_from"] = Quarantine })

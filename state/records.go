@@ -171,20 +171,34 @@ func (h *Held) texts() []*string {
 
 // PutRecord stores v, as PutDoc does, and sets its Rev.
 func PutRecord[T any, P record[T]](ctx context.Context, s Store, v *T) error {
-	stored := *v
-	kind, id, rev := P(&stored).names()
-	text.EscapeAll(P(&stored).texts())
-	data, err := json.Marshal(stored)
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", kind, *id, err)
-	}
-	doc, err := s.PutDoc(ctx, Doc{Kind: kind, ID: *id, Rev: *rev, Data: data})
+	doc, err := encodeRecord[T, P](*v)
 	if err != nil {
 		return err
 	}
-	_, _, rev = P(v).names()
+	doc, err = s.PutDoc(ctx, doc)
+	if err != nil {
+		return err
+	}
+	_, _, rev := P(v).names()
 	*rev = doc.Rev
 	return nil
+}
+
+// RecordSize is the size of the doc that PutRecord would store, in bytes.
+func RecordSize[T any, P record[T]](v T) (int, error) {
+	doc, err := encodeRecord[T, P](v)
+	return len(doc.Data), err
+}
+
+// encodeRecord is the other way round of DecodeRecord.
+func encodeRecord[T any, P record[T]](v T) (Doc, error) {
+	kind, id, rev := P(&v).names()
+	text.EscapeAll(P(&v).texts())
+	data, err := json.Marshal(v)
+	if err != nil {
+		return Doc{}, fmt.Errorf("%s %s: %w", kind, *id, err)
+	}
+	return Doc{Kind: kind, ID: *id, Rev: *rev, Data: data}, nil
 }
 
 // DeleteRecord deletes v as it was read.
