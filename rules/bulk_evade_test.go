@@ -48,6 +48,9 @@ func TestNoWayRoundUnsubscribe(t *testing.T) {
 			return letterTo(n, "--b\r\nContent-Type: text/plain\r\n\r\n"+offer+"\r\n--b\r\nContent-Type: text/calendar; method=PUBLISH\r\n\r\n"+
 				"BEGIN:VCALENDAR\r\nMETHOD:PUBLISH\r\nEND:VCALENDAR\r\n--b--\r\n", "Content-Type: multipart/mixed; boundary=b")
 		},
+		"behind a comment without end": func(n int) *Mail {
+			return letterTo(n, "<!--"+strings.Repeat("x", MaxBody-4), "Content-Type: text/html")
+		},
 		"link to nowhere":       hidden(`<a href="#">Se desabonner</a>`),
 		"link to a script":      hidden(`<a href="javascript:void(0)">Se desabonner</a>`),
 		"link without a target": hidden(`<a>Se desabonner</a>`),
@@ -78,6 +81,16 @@ func TestNoWayRoundUnsubscribe(t *testing.T) {
 				t.Errorf("stopped by %q", rule)
 			}
 		})
+	}
+}
+
+// Mail without anything in it is no letter, unless it goes on behind what is looked at.
+func TestNothingInWhatIsLookedAt(t *testing.T) {
+	for size, want := range map[int]bool{0: false, MaxBody - 1: false, MaxBody: true} {
+		v := newBulkBench(t, nil).decide(t, letterTo(1, strings.Repeat("\n", size)))
+		if v.Action != Accept || (v.Campaign != nil) != want {
+			t.Errorf("%d octets: %s by %s, campaign %v", size, v.Action, v.Rule, v.Campaign)
+		}
 	}
 }
 

@@ -34,17 +34,29 @@ func (e *Engine) letter(r *ruling) *state.Letter {
 	if !wanted || stopped > Quarantine || len(r.outsiders()) == 0 {
 		return nil
 	}
-	body := r.readBody()
-	sketch, ok := message.Letter{Subject: r.msg.Subject, Text: body.Text, Links: body.Links, Files: body.Files, Pictures: body.Pictures}.Sketch()
+	sketch, ok := r.sketch()
 	subject := r.campaignSubject()
 	if !ok || subject == "" {
 		return nil
 	}
 	counted := r.outsiders()
 	return &state.Letter{
-		Subject: subject, Sketch: state.Sketch(sketch), Near: message.Near, Max: e.mostRecipients(r),
+		Subject: subject, Sketch: sketch, Near: message.Near, Max: e.mostRecipients(r),
 		Members: r.mailboxes(counted[:min(len(counted), state.MaxMembers)]), Remember: e.set.Bulk.Window,
 	}
+}
+
+// sketch is the letter's; false when there is nothing in it to tell it by. All mail
+// that shows nothing as far as it is looked at, and goes on, is one letter: whatever
+// it says is behind that, and its Subject is all that is known of it.
+func (r *ruling) sketch() (state.Sketch, bool) {
+	body := r.readBody()
+	if len(r.mail.Body) >= MaxBody && body.Text == "" && len(body.Files)+len(body.Pictures) == 0 {
+		return state.Sketch{}, true
+	}
+	letter := message.Letter{Subject: r.msg.Subject, Text: body.Text, Links: body.Links, Files: body.Files, Pictures: body.Pictures}
+	sketch, ok := letter.Sketch()
+	return state.Sketch(sketch), ok
 }
 
 // mostRecipients is how many recipients the letter may have: the store counts and
