@@ -93,8 +93,8 @@ func TestCampaignOwesUnsubscribe(t *testing.T) {
 		check(t, v, Reject, "bulk.unsubscribe",
 			"bulk.unsubscribe: no List-Unsubscribe; none of 0 links in the text is to unsubscribe",
 			"bulk.one_click: no List-Unsubscribe with https (shadow)", "bulk.reason: no sentence that says it (shadow)")
-		want := "550 5.7.1 Mail to many people needs a way to unsubscribe: a link in the text, or in the header List-Unsubscribe: " +
-			"<mailto:...>, <https://...> See https://help.example/sending-rules [bulk.unsubscribe " + v.ID + "]"
+		want := "550 5.7.1 A letter to 20 people or more, even one by one, needs a way to unsubscribe: a link or \"reply STOP\" in the text, " +
+			"or the header List-Unsubscribe: <mailto:...>, <https://...> See https://help.example/sending-rules [bulk.unsubscribe " + v.ID + "]"
 		if v.Reply() != want {
 			t.Errorf("got %s", v.Reply())
 		}

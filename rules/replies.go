@@ -69,10 +69,10 @@ var replies = map[string]reply{
 		"Sending is blocked for this account, see {link}",
 		"L'envoi est bloqué pour ce compte, voir {link}"},
 	"bulk.unsubscribe": {"7.1",
-		"Mail to many people needs a way to unsubscribe: a link in the text, or in the header List-Unsubscribe: " +
-			"<mailto:...>, <https://...> {help}",
-		"Un envoi en nombre doit permettre de se désabonner : un lien dans le texte, ou dans l'en-tête List-Unsubscribe: " +
-			"<mailto:...>, <https://...> {help}"},
+		"A letter to {max} people or more, even one by one, needs a way to unsubscribe: a link or \"reply STOP\" in the text, " +
+			"or the header List-Unsubscribe: <mailto:...>, <https://...> {help}",
+		"Une lettre à {max} personnes ou plus, même une à une, doit permettre de se désabonner : un lien ou \"répondez STOP\" " +
+			"dans le texte, ou l'en-tête List-Unsubscribe: <mailto:...>, <https://...> {help}"},
 	"bulk.one_click": {"7.1",
 		"Mail to many people needs one-click unsubscription (RFC 8058). Add both and sign them: List-Unsubscribe: " +
 			"<https://...> and List-Unsubscribe-Post: List-Unsubscribe=One-Click {help}",
@@ -164,6 +164,8 @@ func (e *Engine) params(id string, p params) *strings.Replacer {
 		p.max = int64(e.set.MaxVisible)
 	case "recipients.envelope":
 		p.max = int64(e.set.MaxEnvelope)
+	case "bulk.unsubscribe":
+		p.max = e.set.Bulk.Similar
 	case "bulk.volume":
 		p.max = e.set.Bulk.MaxCampaign
 	}
