@@ -172,7 +172,7 @@ func (b *book) unsavedItems() []*item {
 	}
 	var list []*item
 	for _, it := range b.items {
-		if it.unsaved && !it.deleted {
+		if it.unsaved {
 			list = append(list, it)
 		}
 	}

@@ -22,6 +22,7 @@ type fakeMTA struct {
 	arrived []arrival
 	down    error         // the agent does not answer
 	fail    error         // nor does it do anything for these
+	unheard error         // it does it, and cannot say so
 	delay   time.Duration // of a delivery
 	puts    bool          // it off: every message is deferred by its destination
 	stopped bool          // the MTA stands still, and the agent cannot wake it
@@ -96,6 +97,9 @@ func (f *fakeMTA) change(verb string, ids []string, do func(*queued)) (map[strin
 		}
 	}
 	f.step()
+	if f.unheard != nil {
+		return nil, f.unheard
+	}
 	return done, nil
 }
 

@@ -120,6 +120,14 @@ func TestReportHostile(t *testing.T) {
 	if len(p) != 3 || len(header) != 9 || header.Get("Bcc") != "" {
 		t.Errorf("%d parts, header %v", len(p), header)
 	}
+	for _, shown := range []string{header.Get("Subject"), p["text/rfc822-headers"]} {
+		if strings.Contains(shown, "=?utf-8?q?=0d") { // readers would decode it
+			t.Errorf("an encoded word of the sender's: %q", shown)
+		}
+	}
+	if i := strings.IndexFunc(string(raw), func(c rune) bool { return c > '~' }); i >= 0 {
+		t.Errorf("not ASCII at %d", i)
+	}
 	for line := range strings.SplitSeq(string(raw), "\r\n") {
 		if len(line) > 998 || strings.ContainsAny(line, "\r\n\x00") {
 			t.Errorf("a line of %d: %.100q", len(line), line)
