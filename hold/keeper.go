@@ -2,8 +2,8 @@
 // of its limits, when somebody says so, or back to its sender when it has waited too
 // long. The Agent is the hand in the MTA's queue; the Keeper decides what it does.
 //
-// It knows nothing of rules: what a release costs, and whether there is room, is
-// asked of them. A held message is a state.Held of the store, so what people want
+// It judges nothing: what a release costs, and whether there is room, is asked of the
+// rules. A held message is a state.Held of the store, so what people want
 // done is written there (Wish) and a restart forgets nothing. What the store cannot
 // take is kept in memory until it can.
 //

@@ -2,7 +2,6 @@ package hold
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -42,27 +41,30 @@ func (w blockWatch) sync(ctx context.Context, store state.Store, now time.Time, 
 		known[id] = b.rev
 	}
 	docs, err := store.ChangedDocs(ctx, state.BlockKind, known)
+	if err != nil || len(docs) == 0 {
+		return err
+	}
+	blocks, err := store.Blocks(ctx)
 	if err != nil {
 		return err
 	}
 	for _, doc := range docs {
-		if doc.Rev == 0 {
+		switch b := w[doc.ID]; {
+		case doc.Rev == 0:
 			delete(w, doc.ID)
-			continue
-		}
-		b := w[doc.ID]
-		if b == nil {
-			b = &watchedBlock{due: now.Add(settleTime)}
-			w[doc.ID] = b
-		}
-		b.rev = doc.Rev
-		if json.Unmarshal(doc.Data, &b.Block) != nil || now.Sub(b.Since) > freshBlock {
-			b.seen = true
+		case b == nil:
+			w[doc.ID] = &watchedBlock{rev: doc.Rev, due: now.Add(settleTime)}
+		default:
+			b.rev = doc.Rev
 		}
 	}
-	if len(docs) > 0 {
-		changed()
+	for _, block := range blocks {
+		if b := w[block.ID]; b != nil {
+			b.Block = block
+			b.seen = b.seen || now.Sub(b.Since) > freshBlock
+		}
 	}
+	changed()
 	return nil
 }
 

@@ -113,6 +113,19 @@ func TestHoldQueuedIsSure(t *testing.T) {
 	}
 }
 
+// Subjects may hold what the store writes in another way.
+func TestHoldQueuedOddName(t *testing.T) {
+	w := newWorld(t)
+	w.set.Queued = true
+	w.start()
+	q := w.waiting("a%25b")
+	blocked(w, "script:a%25b@web1.example")
+	w.run(10 * time.Second)
+	if q.Queue != QueueHold || w.all()[0].From != "a%25b@web1.example" {
+		t.Errorf("it is %s: %+v", q.Queue, w.all())
+	}
+}
+
 // Wherever the process dies, what is on hold has a record, and all of it leaves after
 // the lift.
 func TestHoldQueuedDies(t *testing.T) {
