@@ -133,7 +133,11 @@ func (r *bodyReader) read(p part, depth int) {
 // leaf reads a part that is text.
 func (r *bodyReader) leaf(p part) {
 	html := p.kind == "text/html" || p.kind == "application/xhtml+xml" || p.kind == "text/enriched" || p.kind == "text/richtext"
-	r.text(html, decodeCharset(p.params["charset"], r.decode(p)))
+	text := decodeCharset(p.params["charset"], r.decode(p))
+	if p.kind == "text/plain" && strings.EqualFold(p.params["format"], "flowed") && strings.EqualFold(p.params["delsp"], "yes") {
+		text = joinBroken(text)
+	}
+	r.text(html, text)
 }
 
 // text adds a text in UTF-8.

@@ -32,6 +32,8 @@ func TestParts(t *testing.T) {
 		{"no header", "\nHello  you\n\n \nsecond\r\nthird\n", "Hello you\nsecond\nthird"},
 		{"unknown type", "Content-Type: nonsense\n\nseen", "seen"},
 		{"unknown text", "Content-Type: text/x-diff\n\nseen", "seen"},
+		{"lines broken in words", "Content-Type: text/plain; Format=Flowed; DelSp=Yes\n\nse \nen  \ntoo\n> a \n> b\n-- \nend", "seen too\n> a\n> b\n--\nend"},
+		{"lines broken at blanks", "Content-Type: text/plain; format=flowed\n\none \ntwo", "one\ntwo"},
 		{"preamble and epilogue", mixed + "not\n--b\n\none\n--b\nContent-Transfer-Encoding: base64\n\ndHdv\n--b--\nnot", "one\ntwo"},
 		{"CRLF", strings.ReplaceAll(mixed+"--b\n\none\n--b\n\ntwo\n--b--\n", "\n", "\r\n"), "one\ntwo"},
 		{"blanks after the delimiter", mixed + "--b  \n\none\n--b-- \n", "one"},

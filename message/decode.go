@@ -201,3 +201,19 @@ func decodeUTF7(src []byte) []byte {
 		}
 	}
 }
+
+// joinBroken joins lines that were broken with a blank added, within words too (RFC
+// 3676 4.1, DelSp). Quoted lines and the signature's mark stay as they are.
+func joinBroken(text []byte) []byte {
+	out := make([]byte, 0, len(text))
+	for len(text) > 0 {
+		var line []byte
+		line, text = cutLine(text)
+		if flowed := len(line) > 0 && line[len(line)-1] == ' ' && line[0] != '>' && string(line) != "-- "; flowed {
+			out = append(out, line[:len(line)-1]...)
+		} else {
+			out = append(append(out, line...), '\n')
+		}
+	}
+	return out
+}
