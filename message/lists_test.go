@@ -124,6 +124,7 @@ func TestFold(t *testing.T) {
 		"C\u0153ur\u00a0stra\u00dfe\u3000x":   "coeur strasse x",
 		"a\u2014b\u2026":                      "a-b...",
 		"u\u0336n\u0336sub":                   "unsub",
+		"ᴜɴsᴜʙsᴄʀɪʙᴇ, ꜰᴏʟᴋs":                  "unsubscribe, folks",
 	} {
 		if got := Fold(text); got != want {
 			t.Errorf("Fold(%q) = %q, want %q", text, got, want)
