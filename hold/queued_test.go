@@ -117,6 +117,8 @@ func TestHoldQueuedIsSure(t *testing.T) {
 func TestHoldQueuedOddName(t *testing.T) {
 	w := newWorld(t)
 	w.set.Queued = true
+	w.rules.Actions["identity.malformed"], w.rules.Actions["identity.header_from"] = rules.Off, rules.Off
+	w.rules.Actions["identity.envelope_from"] = rules.Off
 	w.start()
 	q := w.waiting("a%25b")
 	blocked(w, "script:a%25b@web1.example")
