@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -17,6 +15,7 @@ import (
 	"o2n-milter/config"
 	"o2n-milter/content"
 	"o2n-milter/message"
+	"o2n-milter/replay"
 	"o2n-milter/rules"
 	"o2n-milter/state/memory"
 )
@@ -24,15 +23,15 @@ import (
 // mostMessage bounds a message that check reads, in octets.
 const mostMessage = 256 << 20
 
-// checkFlags is the envelope that check plays.
+// checkFlags is the envelope that check plays, and when.
 type checkFlags struct {
-	login, client, from, at string
-	rcpts                   []string
-	haveLogin, haveFrom     bool
+	at       string
+	envelope replay.Envelope
 }
 
 func (a *app) checkCommand() *cobra.Command {
 	var f checkFlags
+	var envelope envelopeFlags
 	c := &cobra.Command{
 		Use:   "check FILE...",
 		Short: "Show the verdict on a message without sending or charging it",
@@ -41,14 +40,14 @@ func (a *app) checkCommand() *cobra.Command {
 			"the addresses of To, Cc and Bcc. --login '' is mail without login. Exit code 1 unless all of it passes.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
-			f.haveLogin, f.haveFrom = cmd.Flags().Changed("login"), cmd.Flags().Changed("from")
+			var err error
+			if f.envelope, err = envelope.read(cmd); err != nil {
+				return err
+			}
 			return a.check(cmd, files, f)
 		},
 	}
-	c.Flags().StringVar(&f.login, "login", "", "SASL login that sends")
-	c.Flags().StringVar(&f.client, "client", "", "`IP` address of the client")
-	c.Flags().StringVar(&f.from, "from", "", "envelope sender (default Return-Path, else the login)")
-	c.Flags().StringArrayVar(&f.rcpts, "rcpt", nil, "envelope recipient, may be repeated")
+	envelope.add(c)
 	c.Flags().StringVar(&f.at, "at", "", "`TIME` of the check, RFC 3339 (default now)")
 	return c
 }
@@ -62,12 +61,6 @@ func (a *app) check(cmd *cobra.Command, files []string, f checkFlags) error {
 	if f.at != "" {
 		if now, err = time.Parse(time.RFC3339, f.at); err != nil {
 			return exit(exitUsage, "--at %q: no time; want RFC 3339, 2026-11-23T10:00:00Z", f.at)
-		}
-	}
-	var client netip.Addr
-	if f.client != "" {
-		if client, err = netip.ParseAddr(f.client); err != nil {
-			return exit(exitUsage, "--client %q: no IP address; want 192.0.2.7 or 2001:db8::1", f.client)
 		}
 	}
 	source, err := accountsNow(cfg)
@@ -85,8 +78,10 @@ func (a *app) check(cmd *cobra.Command, files []string, f checkFlags) error {
 			unread++
 			continue
 		}
-		m := f.mail(raw, a.err, file)
-		m.Client = client.Unmap()
+		m, guess := f.envelope.Mail(raw)
+		if guess != "" {
+			fmt.Fprintf(a.err, "%s: no --login, taking %s\n", file, clean(guess))
+		}
 		// Each message meets empty windows: they are judged apart.
 		engine := rules.New(cfg.Rules, source, memory.New(), func() time.Time { return now })
 		v := engine.Decide(context.Background(), m)
@@ -137,66 +132,6 @@ func (a *app) readMessage(file string) (message.Raw, error) {
 		err = errors.New("empty; want a message")
 	}
 	return raw, err
-}
-
-// mail plays the envelope for a message; what it had to guess it says on talk.
-func (f checkFlags) mail(raw message.Raw, talk io.Writer, file string) *rules.Mail {
-	facts := message.Read(raw.Fields)
-	m := &rules.Mail{Login: f.login, Sender: f.from, Header: raw.Fields, Size: raw.Size, CanHold: true,
-		Body: raw.Body[:min(len(raw.Body), rules.MaxBody)]}
-	guess, where := guessSender(raw.Fields, facts)
-	if !f.haveLogin {
-		m.Login = guess
-		fmt.Fprintf(talk, "%s: no --login, taking %s: %s\n", file, where, clean(guess))
-	}
-	if !f.haveFrom {
-		m.Sender = guess
-		if f.haveLogin && strings.Contains(m.Login, "@") {
-			m.Sender = m.Login
-		}
-	}
-	for _, r := range f.rcpts {
-		m.Recipients = append(m.Recipients, rules.Recipient{Address: r})
-	}
-	if len(f.rcpts) == 0 {
-		m.Recipients = visibleRecipients(facts)
-	}
-	return m
-}
-
-// guessSender is the Return-Path's address, else the From address.
-func guessSender(fields []message.Field, facts message.Facts) (address, where string) {
-	for _, h := range fields {
-		if strings.EqualFold(h.Name, "Return-Path") {
-			if a := message.ParseAddress(strings.Trim(strings.TrimSpace(h.Value), "<>")); a.Domain != "" {
-				return a.String(), "the Return-Path"
-			}
-		}
-	}
-	for _, l := range facts.From {
-		for _, a := range l.Addresses {
-			if a.Domain != "" {
-				return a.String(), "the From address"
-			}
-		}
-	}
-	return "", "nothing, as neither Return-Path nor From holds an address"
-}
-
-func visibleRecipients(facts message.Facts) []rules.Recipient {
-	var list []rules.Recipient
-	seen := map[string]bool{}
-	for _, lists := range [][]message.List{facts.To, facts.Cc, facts.Bcc} {
-		for _, l := range lists {
-			for _, a := range l.Addresses {
-				if !seen[a.Fold()] {
-					seen[a.Fold()] = true
-					list = append(list, rules.Recipient{Address: a.String()})
-				}
-			}
-		}
-	}
-	return list
 }
 
 // checkView is a verdict in JSON.

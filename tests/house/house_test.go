@@ -23,7 +23,7 @@ const root = "../.."
 // mayImport says which of our packages each of them may import. What is not
 // listed imports none of ours.
 var mayImport = map[string][]string{
-	"cmd/o2n-milter": {"accounts", "config", "content", "hold", "hold/agent", "hold/mtaqueue", "message", "milter", "notify", "rules", "state", "state/badgerdb", "state/local", "state/memory",
+	"cmd/o2n-milter": {"accounts", "config", "content", "hold", "hold/agent", "hold/mtaqueue", "message", "milter", "notify", "replay", "rules", "state", "state/badgerdb", "state/local", "state/memory",
 		"state/redisdb", "web", "web/console", "web/customer", "web/desk", "web/page", "web/stats"},
 	"config":          {"accounts", "message", "rules"},
 	"content":         {"message", "rules"},
@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"hold/mtaqueue":   {"hold/wire"},
 	"milter":          {"message", "rules", "state"},
 	"notify":          {"message", "rules", "state"},
+	"replay":          {"accounts", "message", "rules", "state", "state/memory"},
 	"web":             {"content", "hold", "notify", "state", "web/desk"},
 	"web/console":     {"state", "web/desk", "web/page"},
 	"web/customer":    {"rules", "state", "web/desk", "web/page"},
@@ -57,6 +58,7 @@ var only = map[string][]string{
 	"github.com/prometheus/client_golang":    {"cmd/o2n-milter", "milter", "web"},
 	"github.com/BurntSushi/toml":             {"config"},
 	"github.com/spf13/cobra":                 {"cmd/o2n-milter"},
+	"github.com/schollz/progressbar":         {"cmd/o2n-milter"},
 	"github.com/emersion/go-message":         {"message"},
 	"golang.org/x/net/publicsuffix":          {"rules"},
 	"net/http":                               {"cmd/o2n-milter", "content", "notify", "web", "tests"},
