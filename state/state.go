@@ -234,22 +234,40 @@ type Decision struct {
 	From     string    `json:"from"`  // envelope sender
 	Rcpts    int       `json:"rcpts"` // RCPT commands
 	Subjects []string  `json:"subjects"`
+	// To are the recipients that it can be found by, each once, as rules wrote them;
+	// fewer than Rcpts where there were many.
+	To []string `json:"to,omitempty"`
 	// Detail is what rules wrote for explain: JSON, opaque here.
 	Detail json.RawMessage `json:"detail,omitempty"`
 }
 
-// Query says which decisions are wanted.
+// Query says which decisions are wanted: those that are all of it. A store finds them
+// by Recipient, else Subject, else Rule, and looks at each that has it.
 type Query struct {
-	Subject string    // empty: of any
-	Since   time.Time // only at or after; zero: from the first
-	Before  time.Time // only before; zero: up to the last
-	Limit   int       // at most so many; 0 or less: no decisions at all
+	Subject   string // empty: of any
+	Recipient string // one of To; empty: of any
+	Rule      string // that decided; empty: any
+	Action    string // empty: any
+	// Since and Before bound the time: only at or after, zero: from the first; only
+	// before, zero: up to the last.
+	Since  time.Time
+	Before time.Time
+	// Past, an id, also wants those made at Before, with ids behind this one: with both
+	// of a page's last decision the next page begins. Empty: none of that time.
+	Past  string
+	Limit int // at most so many; 0 or less: no decisions at all
 }
 
 // Wants says whether d is asked for; it knows nothing of Limit.
 func (q Query) Wants(d Decision) bool {
 	return (q.Subject == "" || slices.Contains(d.Subjects, q.Subject)) &&
-		!d.At.Before(q.Since) && (q.Before.IsZero() || d.At.Before(q.Before))
+		(q.Recipient == "" || slices.Contains(d.To, q.Recipient)) &&
+		(q.Rule == "" || q.Rule == d.Rule) && (q.Action == "" || q.Action == d.Action) &&
+		!d.At.Before(q.Since) && q.isBefore(d)
+}
+
+func (q Query) isBefore(d Decision) bool {
+	return q.Before.IsZero() || d.At.Before(q.Before) || q.Past != "" && d.At.Equal(q.Before) && d.ID > q.Past
 }
 
 // Doc is a small record that every host has in memory and that is kept until it is
@@ -335,8 +353,8 @@ type Store interface {
 	// Decision finds one by id, or ErrNotFound.
 	Decision(ctx context.Context, id string) (Decision, error)
 	// Decisions returns what q asks for, newest first; of one nanosecond, in order
-	// of their ids. The next page is what comes Before just after (a nanosecond)
-	// the last one's time, without those of that time that were on this page.
+	// of their ids. The next page is what comes Before the last one's time and Past
+	// its id.
 	Decisions(ctx context.Context, q Query) ([]Decision, error)
 
 	Status(ctx context.Context, now time.Time) (Status, error)

@@ -328,7 +328,7 @@ func TestDamagedDecision(t *testing.T) {
 	update(t, s, func(txn *badger.Txn) error {
 		at := place(start, "D1")
 		return errors.Join(txn.Set([]byte(decisionPrefix+at), []byte("junk")), txn.Set(idKey("D1"), []byte(timeText(start))),
-			txn.Set([]byte(bySubject("account:a")+at), nil), txn.Set([]byte("by/account:b/x"), nil),
+			txn.Set([]byte(byName("account:a")+at), nil), txn.Set([]byte("by/account:b/x"), nil),
 			txn.Set([]byte("by/account:c/x/D1"), nil), txn.Set([]byte("by/account:d/"+timeText(start)+"/%zz"), nil))
 	})
 	for _, subject := range []string{"account:a", "account:b", "account:c", "account:d", ""} {

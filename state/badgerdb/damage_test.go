@@ -104,7 +104,7 @@ func (l *looked) count(s *Store) error {
 	err := s.base.use(func(db *badger.DB) error {
 		return scan(db, "", false, func(item *badger.Item) error {
 			key := string(item.Key())
-			if at, ok := strings.CutPrefix(key, bySubject("account:x")); ok {
+			if at, ok := strings.CutPrefix(key, byName("account:x")); ok {
 				places[at] = true
 			}
 			if at, ok := strings.CutPrefix(key, decisionPrefix); ok && places[at] {

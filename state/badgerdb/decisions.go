@@ -26,7 +26,7 @@ type record struct {
 }
 
 // decisionRecords are the record, where it is found by its id, and its place in each
-// subject's history.
+// history.
 func decisionRecords(d state.Decision) ([]record, error) {
 	value, err := ledger.EncodeDecision(d)
 	if err != nil {
@@ -43,8 +43,8 @@ func decisionRecords(d state.Decision) ([]record, error) {
 func decisionKeys(d state.Decision) []record {
 	at := place(d.At, d.ID)
 	records := []record{{key: idKey(d.ID), value: []byte(timeText(d.At))}}
-	for _, s := range d.Subjects {
-		records = append(records, record{key: []byte(bySubject(s) + at)})
+	for _, name := range ledger.Histories(d) {
+		records = append(records, record{key: []byte(byName(name) + at)})
 	}
 	return records
 }
@@ -125,15 +125,18 @@ type page struct {
 	found []state.Decision
 }
 
-// read goes through the subject's decisions, or all, from the newest on.
+// read goes through one history, or all decisions, from the newest on.
 func (p *page) read(ctx context.Context, base *base, db *badger.DB) error {
 	prefix := decisionPrefix
-	if p.query.Subject != "" {
-		prefix = bySubject(p.query.Subject)
+	if name := ledger.HistoryFor(p.query); name != "" {
+		prefix = byName(name)
 	}
 	from := prefix + "\xff"
 	if !p.query.Before.IsZero() {
 		from = prefix + timeText(p.query.Before) // a key of that time is longer, so behind it
+	}
+	if p.query.Past != "" {
+		from += "\xff"
 	}
 	return backwards(db, prefix, from, func(item *badger.Item) (more bool, err error) {
 		if err := errors.Join(ctx.Err(), base.leaving()); err != nil {

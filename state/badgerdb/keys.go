@@ -24,7 +24,8 @@ import (
 //	doc/KIND/ID               a doc: JSON
 //	decision/TIME/ID          a decision: JSON
 //	id/ID                     TIME of the decision with this id
-//	by/SUBJECT/TIME/ID        empty; a subject's decisions
+//	by/NAME/TIME/ID           empty; the history of a subject, of "rcpt:" and a recipient,
+//	                          of "rule:" and the rule that decided
 //	mark/COMMIT               JSON: a link of the chain that shows what is missing
 //	meta/commit               JSON: how far the database is
 //	meta/key                  hex: what members are hashed with
@@ -102,10 +103,11 @@ func docKey(kind, id string) []byte { return []byte(docPrefix + kind + "/" + id)
 
 func idKey(id string) []byte { return []byte(idPrefix + text.Escape(id)) }
 
-func bySubject(subject string) string { return byPrefix + text.Escape(subject) + "/" }
+// byName is the prefix of a history.
+func byName(name string) string { return byPrefix + text.Escape(name) + "/" }
 
 // place is where a decision stands among all and, behind another prefix, in each
-// subject's history.
+// history.
 func place(at time.Time, id string) string { return timeText(at) + "/" + text.Escape(id) }
 
 func timeText(at time.Time) string { return at.UTC().Format(keyTime) }

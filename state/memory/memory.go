@@ -112,7 +112,7 @@ func (s *Store) remember(id string) {
 // copied shares nothing with the caller's, who may reuse his slices.
 func copied(d state.Decision) state.Decision {
 	d.At = d.At.UTC()
-	d.Subjects = slices.Clone(d.Subjects)
+	d.Subjects, d.To = slices.Clone(d.Subjects), slices.Clone(d.To)
 	d.Detail = slices.Clone(d.Detail)
 	return d
 }

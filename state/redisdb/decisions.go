@@ -20,10 +20,10 @@ const pageDecisions = 200
 
 // record is a decision ready to be written.
 type record struct {
-	id       string // escaped
-	value    []byte
-	at       time.Time
-	subjects []string
+	id    string // escaped
+	value []byte
+	at    time.Time
+	names []string // of its histories
 }
 
 func newRecord(d state.Decision) (record, error) {
@@ -31,7 +31,7 @@ func newRecord(d state.Decision) (record, error) {
 	if err != nil {
 		return record{}, err
 	}
-	return record{id: escape(d.ID), value: value, at: d.At, subjects: slices.Clone(d.Subjects)}, nil
+	return record{id: escape(d.ID), value: value, at: d.At, names: ledger.Histories(d)}, nil
 }
 
 func (r record) score() float64 { return float64(r.at.UnixMilli()) }
@@ -108,8 +108,8 @@ func (s *Store) Decisions(ctx context.Context, q state.Query) ([]state.Decision,
 		return found, nil
 	}
 	p := pager{q: q, key: decisionsKey, below: "+inf"}
-	if q.Subject != "" {
-		p.key = byKey(q.Subject)
+	if name := ledger.HistoryFor(q); name != "" {
+		p.key = byKey(name)
 	}
 	for !p.done {
 		// Each page has a budget of its own: an admin may ask for many.

@@ -27,7 +27,8 @@ import (
 //	o2n:{docs}/marks          sorted set of the marks of the last generations
 //	o2n:{docs}/gen            "GENERATION MARK"
 //	o2n:decision/ID           a decision: JSON
-//	o2n:by/SUBJECT            sorted set of the ids of a subject's decisions, by ms since 1970
+//	o2n:by/NAME               sorted set of the ids of a subject's decisions, of those to "rcpt:"
+//	                          and a recipient, of those by "rule:" and a rule, by ms since 1970
 //	o2n:decisions             sorted set of the ids of all decisions, likewise
 //	o2n:meta/key              what members are hashed with, in hex
 //	o2n:meta/format           the number of this layout
@@ -85,7 +86,7 @@ func parseSketch(text string) (s state.Sketch, err error) {
 // decisionKey is for an id that is escaped.
 func decisionKey(id string) string { return prefix + "decision/" + id }
 
-func byKey(subject string) string { return prefix + "by/" + escape(subject) }
+func byKey(name string) string { return prefix + "by/" + escape(name) }
 
 // member is a hash as the sets hold it: ties in the score go by it.
 func member(hash uint64) string {

@@ -23,7 +23,7 @@ const (
 	batch = 128
 	// keptDecisions bounds all decisions: some 0.8 GB of the server's memory.
 	keptDecisions = 500_000
-	// keptOf bounds the index of one subject.
+	// keptOf bounds one history.
 	keptOf = 20_000
 	// retryAfter is between attempts while the server is away.
 	retryAfter = 100 * time.Millisecond
@@ -196,9 +196,9 @@ func (w *writer) store(life context.Context, records []record) error {
 		for _, r := range records {
 			pipe.Set(ctx, decisionKey(r.id), r.value, w.retention)
 			pipe.ZAdd(ctx, decisionsKey, redis.Z{Score: r.score(), Member: r.id})
-			for _, s := range r.subjects {
-				pipe.ZAdd(ctx, byKey(s), redis.Z{Score: r.score(), Member: r.id})
-				touched[byKey(s)] = true
+			for _, name := range r.names {
+				pipe.ZAdd(ctx, byKey(name), redis.Z{Score: r.score(), Member: r.id})
+				touched[byKey(name)] = true
 			}
 			if r.at.Before(oldest) {
 				oldest = r.at
@@ -235,7 +235,7 @@ func (w *writer) exec(ctx context.Context, pipe redis.Pipeliner) error {
 }
 
 // trim deletes the oldest decisions where there are too many. Their places in the
-// indexes of subjects are skipped when read.
+// histories are skipped when read.
 func trim(ctx context.Context, c redis.UniversalClient, over int64) error {
 	if over <= 0 {
 		return nil

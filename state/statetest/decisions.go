@@ -16,7 +16,7 @@ func decision(id string, n int, subjects ...string) state.Decision {
 	return state.Decision{
 		ID: id, At: start.Add(time.Duration(n) * time.Second), Action: "reject", Rule: "limit.minute",
 		Account: "alice@client-a.example", Client: "192.0.2.1", From: "50%\xe9\x00@client-a.example", Rcpts: 3,
-		Subjects: subjects, Detail: []byte(`{"evidence":["\u00e9 %00"]}`),
+		Subjects: subjects, To: []string{"bob\xe9%/{x}@remote.example", "all@remote.example"}, Detail: []byte(`{"evidence":["\u00e9 %00"]}`),
 	}
 }
 

@@ -65,8 +65,42 @@ func testQuery(_ *testing.T, s *suite) {
 	}
 }
 
-// Of one time the order is that of the ids, and who asks page by page, each up to
-// the last time of the page before, misses none: also where many are of one
+// Each decision is found by any of its recipients, by its rule and by its action, alone
+// and together with the rest of the question.
+func testFilters(_ *testing.T, s *suite) {
+	var ds []state.Decision // oldest first
+	for i := range 12 {
+		d := decision(fmt.Sprint("F", i), i, "account:a")
+		d.To = []string{fmt.Sprintf("r%d@x.example", i%3), "50%/{all}\xe9@x.example"}
+		d.Action, d.Rule = "reject", []string{"limit.minute", "identity.header_from"}[i%2]
+		if i%4 == 0 {
+			d.Action, d.Rule, d.Subjects = "accept", "none", []string{"account:b"}
+		}
+		ds = append(ds, d)
+		s.record(d)
+	}
+	slices.Reverse(ds)
+	for _, subject := range []string{"", "account:a", "account:c"} {
+		for _, to := range []string{"", "r1@x.example", "50%/{all}\xe9@x.example", "r9@x.example", "R1@x.example"} {
+			for _, rule := range []string{"", "none", "limit.minute", "limit"} {
+				for _, action := range []string{"", "reject", "accept"} {
+					q := state.Query{Subject: subject, Recipient: to, Rule: rule, Action: action, Limit: 20, Since: ds[11].At, Before: ds[0].At, Past: "F1"}
+					var want []state.Decision
+					for _, d := range ds {
+						if (subject == "" || d.Subjects[0] == subject) && (to == "" || slices.Contains(d.To, to)) &&
+							(rule == "" || d.Rule == rule) && (action == "" || d.Action == action) {
+							want = append(want, d)
+						}
+					}
+					s.finds(q, want...)
+				}
+			}
+		}
+	}
+}
+
+// Of one time the order is that of the ids, and who asks page by page, each behind the
+// last decision of the page before, gets each once: also where many are of one
 // millisecond, or of one nanosecond.
 func testPages(_ *testing.T, s *suite) {
 	var want []state.Decision // newest first
@@ -80,28 +114,32 @@ func testPages(_ *testing.T, s *suite) {
 	for i := range want {
 		s.record(want[i*7%len(want)]) // in no order
 	}
-	for _, subject := range []string{"account:a", ""} {
-		s.finds(state.Query{Subject: subject, Limit: 100}, want...)
-		var got []state.Decision
-		q := state.Query{Subject: subject, Limit: 5}
-		for len(got) < len(want) {
-			page, err := s.Decisions(s.ctx, q)
-			if err != nil {
-				s.Fatal(err)
-			}
-			n := len(got)
-			for _, d := range page {
-				if !slices.ContainsFunc(got, func(o state.Decision) bool { return o.ID == d.ID }) {
-					got = append(got, d)
-				}
-			}
-			if len(got) == n {
-				s.Fatalf("a page before %s brought nothing new: %v", q.Before, page)
-			}
-			q.Before = got[len(got)-1].At.Add(1)
+	to := want[0].To[0]
+	for _, q := range []state.Query{{Subject: "account:a"}, {}, {Recipient: to}, {Rule: want[0].Rule}} {
+		q.Limit = 100
+		s.finds(q, want...)
+		for q.Limit = 1; q.Limit <= len(want)+1; q.Limit++ {
+			s.pages(q, want)
 		}
-		if d := cmp.Diff(want, got); d != "" {
-			s.Errorf("pages of subject %q (-want +got):\n%s", subject, d)
+	}
+}
+
+// pages wants these decisions page by page, each page full but for the last.
+func (s *suite) pages(q state.Query, want []state.Decision) {
+	s.Helper()
+	var got []state.Decision
+	for {
+		page, err := s.Decisions(s.ctx, q)
+		if err != nil {
+			s.Fatal(err)
 		}
+		got = append(got, page...)
+		if len(page) < q.Limit || len(got) > len(want) {
+			break
+		}
+		q.Before, q.Past = page[len(page)-1].At, page[len(page)-1].ID
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		s.Errorf("pages of %+v (-want +got):\n%s", q, d)
 	}
 }

@@ -81,6 +81,7 @@ func Run(t *testing.T, open func(t *testing.T) state.Store) {
 		{"lift race", testLiftRace},
 		{"decisions", testDecisions},
 		{"query", testQuery},
+		{"filters", testFilters},
 		{"pages", testPages},
 		{"many decisions", testManyDecisions},
 		{"cancelled", testCancelled},

@@ -14,7 +14,8 @@ const (
 	// MaxDecision bounds a decision, in bytes: it must fit one transaction of every
 	// store (Badger's takes 1.2 MB).
 	MaxDecision = 256 << 10
-	// MaxDecisionSubjects bounds its places in histories, a key each.
+	// MaxDecisionSubjects bounds its places in histories, a key each: of its subjects,
+	// and again of its recipients.
 	MaxDecisionSubjects = 2000
 )
 
@@ -39,8 +40,11 @@ func encodeDecision(d state.Decision) ([]byte, error) {
 	if n := len(d.Subjects); n > MaxDecisionSubjects {
 		return nil, fmt.Errorf("%d subjects; want at most %d", n, MaxDecisionSubjects)
 	}
+	if n := len(d.To); n > MaxDecisionSubjects {
+		return nil, fmt.Errorf("%d recipients; want at most %d", n, MaxDecisionSubjects)
+	}
 	d.At = d.At.UTC()
-	d.Subjects = slices.Clone(d.Subjects)
+	d.Subjects, d.To = slices.Clone(d.Subjects), slices.Clone(d.To)
 	text.EscapeAll(decisionTexts(&d))
 	value, err := json.Marshal(d)
 	if err == nil && len(value) > MaxDecision {
@@ -62,5 +66,43 @@ func decisionTexts(d *state.Decision) []*string {
 	for i := range d.Subjects {
 		texts = append(texts, &d.Subjects[i])
 	}
+	for i := range d.To {
+		texts = append(texts, &d.To[i])
+	}
 	return texts
+}
+
+// Beside subjects, which begin with another kind, decisions have a history by each
+// recipient and by the rule that decided.
+const (
+	byRecipient = "rcpt:"
+	byRule      = "rule:"
+	// noRule is that of mail that passed: most of all mail, which needs no index.
+	noRule = "none"
+)
+
+// Histories are the names of all histories that d belongs in.
+func Histories(d state.Decision) []string {
+	names := slices.Clone(d.Subjects)
+	for _, to := range d.To {
+		names = append(names, byRecipient+to)
+	}
+	if d.Rule != noRule && d.Rule != "" {
+		names = append(names, byRule+d.Rule)
+	}
+	return names
+}
+
+// HistoryFor is the history to look through for what q asks, the shortest as a rule;
+// empty: all decisions.
+func HistoryFor(q state.Query) string {
+	switch {
+	case q.Recipient != "":
+		return byRecipient + q.Recipient
+	case q.Subject != "":
+		return q.Subject
+	case q.Rule != "" && q.Rule != noRule:
+		return byRule + q.Rule
+	}
+	return ""
 }
