@@ -145,6 +145,10 @@ type noAccounts struct{ accounts.Source }
 
 var errNoAccounts = errors.New("no answer")
 
+func (noAccounts) ByLogin(context.Context, string) (*accounts.Account, error) {
+	return nil, errNoAccounts
+}
+
 func (noAccounts) ByScript(context.Context, string) (*accounts.Account, error) {
 	return nil, errNoAccounts
 }

@@ -49,7 +49,7 @@ func TestReadControl(t *testing.T) {
 }
 
 func TestReadControlParts(t *testing.T) {
-	many := strings.Repeat("RPFD:a@x.example\n", wire.MaxRecipients+1)
+	many := strings.Repeat("RPFD:a@x.example\n", wire.MaxRecipients+2)
 	for text, want := range map[string]wire.Queued{
 		"S<>\n.\n":                             {},
 		"S<a@b\n.\n":                           {From: "<a@b"},
@@ -59,7 +59,7 @@ func TestReadControlParts(t *testing.T) {
 		"Rno flags\n.\n":                       {Count: 1},
 		"\n\n.\n":                              {},
 		"S\xff\n.\n":                           {From: "\uFFFD"},
-		many + ".\n":                           {Recipients: strings.Fields(strings.Repeat("a@x.example ", wire.MaxRecipients)), Count: wire.MaxRecipients + 1},
+		many + ".\n":                           {Recipients: strings.Fields(strings.Repeat("a@x.example ", wire.MaxRecipients)), Count: wire.MaxRecipients + 2},
 		"S" + strings.Repeat("a", 999) + "\n.": {From: strings.Repeat("a", wire.MaxText)},
 	} {
 		var got wire.Queued
@@ -251,6 +251,10 @@ func TestRemoveReplaced(t *testing.T) {
 	}
 	if err := removeLocked(path); err == nil {
 		t.Error("a link is followed")
+	}
+	if file, err := openQueueFile(path); err == nil {
+		file.Close()
+		t.Error("a link is read")
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
