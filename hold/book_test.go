@@ -75,3 +75,21 @@ func TestNotThereYet(t *testing.T) {
 		w.wants(map[state.HeldState]int{want: 1})
 	}
 }
+
+// What the store has taken without our hearing of it is no second record, nor in the
+// way of anything.
+func TestStoredUnheard(t *testing.T) {
+	w := newWorld(t)
+	w.run(time.Second)
+	w.burst("cron", 10)
+	w.store.deaf = true
+	w.held("cron", 1)
+	w.store.deaf = false
+	w.run(50 * time.Second)
+	if s := w.Stats(); s.Waiting != 1 || w.book.total != 1 || w.book.unsavedBy != 0 || w.Away() != "" {
+		t.Errorf("%+v, %d count, %d bytes in memory only, away: %s", s, w.book.total, w.book.unsavedBy, w.Away())
+	}
+	w.run(20 * time.Second)
+	w.wants(map[state.HeldState]int{state.HeldReleased: 1})
+	w.inOrder(11)
+}

@@ -164,6 +164,7 @@ type badStore struct {
 	*world
 	away bool
 	full bool // what is kept cannot be changed
+	deaf bool // what is kept is kept, and nobody hears of it
 	// putting happens before a put, while the store answers.
 	putting func()
 }
@@ -180,6 +181,9 @@ func (s *badStore) PutDoc(ctx context.Context, doc state.Doc) (state.Doc, error)
 	s.mta.step()
 	d, err := s.Store.PutDoc(ctx, doc)
 	s.mta.step()
+	if s.deaf {
+		return state.Doc{}, errAway
+	}
 	return d, err
 }
 

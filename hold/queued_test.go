@@ -155,3 +155,22 @@ func TestHoldQueuedDies(t *testing.T) {
 		}
 	}
 }
+
+// A block that is lifted before anybody has looked holds nothing.
+func TestHoldQueuedLifted(t *testing.T) {
+	w := newWorld(t)
+	w.set.Queued = true
+	w.start()
+	q := w.waiting("cron")
+	w.run(time.Minute)
+	blocked(w, "script:cron@web1.example")
+	w.run(time.Second)
+	if _, err := w.base.LiftBlock(w.ctx, "B1", w.now, "root", ""); err != nil {
+		t.Fatal(err)
+	}
+	calls := w.mta.calls["list"]
+	w.run(2 * settleTime)
+	if q.Queue != QueueDeferred || len(w.all()) > 0 || w.mta.calls["list"] != calls {
+		t.Errorf("%s, %d records, %d looks", q.Queue, len(w.all()), w.mta.calls["list"]-calls)
+	}
+}
