@@ -50,6 +50,13 @@ func TestHeldInQueueCosts(t *testing.T) {
 	if got := h.release(t, r); got.State != ReleasePaid || len(got.Charges) != 1 || got.Charges[0].Limit != "minute" || got.Charges[0].Max != 2 {
 		t.Errorf("%+v", got)
 	}
+	e := state.Exemption{ID: "E1", Subject: "account:shop", Rule: "limit.minute", Factor: 3, Since: h.at, Until: h.at.Add(time.Hour)}
+	if err := state.PutRecord(t.Context(), h.store, &e); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.release(t, r); len(got.Charges) != 1 || got.Charges[0].Max != 6 {
+		t.Errorf("three times as much is allowed: %+v", got)
+	}
 	h.set.Limits[0].Action = Tag
 	if got := h.release(t, r); len(got.Charges) != 0 {
 		t.Errorf("of a limit that holds nothing: %+v", got)

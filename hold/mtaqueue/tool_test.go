@@ -209,10 +209,12 @@ func TestSendmailSenders(t *testing.T) {
 	dir := t.TempDir()
 	s := &sendmail{tool: tool{path: filepath.Join(dir, "sendmail")}, senders: make(chan struct{}, 2), sendWait: 100 * time.Millisecond}
 	// A delivery ends when there is a file.
-	fake(t, dir, "sendmail", "while [ ! -e DIR/end ]; do sleep 0.01; done; exit 75")
-	if err := s.send(t.Context(), []string{id1, id2}); err != nil {
+	fake(t, dir, "sendmail", "while [ ! -e DIR/end ]; do sleep 0.01; done; echo one >>DIR/ended; exit 75")
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := s.send(ctx, []string{id1, id2}); err != nil {
 		t.Error(err)
 	}
+	cancel() // the request is over: a delivery that is cut off may happen twice
 	if err := s.send(t.Context(), []string{id3}); err == nil || !strings.Contains(err.Error(), "off hold, but not sent: 2 deliveries") {
 		t.Errorf("full: %v", err)
 	}
@@ -220,6 +222,9 @@ func TestSendmailSenders(t *testing.T) {
 	s.sendWait = 10 * time.Second
 	if err := s.send(t.Context(), []string{id1, id2, id3}); err != nil { // the places are free again
 		t.Error(err)
+	}
+	if ended, err := os.ReadFile(filepath.Join(dir, "ended")); err != nil || strings.Count(string(ended), "one") != 5 {
+		t.Errorf("of 5 deliveries these ended by themselves: %q, %v", ended, err)
 	}
 	s.tool.path = "/nonexistent"
 	for range 3 { // and stay so
