@@ -292,6 +292,9 @@ const fileBlock = 64 << 10
 // digest makes the digests of what was not read.
 func (r *bodyReader) digest() {
 	for _, p := range slices.Concat(r.attached, r.files) {
+		if p.isOfProgram() {
+			continue
+		}
 		data := r.decode(p)
 		if p.open { // cut off somewhere: where, depends on what stands before it
 			data = data[:max(len(data)-len(data)%fileBlock, min(len(data), fileBlock))]

@@ -32,6 +32,7 @@ func TestParts(t *testing.T) {
 		{"no header", "\nHello  you\n\n \nsecond\r\nthird\n", "Hello you\nsecond\nthird"},
 		{"unknown type", "Content-Type: nonsense\n\nseen", "seen"},
 		{"unknown text", "Content-Type: text/x-diff\n\nseen", "seen"},
+		{"one type said twice", "Content-Type: text/html\nContent-Type: text/html\n\n<p>seen<p hidden>not", "seen"},
 		{"lines broken in words", "Content-Type: text/plain; Format=Flowed; DelSp=Yes\n\nse \nen  \ntoo\n> a \n> b\n-- \nend", "seen too\n> a\n> b\n--\nend"},
 		{"lines broken at blanks", "Content-Type: text/plain; format=flowed\n\none \ntwo", "one\ntwo"},
 		{"preamble and epilogue", mixed + "not\n--b\n\none\n--b\nContent-Transfer-Encoding: base64\n\ndHdv\n--b--\nnot", "one\ntwo"},
@@ -217,6 +218,8 @@ func TestPictures(t *testing.T) {
 	}{
 		{"both belong to the text", related + png + pdf + "--b--", 1, 1},
 		{"both are sent with it", mixed + "--b\n\ntext\n" + png + pdf + "--b--", 2, 0},
+		{"the mail program's own", mixed + "--b\n\ntext\n" + pdf + "--b\nContent-Type: application/pgp-signature\n\nx\n--b\nContent-Type: application/pgp-keys\n\nx\n" +
+			"--b\nContent-Type: text/vcard\nContent-Disposition: attachment\n\nx\n--b--", 1, 0},
 		{"the picture is the text", "Content-Type: multipart/related; boundary=b\n\n" + png + pdf + "--b--", 2, 0},
 	} {
 		if b := readMail(t, tt.mail); len(b.Files) != tt.files || len(b.Pictures) != tt.pictures {

@@ -23,7 +23,7 @@ type part struct {
 // says none.
 func newPart(fields []Field, kind string, body []byte) part {
 	p := part{kind: kind, body: body}
-	seen := map[string]bool{}
+	seen := map[string]string{}
 	for _, f := range fields {
 		if len(f.Name) < len("Content-ID") || f.Name[0]|0x20 != 'c' {
 			continue
@@ -34,12 +34,14 @@ func newPart(fields []Field, kind string, body []byte) part {
 		default:
 			continue
 		}
-		if seen[name] { // which one counts is each reader's own affair
-			p.fault = "a field of MIME that is there twice"
+		value := toUTF8(unfold(cut(f.Value, maxMIMEField)))
+		if first, twice := seen[name]; twice {
+			if value != first { // which one counts is each reader's own affair
+				p.fault = "a field of MIME that is there twice"
+			}
 			continue
 		}
-		seen[name] = true
-		value := toUTF8(unfold(cut(f.Value, maxMIMEField)))
+		seen[name] = value
 		switch name {
 		case "content-type":
 			p.setType(value)
@@ -126,6 +128,17 @@ func (p *part) isText() bool {
 }
 func (p *part) isMessage() bool {
 	return p.kind == "message/rfc822" || p.kind == "message/global" || p.kind == "message/news"
+}
+
+// isOfProgram says that the sender's mail program adds such a part by itself: a
+// signature, which differs in each mail, or a key or a visiting card, which does not.
+func (p *part) isOfProgram() bool {
+	switch p.kind {
+	case "application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-keys",
+		"text/vcard", "text/x-vcard", "text/directory":
+		return true
+	}
+	return false
 }
 
 // cutPart reads a part within a multipart: its header up to an empty line, then
