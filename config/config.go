@@ -29,6 +29,7 @@ type Config struct {
 	Admin    Admin
 	Notify   Notify
 	Web      Web
+	Log      Log
 	// Notes are for the operator and no faults: what is sound and has no effect.
 	Notes []Fault
 }

@@ -44,7 +44,7 @@ const (
 )
 
 var schema = slices.Concat(milterKeys, stateKeys, messageKeys, accountKeys, identityKeys,
-	recipientKeys, limitKeys, bulkKeys, contentKeys, blockKeys, replyKeys, holdKeys, notifyKeys, adminKeys, webKeys)
+	recipientKeys, limitKeys, bulkKeys, contentKeys, blockKeys, replyKeys, holdKeys, notifyKeys, adminKeys, webKeys, logKeys)
 
 var milterKeys = []Key{
 	{Name: "milter.listen", Kind: "list of addresses", Default: `["tcp:127.0.0.1:8895"]`,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -23,12 +24,15 @@ type Log struct {
 	strikes   *prometheus.CounterVec
 	blocks    *prometheus.CounterVec
 	ceiling   prometheus.Counter
+	shadow    *prometheus.CounterVec
 	open      atomic.Int64
+	refused   atomic.Bool
 }
 
 // NewLog registers o2n_milter_decisions_total, o2n_milter_decision_seconds,
-// o2n_milter_sessions, o2n_milter_strikes_total, o2n_milter_automatic_blocks_total
-// and o2n_milter_block_ceiling_total. No label ever holds an address, a login or an IP.
+// o2n_milter_sessions, o2n_milter_strikes_total, o2n_milter_automatic_blocks_total,
+// o2n_milter_block_ceiling_total and o2n_milter_shadow_total. No label ever holds an
+// address, a login or an IP.
 func NewLog(log *slog.Logger, reg prometheus.Registerer) *Log {
 	l := &Log{
 		log: log,
@@ -58,10 +62,18 @@ func NewLog(log *slog.Logger, reg prometheus.Registerer) *Log {
 		Name: "o2n_milter_block_ceiling_total",
 		Help: "Automatic blocks that were not made, as there were too many.",
 	})
-	reg.MustRegister(l.decisions, l.seconds, l.sessions, l.strikes, l.blocks, l.ceiling)
+	l.shadow = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "o2n_milter_shadow_total",
+		Help: "Messages in which a rule in shadow found something, by rule.",
+	}, []string{"rule"})
+	reg.MustRegister(l.decisions, l.seconds, l.sessions, l.strikes, l.blocks, l.ceiling, l.shadow)
 	l.decisions.WithLabelValues("none", "accept")
 	return l
 }
+
+// OnlyRefused leaves out the lines of messages that pass and in which nothing was
+// found. They are counted all the same.
+func (l *Log) OnlyRefused(only bool) { l.refused.Store(only) }
 
 // Sessions implements Recorder.
 func (l *Log) Sessions(open int) {
@@ -76,28 +88,53 @@ func (l *Log) Open() int { return int(l.open.Load()) }
 func (l *Log) Record(m *rules.Mail, v rules.Verdict, took time.Duration) {
 	l.decisions.WithLabelValues(v.Rule, v.Action.String()).Inc()
 	l.seconds.Observe(took.Seconds())
+	l.countShadow(v.Evidence)
+	plain := v.Action == rules.Accept && len(v.Evidence) == 0 && v.Err == nil
+	if !plain || !l.refused.Load() {
+		l.line(m, &v, took)
+	}
+	if v.Struck > 0 {
+		l.struck(&v)
+	}
+}
+
+// countShadow counts a message once for each rule.
+func (l *Log) countShadow(found []rules.Evidence) {
+	var counted []string
+	for _, ev := range found {
+		if ev.Shadow && !slices.Contains(counted, ev.Rule) {
+			counted = append(counted, ev.Rule)
+			l.shadow.WithLabelValues(ev.Rule).Inc()
+		}
+	}
+}
+
+// line is the line of a message; its keys are API.
+func (l *Log) line(m *rules.Mail, v *rules.Verdict, took time.Duration) {
 	level := slog.LevelInfo
+	if v.Err != nil {
+		level = slog.LevelError
+	}
+	if !l.log.Enabled(context.Background(), level) {
+		return
+	}
 	attrs := []slog.Attr{
 		slog.String("action", v.Action.String()),
 		slog.String("rule", v.Rule),
 		slog.String("id", v.ID),
-		slog.String("account", v.Account),
+		slog.String("account", bounded(v.Account)),
 		slog.String("client", clientText(m)),
 		slog.String("qid", bounded(m.QueueID)),
 		slog.String("from", bounded(m.Sender)),
 		slog.Int("rcpts", len(m.Recipients)),
 		slog.Int("code", v.Code),
-		slog.String("evidence", evidenceText(&v)),
+		slog.String("evidence", evidenceText(v)),
 		slog.String("took", fmt.Sprintf("%.3fms", float64(took)/float64(time.Millisecond))),
 	}
 	if v.Err != nil {
-		level = slog.LevelError
-		attrs = append(attrs, slog.String("error", v.Err.Error()))
+		attrs = append(attrs, slog.String("error", bounded(v.Err.Error())))
 	}
 	l.log.LogAttrs(context.Background(), level, "message", attrs...)
-	if v.Struck > 0 {
-		l.struck(&v)
-	}
 }
 
 // struck tells what a strike led to.
@@ -169,7 +206,7 @@ func evidenceText(v *rules.Verdict) string {
 		if ev.Shadow {
 			b.WriteString(" (shadow)")
 		}
-		b.WriteString(": " + ev.Fact + " " + ev.Got)
+		b.WriteString(": " + ev.Fact + " " + bounded(ev.Got))
 	}
 	return b.String()
 }

@@ -96,6 +96,61 @@ o2n_milter_strikes_total{rule="limit.minute"} 1
 	}
 }
 
+func TestOnlyRefusedIsLogged(t *testing.T) {
+	shadow := []rules.Evidence{{Rule: "bulk.reason", Shadow: true}}
+	for name, c := range map[string]struct {
+		v    rules.Verdict
+		want int
+	}{
+		"passed":        {rules.Verdict{Judged: true, Action: rules.Accept, Rule: "none"}, 0},
+		"inbound":       {rules.Verdict{Action: rules.Accept, Rule: "none"}, 0},
+		"found":         {rules.Verdict{Judged: true, Action: rules.Accept, Rule: "none", Evidence: shadow}, 1},
+		"tagged":        {rules.Verdict{Judged: true, Action: rules.Tag, Rule: "bulk.reason"}, 1},
+		"refused":       {rules.Verdict{Judged: true, Action: rules.Reject, Rule: "bulk.reason"}, 1},
+		"our own fault": {rules.Verdict{Judged: true, Action: rules.Accept, Rule: "store.unavailable", Err: errors.New("away")}, 1},
+	} {
+		var out bytes.Buffer
+		reg := prometheus.NewRegistry()
+		l := NewLog(slog.New(slog.NewTextHandler(&out, nil)), reg)
+		l.OnlyRefused(true)
+		l.Record(&rules.Mail{}, c.v, time.Millisecond)
+		if n := strings.Count(out.String(), "msg=message"); n != c.want {
+			t.Errorf("%s: %d lines, want %d", name, n, c.want)
+		}
+		l.OnlyRefused(false)
+		l.Record(&rules.Mail{}, c.v, time.Millisecond)
+		if n := strings.Count(out.String(), "msg=message"); n != c.want+1 {
+			t.Errorf("%s: %d lines with all of them, want %d", name, n, c.want+1)
+		}
+		if n := testutil.ToFloat64(l.decisions.WithLabelValues(c.v.Rule, c.v.Action.String())); n != 2 {
+			t.Errorf("%s: %v are counted, want 2", name, n)
+		}
+	}
+}
+
+func TestShadowIsCountedByMessage(t *testing.T) {
+	_, reg := recorded(t, &rules.Mail{}, rules.Verdict{Judged: true, Action: rules.Reject, Rule: "recipients.visible", Evidence: []rules.Evidence{
+		{Rule: "recipients.visible"}, {Rule: "bulk.reason", Shadow: true}, {Rule: "limit.x", Shadow: true}, {Rule: "bulk.reason", Shadow: true},
+	}})
+	want := `# HELP o2n_milter_shadow_total Messages in which a rule in shadow found something, by rule.
+# TYPE o2n_milter_shadow_total counter
+o2n_milter_shadow_total{rule="bulk.reason"} 1
+o2n_milter_shadow_total{rule="limit.x"} 1
+`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "o2n_milter_shadow_total"); err != nil {
+		t.Error(err)
+	}
+}
+
+// Every part that the other side has chosen is cut.
+func TestLogLineIsBoundedInEachPart(t *testing.T) {
+	long := strings.Repeat("y", 1<<20)
+	v := rules.Verdict{Judged: true, Account: long, Err: errors.New(long), Evidence: []rules.Evidence{{Rule: "limit.x", Got: long}}}
+	if line, _ := recorded(t, &rules.Mail{Sender: long, QueueID: long}, v); len(line) > mostEvidence+6000 {
+		t.Errorf("%d octets", len(line))
+	}
+}
+
 func TestLogLineIsBounded(t *testing.T) {
 	v := rules.Verdict{Judged: true, Evidence: make([]rules.Evidence, 100)}
 	for i := range v.Evidence {

@@ -22,6 +22,7 @@ type heldCounts struct {
 var (
 	heldMessages = prometheus.NewDesc("o2n_milter_held_messages", "Messages held on this host: those that wait, that are kept and that leave.", nil, nil)
 	heldByRule   = prometheus.NewDesc("o2n_milter_held_by_rule", "Messages held on this host, by the rule that holds them.", []string{"rule"}, nil)
+	heldKept     = prometheus.NewDesc("o2n_milter_held_kept", "Messages held on this host that wait for an operator.", nil, nil)
 	heldOldest   = prometheus.NewDesc("o2n_milter_held_oldest_seconds", "For how long the oldest is held; 0 when nothing is.", nil, nil)
 	heldReleased = prometheus.NewDesc("o2n_milter_held_released_total", "Held messages that went on their way.", nil, nil)
 	heldExpired  = prometheus.NewDesc("o2n_milter_held_expired_total", "Held messages that went back to their sender after hold.max_age.", nil, nil)
@@ -31,7 +32,7 @@ var (
 )
 
 func (h heldCounts) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{heldMessages, heldByRule, heldOldest, heldReleased, heldExpired, heldGone, agentErrors, heldUnknown} {
+	for _, d := range []*prometheus.Desc{heldMessages, heldByRule, heldKept, heldOldest, heldReleased, heldExpired, heldGone, agentErrors, heldUnknown} {
 		ch <- d
 	}
 }
@@ -52,6 +53,7 @@ func (h heldCounts) Collect(ch chan<- prometheus.Metric) {
 	for rule, n := range s.ByRule {
 		gauge(heldByRule, float64(n), rule)
 	}
+	gauge(heldKept, float64(s.Kept))
 	gauge(heldOldest, oldest)
 	gauge(heldUnknown, float64(s.Unknown))
 	count(heldReleased, s.Released)

@@ -28,6 +28,9 @@ o2n_milter_held_expired_total 7
 # HELP o2n_milter_held_gone_total Held messages that somebody else released or deleted in the MTA.
 # TYPE o2n_milter_held_gone_total counter
 o2n_milter_held_gone_total 6
+# HELP o2n_milter_held_kept Messages held on this host that wait for an operator.
+# TYPE o2n_milter_held_kept gauge
+o2n_milter_held_kept 2
 # HELP o2n_milter_held_messages Messages held on this host: those that wait, that are kept and that leave.
 # TYPE o2n_milter_held_messages gauge
 o2n_milter_held_messages 6

@@ -47,17 +47,20 @@ type storeGauge struct {
 var (
 	storeDegraded = prometheus.NewDesc("o2n_milter_store_degraded", "1 while the store is not whole, or has lost something lately.", nil, nil)
 	storeAway     = prometheus.NewDesc("o2n_milter_store_away", "1 while what is charged cannot be kept.", nil, nil)
+	storeBytes    = prometheus.NewDesc("o2n_milter_store_bytes", "Size of the store on disk, or in the server's memory; 0: not known.", nil, nil)
 )
 
 func (g *storeGauge) Describe(ch chan<- *prometheus.Desc) {
 	ch <- storeDegraded
 	ch <- storeAway
+	ch <- storeBytes
 }
 
 func (g *storeGauge) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	st, err := g.store.Status(ctx, g.now())
+	ch <- prometheus.MustNewConstMetric(storeBytes, prometheus.GaugeValue, float64(st.Size))
 	for desc, is := range map[*prometheus.Desc]bool{
 		storeDegraded: err != nil || st.Degraded != "", storeAway: err != nil || st.Away,
 	} {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,14 +41,15 @@ func (a *app) holdAgentCommand() *cobra.Command {
 					return &exitError{exitConfig, err}
 				}
 			}
-			return a.holdAgent(cmd, cfg.Hold)
+			out := openLog(a.err, cfg.Log)
+			defer out.close()
+			return holdAgent(cmd.Context(), cfg.Hold, out.Logger)
 		},
 	}
 }
 
-func (a *app) holdAgent(cmd *cobra.Command, cfg config.Hold) error {
-	log := slog.New(slog.NewTextHandler(a.err, nil))
-	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+func holdAgent(ctx context.Context, cfg config.Hold, log *slog.Logger) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if os.Geteuid() != 0 {
 		return exit(exitNo, "user %d: the MTA's tools want root", os.Geteuid())

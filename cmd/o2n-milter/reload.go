@@ -27,6 +27,7 @@ type liveConfig struct {
 	log     *slog.Logger
 	reloads *prometheus.CounterVec
 	scored  func(time.Duration, *content.Fault)
+	logs    func(config.Log)
 	desk    *desk.Desk
 	told    *notices
 	keeper  *hold.Keeper
@@ -46,6 +47,7 @@ func (l *liveConfig) reload(next *config.Config, faults []config.Fault) {
 	}
 	l.engine.Store(l.engine.Load().Next(ruleSettings(next, l.desk, l.told, l.keeper, l.log), directory))
 	l.keeper.Configure(holdSettings(next))
+	l.logs(next.Log)
 	l.directory.Close()
 	warnRestart(l.log, l.started, next)
 	l.cfg, l.directory = next, directory

@@ -42,7 +42,9 @@ func (a *app) serveCommand() *cobra.Command {
 // serve wires everything: log, store, accounts, desk, engine, milter listeners, HTTP.
 // What was opened is closed in reverse order.
 func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
-	log := slog.New(slog.NewTextHandler(a.err, nil))
+	out := openLog(a.err, cfg.Log)
+	defer out.close()
+	log := out.Logger
 	slog.SetDefault(log) // libraries that use the log package end up here too
 	logNotes(log, cfg)
 	signals := make(chan os.Signal, 4)
@@ -55,6 +57,7 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	out.register(reg)
 	reloads := newReloads(reg)
 	clock := newHostClock(log)
 	web.RegisterClock(reg, clock.Offset)
@@ -75,6 +78,11 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	}
 
 	messages := milter.NewLog(log, reg)
+	live.logs = func(c config.Log) {
+		out.configure(c)
+		messages.OnlyRefused(c.Refused)
+	}
+	live.logs(cfg.Log)
 	counts, stopStats := startStats(store, host, log, clock.Now)
 	defer stopStats()
 	links, key := openLinks(cfg.Web.LinkKeyFile, log)

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"o2n-milter/config"
+)
+
+// outLog is the log of a process that runs on: to standard error, at a level and in a
+// format that can change meanwhile.
+type outLog struct {
+	*slog.Logger
+	level slog.LevelVar
+	json  atomic.Bool
+	lines *logLines
+}
+
+// openLog writes to out until close. Where out is the journal (JOURNAL_STREAM of
+// systemd.exec(5)), each line begins with its priority and has no time, which the
+// journal has itself.
+func openLog(out io.Writer, cfg config.Log) *outLog {
+	// A reader of standard error that has gone is no reason to die of SIGPIPE. Nobody
+	// waits for the signal; unlike Ignore, programs that we run get it as usual.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	l := &outLog{}
+	l.lines = writeLines(out, func(lost uint64) {
+		l.Error("log lines are lost: standard error did not take them", "lines", lost)
+	})
+	l.Logger = slog.New(newLogHandler(l, isJournal(out, os.Getenv("JOURNAL_STREAM"))))
+	l.configure(cfg)
+	return l
+}
+
+// configure is for the lines to come.
+func (l *outLog) configure(cfg config.Log) {
+	l.level.Set(cfg.Level)
+	l.json.Store(cfg.JSON)
+}
+
+func (l *outLog) close() { l.lines.close() }
+
+// register registers o2n_milter_log_lines_lost_total.
+func (l *outLog) register(reg prometheus.Registerer) {
+	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "o2n_milter_log_lines_lost_total",
+		Help: "Log lines that standard error did not take.",
+	}, func() float64 { return float64(l.lines.lost()) }))
+}
+
+// isJournal says whether out is what JOURNAL_STREAM names, "DEVICE:INODE": the
+// variable alone may be inherited from a process whose standard error was another.
+func isJournal(out io.Writer, stream string) bool {
+	f, ok := out.(*os.File)
+	if !ok || stream == "" {
+		return false
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stream == fmt.Sprintf("%d:%d", st.Dev, st.Ino)
+}
+
+// severities are the prefixes of sd-daemon(3) for levels from the given one on.
+var severities = [...]struct {
+	from   slog.Level
+	prefix string
+}{
+	{slog.LevelError, "<3>"}, // LOG_ERR
+	{slog.LevelWarn, "<4>"},  // LOG_WARNING
+	{slog.LevelInfo, "<6>"},  // LOG_INFO
+	{math.MinInt, "<7>"},     // LOG_DEBUG
+}
+
+// logHandler has a handler for each format and severity, and gives a record to one.
+type logHandler struct {
+	log        *outLog
+	text, json [len(severities)]slog.Handler
+}
+
+func newLogHandler(l *outLog, journal bool) logHandler {
+	h := logHandler{log: l}
+	opts := &slog.HandlerOptions{Level: &l.level}
+	if journal {
+		opts.ReplaceAttr = withoutTime
+	}
+	for i, s := range severities {
+		prefix := ""
+		if journal {
+			prefix = s.prefix
+		}
+		h.text[i] = slog.NewTextHandler(lineWriter{l.lines, prefix, printableText}, opts)
+		h.json[i] = slog.NewJSONHandler(lineWriter{l.lines, prefix, printableJSON}, opts)
+	}
+	return h
+}
+
+func withoutTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime {
+		return slog.Attr{}
+	}
+	return a
+}
+
+// Enabled implements slog.Handler.
+func (h logHandler) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= h.log.level.Level()
+}
+
+// Handle implements slog.Handler. It waits for nobody.
+func (h logHandler) Handle(ctx context.Context, r slog.Record) error {
+	of := h.text
+	if h.log.json.Load() {
+		of = h.json
+	}
+	i := 0
+	for r.Level < severities[i].from {
+		i++
+	}
+	return of[i].Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (h logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return h.each(func(of slog.Handler) slog.Handler { return of.WithAttrs(attrs) })
+}
+
+// WithGroup implements slog.Handler.
+func (h logHandler) WithGroup(name string) slog.Handler {
+	return h.each(func(of slog.Handler) slog.Handler { return of.WithGroup(name) })
+}
+
+func (h logHandler) each(change func(slog.Handler) slog.Handler) logHandler {
+	for i := range severities {
+		h.text[i], h.json[i] = change(h.text[i]), change(h.json[i])
+	}
+	return h
+}

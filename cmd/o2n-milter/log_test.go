@@ -1,0 +1,250 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+
+	"o2n-milter/config"
+)
+
+// logged is what these lines become.
+func logged(cfg config.Log, say func(*outLog)) string {
+	var out bytes.Buffer
+	l := openLog(&out, cfg)
+	say(l)
+	l.close()
+	return out.String()
+}
+
+// hostile are values that forge lines, fields or a terminal's picture.
+var hostile = []string{
+	"a\nlevel=ERROR msg=forged", "a\r\n<0>kernel: forged", "x\x1b[2J\x1b]0;title\x07", "\u009b2J", "\u2028x\u2029x\u0085x", "\u202egro.knab",
+	`" level=ERROR msg="forged`, `"},{"level":"ERROR`, "\xff\xfe\xc3(", "nul\x00nul", "del\x7f", "tag\U000e0041tag", "100% =x", "", " ",
+}
+
+// plainLine has a value that is quoted where it could be taken for more than one.
+var plainLine = regexp.MustCompile(`^time=\S+ level=INFO msg=message action=reject from=("(?:[^"\\]|\\.)*"|[^ "=]+) error=("(?:[^"\\]|\\.)*"|[^ "=]+) took=1ms\n$`)
+
+func TestLogOfHostileValues(t *testing.T) {
+	for _, value := range hostile {
+		for _, asJSON := range []bool{false, true} {
+			line := logged(config.Log{JSON: asJSON}, func(l *outLog) {
+				l.Info("message", "action", "reject", "from", value, "error", errors.New(value), "took", "1ms")
+			})
+			if strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "\n") {
+				t.Errorf("%q: no line: %q", value, line)
+			}
+			if strings.ContainsFunc(strings.TrimSuffix(line, "\n"), func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar && !asJSON }) {
+				t.Errorf("%q: not printable: %q", value, line)
+			}
+			if asJSON {
+				checkJSON(t, line, value)
+			} else if !plainLine.MatchString(line) {
+				t.Errorf("%q: forged: %q", value, line)
+			}
+		}
+	}
+}
+
+// checkJSON wants one object that says value twice, with the keys in order.
+func checkJSON(t *testing.T, line, value string) {
+	t.Helper()
+	var got struct{ Level, Msg, Action, From, Error, Took string }
+	if err := json.Unmarshal([]byte(line), &got); err != nil {
+		t.Errorf("%q: %v in %q", value, err, line)
+		return
+	}
+	valid := strings.ToValidUTF8(value, "\uffff")
+	if got.Level != "INFO" || got.Action != "reject" || got.From != got.Error || (valid == value && got.From != value) {
+		t.Errorf("%q became %+v", value, got)
+	}
+	if keys := jsonKeys(t, line); strings.Join(keys, " ") != "time level msg action from error took" {
+		t.Errorf("keys %v", keys)
+	}
+}
+
+// jsonKeys are an object's keys in their order.
+func jsonKeys(t *testing.T, line string) []string {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(line))
+	var keys []string
+	for i := 0; ; i++ {
+		token, err := d.Token()
+		if err != nil {
+			t.Fatalf("%v in %q", err, line)
+		}
+		if token == json.Delim('}') {
+			return keys
+		}
+		if i%2 == 1 {
+			keys = append(keys, fmt.Sprint(token))
+		}
+	}
+}
+
+func TestLogLevelAndFormatChange(t *testing.T) {
+	got := logged(config.Log{Level: slog.LevelWarn}, func(l *outLog) {
+		part := l.With("part", "store").WithGroup("g")
+		l.Info("1")
+		part.Warn("2", "x", 3)
+		l.configure(config.Log{Level: slog.LevelDebug, JSON: true})
+		part.Debug("4", "x", 5)
+		l.configure(config.Log{Level: slog.LevelError})
+		l.Warn("6")
+		part.Error("7", "x", 8)
+	})
+	got = regexp.MustCompile(`time=\S+ |"time":"[^"]+",`).ReplaceAllString(got, "")
+	want := "level=WARN msg=2 part=store g.x=3\n" +
+		`{"level":"DEBUG","msg":"4","part":"store","g":{"x":5}}` + "\n" +
+		"level=ERROR msg=7 part=store g.x=8\n"
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+func TestLogToTheJournal(t *testing.T) {
+	out, err := os.Create(filepath.Join(t.TempDir(), "journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	info, err := out.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	t.Setenv("JOURNAL_STREAM", fmt.Sprintf("%d:%d", st.Dev, st.Ino))
+	l := openLog(out, config.Log{Level: slog.LevelDebug})
+	l.Debug("a")
+	l.Info("b", "time", "its own")
+	l.Warn("c")
+	l.configure(config.Log{JSON: true})
+	l.Error("d", "x", "\n<0>forged")
+	l.Log(t.Context(), slog.LevelError+4, "e")
+	l.close()
+	got, err := os.ReadFile(out.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "<7>level=DEBUG msg=a\n<6>level=INFO msg=b time=\"its own\"\n<4>level=WARN msg=c\n" +
+		`<3>{"level":"ERROR","msg":"d","x":"\n<0>forged"}` + "\n" + `<3>{"level":"ERROR+4","msg":"e"}` + "\n"
+	if d := cmp.Diff(want, string(got)); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	for _, other := range []string{"", "1", fmt.Sprintf("%d:%d", st.Dev, st.Ino+1)} {
+		if isJournal(out, other) {
+			t.Errorf("%q is taken for the journal", other)
+		}
+	}
+	if isJournal(&bytes.Buffer{}, "1:2") {
+		t.Error("a buffer is taken for the journal")
+	}
+}
+
+// A reader that stops costs log lines, nobody's time, and says so when it reads again.
+func TestLogDoesNotWait(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	l := openLog(w, config.Log{})
+	const count = 3 * mostUnwritten / 1000
+	for i := range count {
+		l.Info("message", "n", i, "text", strings.Repeat("x", 1000)) // would hang for ever
+	}
+	lost := l.lines.lost()
+	if lost == 0 || lost > 3*count/4 {
+		t.Fatalf("%d of %d lines are lost", lost, count)
+	}
+	read := make(chan string)
+	go func() {
+		all, err := io.ReadAll(r)
+		if err != nil {
+			all = []byte(err.Error())
+		}
+		read <- string(all)
+	}()
+	l.close()
+	w.Close()
+	text := <-read
+	if n := strings.Count(text, "msg=message"); uint64(n) != count-lost {
+		t.Errorf("%d lines of %d came, %d are lost", n, count, lost)
+	}
+	if want := fmt.Sprintf(`level=ERROR msg="log lines are lost: standard error did not take them" lines=%d`, lost); strings.Count(text, want) != 1 {
+		t.Errorf("no %q", want)
+	}
+}
+
+func TestLogGivesUpAtTheEnd(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	l := openLog(w, config.Log{})
+	for range 100 {
+		l.Info("message", "text", strings.Repeat("x", 1000)) // more than the 64 KiB of a pipe
+	}
+	start := time.Now()
+	l.close()
+	if took := time.Since(start); took < logPatience || took > logPatience+5*time.Second {
+		t.Errorf("closing took %s", took)
+	}
+}
+
+func TestLogIsBounded(t *testing.T) {
+	l := &logLines{more: make(chan struct{}, 1)} // nobody writes
+	l.add("<6>", bytes.Repeat([]byte("x"), mostUnwritten-3-2))
+	for i, want := range []uint64{0, 0, 1} { // max-1, max, max+1
+		l.add("", []byte("y"))
+		if got := l.lost(); got != want || len(l.waiting) != mostUnwritten-1+min(i, 1) {
+			t.Errorf("line %d: %d lost, %d octets wait", i, got, len(l.waiting))
+		}
+	}
+}
+
+// failing takes so many octets of each write while it is broken.
+type failing struct {
+	bytes.Buffer
+	takes int // -1: all
+}
+
+func (f *failing) Write(p []byte) (int, error) {
+	if f.takes < 0 {
+		return f.Buffer.Write(p)
+	}
+	n, _ := f.Buffer.Write(p[:min(f.takes, len(p))])
+	return n, syscall.ENOSPC
+}
+
+func TestLogCountsWhatFails(t *testing.T) {
+	var told []uint64
+	out := &failing{takes: 4}
+	l := &logLines{out: out, tell: func(n uint64) { told = append(told, n) }}
+	l.write([]byte("one\ntwo\nthree\n"))
+	if l.lost() != 2 || told != nil {
+		t.Errorf("%d lost, told %v", l.lost(), told)
+	}
+	out.takes = -1
+	l.write([]byte("four\n"))
+	l.write([]byte("five\n"))
+	if l.lost() != 2 || !cmp.Equal(told, []uint64{2}) || out.String() != "one\nfour\nfive\n" {
+		t.Errorf("%d lost, told %v, written %q", l.lost(), told, out.String())
+	}
+}
