@@ -16,14 +16,22 @@ const (
 	parents color = 1 << 27 // the parent's, said in so many words
 )
 
-// near says whether nobody can tell the colors apart: each channel differs by a
-// sixteenth of its range at most.
+// step is what nobody sees of a channel's 255: #eee on #fff is the palest gray that
+// three digits write, a contrast of 1.16 where WCAG 2.1 (1.4.3) wants 4.5. Faintest is the
+// share of it, for what lets the background through.
+const (
+	step     = 0x11
+	faintest = (step + 1) / 255.0
+)
+
+// near says whether nobody can tell the colors apart: each channel differs by one
+// step at most.
 func (c color) near(d color) bool {
 	if c&known == 0 || d&known == 0 {
 		return false
 	}
 	for shift := 0; shift < 24; shift += 8 {
-		if a, b := int(c>>shift&255), int(d>>shift&255); max(a-b, b-a) > 16 {
+		if a, b := int(c>>shift&255), int(d>>shift&255); max(a-b, b-a) > step {
 			return false
 		}
 	}
@@ -114,7 +122,7 @@ func hexColor(s string) color {
 		return 0
 	case len(s) == 6:
 		return known | color(n)
-	case n&255 < 13: // a twentieth
+	case n&255 <= step:
 		return clear
 	}
 	return known | color(n>>8)
@@ -125,7 +133,7 @@ func colorFunction(name string, args []string) color {
 	if len(args) < 3 {
 		return strange
 	}
-	if len(args) > 3 && amount(args[3]) < 0.05 {
+	if len(args) > 3 && amount(args[3]) < faintest {
 		return clear
 	}
 	switch name {

@@ -134,7 +134,7 @@ func (s *style) declare(name, value string) {
 		s.say(invisible, value, "hidden collapse", "visible initial")
 	case "opacity":
 		if n := amount(value); !math.IsNaN(n) {
-			s.set(faint, n < 0.05)
+			s.set(faint, n < faintest)
 		}
 	case "font-size":
 		s.fontSize(value)
