@@ -49,6 +49,7 @@ type book struct {
 	items     map[string]*item
 	open      map[string]int // by subject
 	owned     map[string]int // open, by ownerOf
+	shares    map[share]int  // open, of subjects that are many's
 	total     int            // open
 	unsavedBy int            // bytes that are in memory only
 	wishes    map[string]*item
@@ -59,7 +60,7 @@ type book struct {
 }
 
 func newBook(store state.Store) *book {
-	return &book{store: store, items: map[string]*item{}, open: map[string]int{}, owned: map[string]int{}, wishes: map[string]*item{}, known: map[string]int64{}, strange: map[string]bool{}}
+	return &book{store: store, items: map[string]*item{}, open: map[string]int{}, owned: map[string]int{}, shares: map[share]int{}, wishes: map[string]*item{}, known: map[string]int64{}, strange: map[string]bool{}}
 }
 
 // setHost says whose records are ours: all are read again.
@@ -72,7 +73,8 @@ func (b *book) setHost(host string) {
 
 // reserve finds room for a new record. It counts at once, so that a flood passes no
 // bound while the store writes. Nobody gets more than what is left free, so that one
-// who sends as many subjects leaves half of it for the others.
+// who sends as many subjects leaves half of it for the others; nor of a subject that is
+// many's more than what is left of that.
 func (b *book) reserve(h state.Held, set *Settings) (*item, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -81,6 +83,8 @@ func (b *book) reserve(h state.Held, set *Settings) (*item, error) {
 		return nil, fmt.Errorf("%w: %d messages are held on this host", rules.ErrNoRoom, b.total)
 	case b.open[h.Subject] >= set.MaxPerSubject:
 		return nil, fmt.Errorf("%w: %d messages of %s are held", rules.ErrNoRoom, b.open[h.Subject], h.Subject)
+	case isMany(h.Subject) && b.shares[shareOf(h)] >= set.MaxPerSubject-b.open[h.Subject]:
+		return nil, fmt.Errorf("%w: %d messages of %s are held behind %s, the rest is for others", rules.ErrNoRoom, b.shares[shareOf(h)], ownerOf(h), h.Subject)
 	case b.owned[ownerOf(h)] >= set.MaxMessages-b.total:
 		return nil, fmt.Errorf("%w: %d messages of %s are held, the rest is for others", rules.ErrNoRoom, b.owned[ownerOf(h)], ownerOf(h))
 	case b.items[h.ID] != nil:
@@ -97,17 +101,34 @@ func (b *book) count(it *item, n int) {
 		return
 	}
 	b.total += n
-	if b.open[it.Subject] += n; b.open[it.Subject] == 0 {
-		delete(b.open, it.Subject)
-	}
-	owner := ownerOf(it.Held)
-	if b.owned[owner] += n; b.owned[owner] == 0 {
-		delete(b.owned, owner)
+	add(b.open, it.Subject, n)
+	add(b.owned, ownerOf(it.Held), n)
+	if isMany(it.Subject) {
+		add(b.shares, shareOf(it.Held), n)
 	}
 }
 
+// add keeps no zeros.
+func add[K comparable](counts map[K]int, of K, n int) {
+	if counts[of] += n; counts[of] == 0 {
+		delete(counts, of)
+	}
+}
+
+// isMany says that the mail of many may wait behind a subject: a host's, a client's, a
+// destination's.
+func isMany(subject string) bool {
+	kind, _, _ := strings.Cut(subject, ":")
+	return kind == "host" || kind == "ip" || kind == "domain"
+}
+
+// share is somebody's part of the mail behind a subject.
+type share struct{ subject, owner string }
+
+func shareOf(h state.Held) share { return share{h.Subject, ownerOf(h)} }
+
 // ownerOf is who answers for a message: its customer, else its account; where neither
-// is known, the subject that it waits behind.
+// is known, its sender.
 func ownerOf(h state.Held) string {
 	switch {
 	case h.Customer != "":
@@ -115,7 +136,7 @@ func ownerOf(h state.Held) string {
 	case h.Account != "":
 		return "account:" + h.Account
 	}
-	return h.Subject
+	return "sender:" + strings.ToLower(h.From)
 }
 
 // unsaved keeps a record in memory that the store could not take because it is away.

@@ -34,8 +34,38 @@ func TestRoomForOthers(t *testing.T) {
 			t.Errorf("%+v: %d", c, got)
 		}
 	}
-	if got := put(30, "", ""); got != 1 { // nobody in particular: each subject by itself
+	if got := put(30, "", ""); got != 1 { // a sender of nobody's
 		t.Errorf("the last: %d", got)
+	}
+}
+
+// Nor does anybody fill what many wait behind; what is his own he may.
+func TestRoomBehindOneSubject(t *testing.T) {
+	w := newWorld(t)
+	w.set.MaxPerSubject = 8
+	for subject, want := range map[string][]int{
+		"host:web1.example": {4, 2, 1}, "domain:remote.example": {4, 2, 1}, "ip:192.0.2.7": {4, 2, 1},
+		"script:cron@web1.example": {8, 0, 0}, "account:a": {8, 0, 0}, "customer:C-1": {8, 0, 0},
+	} {
+		book := newBook(w.store)
+		for i, from := range []string{"greedy@web1.example", "modest@web1.example", "late@web1.example"} {
+			held := 0
+			for n := range 10 {
+				h := state.Held{ID: fmt.Sprint(from, n), Subject: subject, From: from, State: state.HeldWaiting}
+				if _, err := book.reserve(h, &w.set); err == nil {
+					held++
+				}
+			}
+			if held != want[i] {
+				t.Errorf("%s behind %s: %d, want %d", from, subject, held, want[i])
+			}
+		}
+		for _, it := range book.all() {
+			book.drop(it)
+		}
+		if book.total != 0 || len(book.open)+len(book.owned)+len(book.shares) > 0 {
+			t.Errorf("nothing is held: %d, %v, %v, %v", book.total, book.open, book.owned, book.shares)
+		}
 	}
 }
 

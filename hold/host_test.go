@@ -19,6 +19,9 @@ func TestHostRenamed(t *testing.T) {
 		t.Errorf("%+v", n)
 	}
 	w.neverOver(10, time.Minute)
+	if b := w.book; b.total != 0 || len(b.open)+len(b.owned)+len(b.shares) > 0 {
+		t.Errorf("nothing is held: %d, %v, %v, %v", b.total, b.open, b.owned, b.shares)
+	}
 }
 
 // The agent may be started anew, for the MTA's other name, without our noticing.

@@ -63,8 +63,9 @@ func (k *Keeper) adopt(ctx context.Context, now time.Time, unknown map[string]Qu
 		if err != nil || !isOn || !isSame(h, q) || !isSameSender(h.From, q.From) || strings.EqualFold(h.Host, k.Host()) {
 			continue
 		}
-		was, it := h.Host, &item{Held: h}
-		if !k.put(ctx, now, it, func(h *state.Held) { h.Host = k.Host() }) {
+		was, it := h.Host, &item{}
+		h.Host = k.Host()
+		if !k.put(ctx, now, it, func(ours *state.Held) { *ours = h }) {
 			whole = false
 			continue
 		}
