@@ -80,6 +80,8 @@ var stateKeys = []Key{
 		check: oneOf("tempfail", "accept", "local"), set: onFailure},
 	{Name: "state.retention", Kind: "duration", Default: `"30d"`, check: duration(time.Hour, maxKeep),
 		set: into(func(c *Config) *time.Duration { return &c.State.Retention })},
+	{Name: "state.addresses", Kind: "clear | hashed", Default: `"clear"`, check: oneOf("clear", "hashed"),
+		set: func(c *Config, _ []string, v any) { c.Rules.HideAddresses = v == "hashed" }},
 }
 
 const (

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -55,17 +56,20 @@ func load(file string, explicit bool) (*Config, []Fault) {
 	if fault != nil {
 		r.faults = append(r.faults, *fault)
 	}
+	sum := sha256.New()
 	for _, name := range names {
 		src, fault := readSource(name)
 		if fault != nil {
 			r.faults = append(r.faults, *fault)
 		}
 		r.read(src)
+		sum.Write(src.sum[:])
 	}
 	c.Files = names
 	r.finish()
 	r.across()
-	c.Rules.Origin = r.origin
+	c.Rules.Origin, c.Rules.Value = r.origin, r.valueText
+	c.Rules.Version = fmt.Sprintf("%.6x", sum.Sum(nil))
 
 	m := newMapFile(r)
 	_, faults, notes := m.read()

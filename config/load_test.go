@@ -112,7 +112,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil || len(list) > 0 {
 		t.Errorf("accounts %v, %v", list, err)
 	}
-	c.File, c.Accounts.File, c.Accounts.Read, c.Rules.Origin = "", "", nil, nil
+	c.File, c.Accounts.File, c.Accounts.Read, c.Rules.Origin, c.Rules.Value, c.Rules.Version = "", "", nil, nil, nil, ""
 	want := &Config{
 		Milter: Milter{Listen: []string{"tcp:127.0.0.1:8895"}, SocketMode: 0o660, MaxSessions: 1000, MaxPerClient: 500,
 			ShutdownTimeout: 30 * time.Second},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -17,6 +18,7 @@ type source struct {
 	name    string // as faults name it
 	dir     string // absolute; relative paths in the file start here
 	entries []entry
+	sum     [sha256.Size]byte // of its bytes
 }
 
 // entry is one key or table header, in document order.
@@ -36,7 +38,7 @@ func readSource(name string) (source, *Fault) {
 	if err != nil {
 		return source{}, fileFault(name, err)
 	}
-	src := source{name: name, dir: filepath.Dir(abs)}
+	src := source{name: name, dir: filepath.Dir(abs), sum: sha256.Sum256(data)}
 	var fault *Fault
 	src.entries, fault = parse(name, string(data))
 	return src, fault

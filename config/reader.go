@@ -20,6 +20,7 @@ type reader struct {
 	std    map[string]any   // decoded defaults by Name, as they were needed
 	tables map[string]bool  // names of the tables that hold keys, in the same form
 	places map[string]place // of every key and table, by folded key
+	values map[string]any   // of every key but those of accounts, as decoded, likewise
 	listed []*accounts.Account
 	// outer holds the places of the configuration while the map file is read:
 	// a login may stand in one of them only. Nil for the configuration itself.
@@ -41,7 +42,7 @@ type place struct {
 func (p place) String() string { return fmt.Sprintf("%s:%d", p.file, p.line) }
 
 func newReader(c *Config, schema []Key) *reader {
-	r := &reader{cfg: c, keys: map[string]*Key{}, std: map[string]any{}, tables: map[string]bool{}, places: map[string]place{}}
+	r := &reader{cfg: c, keys: map[string]*Key{}, std: map[string]any{}, tables: map[string]bool{}, places: map[string]place{}, values: map[string]any{}}
 	for i, k := range schema {
 		r.keys[k.Name] = &schema[i]
 		for j, c := range k.Name {
@@ -206,6 +207,9 @@ func (r *reader) value(e entry, k *Key) {
 		return
 	}
 	k.set(r.cfg, e.path, got)
+	if e.path[0] != "account" { // a map file may hold 100,000
+		r.values[fold(e.path)] = e.value
+	}
 }
 
 var limitName = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)

@@ -183,7 +183,7 @@ func (k *Keeper) inQueue(ctx context.Context, now time.Time, b state.Block, d st
 	if it := k.book.item(h.ID); it != nil && it.State == state.HeldLeaving {
 		return h, false // somebody let it go just now
 	}
-	h.Host, h.Recipients = k.Host(), q.Recipients
+	h.Host, h.From, h.Recipients = k.Host(), q.From, q.Recipients // the decision may hold hashes
 	return h, true
 }
 
@@ -197,8 +197,12 @@ func isSameQueued(d state.Decision, q Queued) bool {
 }
 
 // isSameSender allows for an MTA that writes a sender in another way than we heard it;
-// but where both have a domain they must agree.
+// but where both have a domain they must agree. Of a sender that the decision keeps as
+// a hash (state.addresses) the domain must.
 func isSameSender(x, y string) bool {
+	if domain, is := rules.HiddenDomain(x); is {
+		return strings.EqualFold(domain, y[strings.LastIndexByte(y, '@')+1:])
+	}
 	return strings.EqualFold(x, y) || !strings.Contains(x, "@") || !strings.Contains(y, "@")
 }
 

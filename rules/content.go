@@ -59,6 +59,7 @@ func (e *Engine) content(ctx context.Context, r *ruling) {
 		}
 		return
 	}
+	r.score = &score
 	if action, from := e.set.Content.reached(score.Score, action); action != Off {
 		r.find("content.score", action, one("content score", score.String(), "below "+number(from)))
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"o2n-milter/accounts"
@@ -23,6 +24,7 @@ type Engine struct {
 	now      func() time.Time
 	active   *activity
 	words    bulkWords
+	hashes   atomic.Pointer[AddressKey] // nil until it is needed
 }
 
 // New builds an Engine. now is its clock, time.Now but in tests, check and replay.
@@ -82,6 +84,7 @@ type facts struct {
 	who   submitter
 	set   *Settings
 	words *bulkWords
+	score *Score // nil: the content engine was not asked, or did not answer
 
 	domains  []subjectCount // destinations; nil until asked for
 	everyone []string       // members' of all recipients; nil until asked for
@@ -180,7 +183,7 @@ func (e *Engine) Decide(ctx context.Context, m *Mail) Verdict {
 		if err := e.strikeSafely(ctx, now, &r, &v); err != nil {
 			v.Err = errors.Join(v.Err, fmt.Errorf("strike %s: %w", id, err))
 		}
-		if err := e.store.Record(ctx, decisionOf(&r.facts, &v)); err != nil {
+		if err := e.record(ctx, &r.facts, &v); err != nil {
 			v.Err = errors.Join(v.Err, fmt.Errorf("record %s: %w", id, err))
 		}
 	}

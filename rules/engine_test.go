@@ -193,12 +193,13 @@ func TestDecisionIsRecorded(t *testing.T) {
 	}
 	d.Detail = nil
 	want := state.Decision{ID: v.ID, At: start, Action: "reject", Rule: "identity.header_from", Account: "alice@client-a.example",
-		Client: "192.0.2.7", From: "alice@client-a.example", Rcpts: 1, Subjects: v.Subjects}
+		Client: "192.0.2.7", From: "alice@client-a.example", Rcpts: 1, Subjects: v.Subjects, To: []string{"bob@remote.example"}}
 	if diff := cmp.Diff(want, d); diff != "" {
 		t.Errorf("decision (-want +got):\n%s", diff)
 	}
 	wantDetail := Detail{
-		Reply: v.Reply(), QueueID: "Q1", ClientName: "home.example", MessageID: "<1@client-a.example>", Subject: "Réunion", Size: 1000,
+		Reply: v.Reply(), QueueID: "Q1", ClientName: "home.example", Login: "alice@client-a.example", Host: "mx.example", Authors: []string{"boss@bank.example"},
+		MessageID: "<1@client-a.example>", Subject: "Réunion", Size: 1000,
 		Evidence: v.Evidence, Charges: []Charge{{"minute", "account:alice@client-a.example", Messages, 1}},
 	}
 	if diff := cmp.Diff(wantDetail, detail); diff != "" {

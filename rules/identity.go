@@ -31,7 +31,7 @@ func identityMalformed(f *facts) []Evidence {
 			return one("header From", show(a)+": "+a.Fault, "an address of the account")
 		}
 		if from.Lenient && !f.owns(a) {
-			return one("header From", "cannot be parsed and holds "+show(a), "an address of the account")
+			return one("header From", lenientMark+show(a), "an address of the account")
 		}
 	}
 	return nil

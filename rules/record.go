@@ -1,9 +1,13 @@
 package rules
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"slices"
 	"time"
 
+	"o2n-milter/message"
 	"o2n-milter/state"
 )
 
@@ -12,41 +16,118 @@ type Detail struct {
 	Reply      string `json:"reply,omitempty"`
 	QueueID    string `json:"queue_id,omitempty"`
 	ClientName string `json:"client_name,omitempty"`
+	Login      string `json:"login,omitempty"` // as the client spelled it; empty without login
+	Host       string `json:"host,omitempty"`  // the MTA's own name
+	// Authors are the addresses in From and Sender, ReplyTo those in Reply-To: the
+	// first 10 of each.
+	Authors []string `json:"authors,omitempty"`
+	ReplyTo []string `json:"reply_to,omitempty"`
 	// MessageID and Subject help an operator to find the mail at hand.
 	MessageID string     `json:"message_id,omitempty"`
 	Subject   string     `json:"mail_subject,omitempty"`
-	Size      int64      `json:"size"` // octets
+	Size      int64      `json:"size"`            // octets
+	Score     string     `json:"score,omitempty"` // of the content engine; empty when it was not asked
 	Evidence  []Evidence `json:"evidence"`
 	Charges   []Charge   `json:"charges"` // the first 100
 	// Windows are those of the charges, as the message left them.
 	Windows []Window `json:"windows,omitempty"`
 	// Campaign is what its letter is counted under, so that the others of it can be found.
 	Campaign *Campaign `json:"campaign,omitempty"`
+	// Config are the keys that the rules which found something go by, as they then were,
+	// those of the rule that decided first; Version is the whole configuration's.
+	Config  []Line `json:"config,omitempty"`
+	Version string `json:"version,omitempty"`
 }
 
-// A record keeps this much evidence and this many subjects, charges and windows of a
-// message: thousands of destinations must not make it too long to be kept or read.
-const mostRecorded = 100
+const (
+	// A record keeps this much evidence and this many subjects, recipients, charges and
+	// windows of a message: thousands of destinations must not make it too long to be
+	// kept or read.
+	mostRecorded = 100
+	// mostTo bounds the recipients in all, in octets: 100 of usual length take 3,000.
+	mostTo = 8 << 10
+	// mostNamed is how many addresses of one kind of field are kept.
+	mostNamed = 10
+)
 
-// decisionOf is the record of a verdict.
-func decisionOf(f *facts, v *Verdict) state.Decision {
-	m := f.mail
-	detail, err := json.Marshal(Detail{
-		Reply: v.Reply(), QueueID: m.QueueID, ClientName: printable(m.ClientName, 255), MessageID: f.msg.MessageID, Subject: f.msg.Subject, Size: m.Size,
-		Evidence: v.Evidence, Charges: v.Charges[:min(len(v.Charges), mostRecorded)],
-		Windows: v.Windows[:min(len(v.Windows), mostRecorded)], Campaign: v.Campaign,
-	})
-	if err != nil {
+// record keeps a verdict.
+func (e *Engine) record(ctx context.Context, f *facts, v *Verdict) error {
+	d, detail := decisionOf(f, v), detailOf(f, v)
+	var fault error
+	if e.set.HideAddresses {
+		var key *AddressKey
+		key, fault = e.addressKey(ctx) // without it addresses are left out
+		detail.Evidence = slices.Clone(detail.Evidence)
+		key.hide(&d, &detail, v.Account)
+	}
+	var err error
+	if d.Detail, err = json.Marshal(detail); err != nil {
 		// Plain structs of strings and numbers always marshal.
 		panic(err)
 	}
+	return errors.Join(fault, e.store.Record(ctx, d))
+}
+
+// decisionOf is the record of a verdict, without its detail.
+func decisionOf(f *facts, v *Verdict) state.Decision {
+	m := f.mail
 	d := state.Decision{
 		ID: v.ID, At: v.At.Truncate(time.Millisecond), Action: v.Action.String(), Rule: v.Rule,
-		Account: v.Account, From: printable(m.Sender, 320), Rcpts: len(m.Recipients),
-		Subjects: v.Subjects[:min(len(v.Subjects), mostRecorded)], Detail: detail,
+		Account: v.Account, From: printable(m.Sender, mostName), Rcpts: len(m.Recipients),
+		Subjects: v.Subjects[:min(len(v.Subjects), mostRecorded)], To: recipientsOf(f.rcpts),
 	}
 	if m.Client.IsValid() {
 		d.Client = m.Client.String()
 	}
 	return d
+}
+
+// detailOf is what the record of a verdict keeps beside its index.
+func detailOf(f *facts, v *Verdict) Detail {
+	m := f.mail
+	detail := Detail{
+		Reply: v.Reply(), QueueID: m.QueueID, ClientName: printable(m.ClientName, 255),
+		Login: printable(m.Login, mostName), Host: printable(m.Host, 255),
+		Authors: named(f.msg.From, f.msg.Sender), ReplyTo: named(f.msg.ReplyTo),
+		MessageID: f.msg.MessageID, Subject: f.msg.Subject, Size: m.Size,
+		Evidence: v.Evidence, Charges: v.Charges[:min(len(v.Charges), mostRecorded)],
+		Windows: v.Windows[:min(len(v.Windows), mostRecorded)], Campaign: v.Campaign,
+		Config: f.linesOf(v), Version: f.set.Version,
+	}
+	if f.score != nil {
+		detail.Score = f.score.String()
+	}
+	return detail
+}
+
+// recipientsOf are the recipients that a decision is found by, each once.
+func recipientsOf(list []message.Address) []string {
+	var to []string
+	size := 0
+	for _, a := range list {
+		form := a.Fold()
+		if size += len(form); len(to) == mostRecorded || size > mostTo {
+			break
+		}
+		if form != "" && !slices.Contains(to, form) {
+			to = append(to, form)
+		}
+	}
+	return to
+}
+
+// named are the addresses in fields.
+func named(fields ...[]message.List) []string {
+	var list []string
+	for _, lists := range fields {
+		for _, l := range lists {
+			for _, a := range l.Addresses {
+				if len(list) == mostNamed {
+					return list
+				}
+				list = append(list, printable(a.String(), mostName))
+			}
+		}
+	}
+	return list
 }

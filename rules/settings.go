@@ -55,6 +55,15 @@ type Settings struct {
 	// Origin tells where a key was set, for explain: file and line, or "" and 0
 	// for a default. The argument is the dotted key, "identity.header_from".
 	Origin func(key string) (file string, line int)
+	// Value is the value of a key as TOML has it, a default too. Nil, like a nil Origin:
+	// decisions keep no lines.
+	Value func(key string) string
+	// Version tells configurations apart, in decisions; empty: nobody asks.
+	Version string
+
+	// HideAddresses keeps keyed hashes in decisions in place of what stands before the @
+	// of addresses; the account's own login stays (state.addresses = "hashed").
+	HideAddresses bool
 }
 
 // Unit is what a limit counts.
