@@ -157,13 +157,26 @@ func (a *Agent) each(ctx context.Context, verb string, ids []string, take func(w
 	return nil
 }
 
-// ask wants a result for each id, in their order: silence about one is no success.
+// ask wants a result for each id, in their order: silence about one is no success. What
+// has another MTA's id is not in this one's queue, and not asked for: the agent would
+// refuse all.
 func (a *Agent) ask(ctx context.Context, req wire.Request) ([]wire.Result, error) {
 	c, err := a.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer c.close()
+	var missing []wire.Result
+	req.IDs = slices.DeleteFunc(slices.Clone(req.IDs), func(id string) bool {
+		foreign := wire.IsForeignID(c.host.MTA, id)
+		if foreign {
+			missing = append(missing, wire.Result{ID: id, Missing: true})
+		}
+		return foreign
+	})
+	if len(req.IDs) == 0 {
+		return missing, nil
+	}
 	if err := c.send(req); err != nil {
 		return nil, err
 	}
@@ -175,7 +188,7 @@ func (a *Agent) ask(ctx context.Context, req wire.Request) ([]wire.Result, error
 	if !slices.EqualFunc(answer.Results, req.IDs, same) {
 		return nil, fmt.Errorf("hold agent: %s: results for other ids than the %d asked for", req.Verb, len(req.IDs))
 	}
-	return answer.Results, nil
+	return append(answer.Results, missing...), nil
 }
 
 // conn is a connection whose agent has said whose queue it is, for one call.

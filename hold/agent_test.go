@@ -198,3 +198,28 @@ func TestAgentSilent(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
+
+// What another MTA had in its queue, on this host, is in this one's no more; the agent
+// would refuse the ids that are with it.
+func TestAgentOtherMTA(t *testing.T) {
+	var asked []string
+	a := answering(t, func(request string) string {
+		if request == "" {
+			return greeting
+		}
+		asked = append(asked, strings.TrimSpace(request))
+		return `{"results":[{"id":"3434E9B9651","queue":"hold"}],"done":true}` + "\n"
+	})
+	const sendmails = "6AN6Jw3T011894"
+	found, err := a.Find(t.Context(), sendmails, "3434E9B9651")
+	if diff := cmp.Diff(map[string]hold.Queue{sendmails: hold.QueueNone, "3434E9B9651": hold.QueueHold}, found); diff != "" || err != nil {
+		t.Errorf("find %v, %s", err, diff)
+	}
+	done, err := a.Release(t.Context(), sendmails)
+	if err != nil || !errors.Is(done[sendmails], hold.ErrNotQueued) {
+		t.Errorf("release %v, %v", done, err)
+	}
+	if diff := cmp.Diff([]string{`{"verb":"find","ids":["3434E9B9651"]}`}, asked); diff != "" {
+		t.Error(diff)
+	}
+}

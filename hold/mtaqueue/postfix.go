@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,14 +69,9 @@ func (p *postfix) configure(out string) error {
 	return nil
 }
 
-func (p *postfix) Host() wire.Host { return wire.Host{MTA: "postfix", Name: p.name} }
+func (p *postfix) Host() wire.Host { return wire.Host{MTA: wire.Postfix, Name: p.name} }
 
-// postfixID is a queue id: short, microseconds and inode in hexadecimal, or long
-// (enable_long_queue_ids), seconds and microseconds in base 52, z, and the inode in
-// base 51. No vowels there, so that no id is a word like ALL.
-var postfixID = regexp.MustCompile(`^(?:[0-9A-F]{6,21}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10}z[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-y]{1,12})$`)
-
-func (p *postfix) ValidID(id string) bool { return postfixID.MatchString(id) }
+func (p *postfix) ValidID(id string) bool { return wire.ValidID(wire.Postfix, id) }
 
 func (p *postfix) List(ctx context.Context, wanted func(wire.Queue) bool, yield func(wire.Queued) error) error {
 	return p.postqueue.stream(ctx, func(r io.Reader) error {

@@ -70,7 +70,7 @@ func (l lister) list(ctx context.Context) error {
 // one yields the message of a control file. One that cannot be read is told with
 // what is known of it: a damaged file must not hide the others, nor itself.
 func (l lister) one(name string) error {
-	if len(name) < 2 || !sendmailID.MatchString(name[2:]) || name[:2] != "hf" && name[:2] != "qf" {
+	if len(name) < 2 || !wire.ValidID(wire.Sendmail, name[2:]) || name[:2] != "hf" && name[:2] != "qf" {
 		return nil
 	}
 	q := wire.Queued{ID: name[2:], Queue: wire.QueueDeferred}

@@ -66,13 +66,9 @@ func openSendmail(ctx context.Context, in folders, config string) (*sendmail, er
 	return s, err
 }
 
-func (s *sendmail) Host() wire.Host { return wire.Host{MTA: "sendmail", Name: s.name} }
+func (s *sendmail) Host() wire.Host { return wire.Host{MTA: wire.Sendmail, Name: s.name} }
 
-// sendmailID is year, month, day, hour, minute, second in base 60, two digits of a
-// counter, and the process' number, of at least six digits.
-var sendmailID = regexp.MustCompile(`^[0-9A-Za-x]{8}[0-9]{6,7}$`)
-
-func (s *sendmail) ValidID(id string) bool { return sendmailID.MatchString(id) }
+func (s *sendmail) ValidID(id string) bool { return wire.ValidID(wire.Sendmail, id) }
 
 // Find looks at the file names. Sendmail makes the new file of a message that it
 // moves before it removes the old one, so the second look finds what the first
