@@ -30,9 +30,13 @@ func (a *Admin) Handler() http.Handler {
 	mux := http.NewServeMux()
 	get := func(path string, f func(*http.Request) (any, error)) { mux.HandleFunc("GET "+path, answer(f)) }
 	get("/v1/status", func(r *http.Request) (any, error) { return d.Status(r.Context()) })
+	get("/v1/wiring", func(*http.Request) (any, error) { return d.Wired(), nil })
 	get("/v1/overview", func(r *http.Request) (any, error) { return d.Overview(r.Context()) })
 	get("/v1/usage", func(r *http.Request) (any, error) { return d.Usage(r.Context(), r.FormValue("subject")) })
-	get("/v1/history", a.history)
+	get("/v1/history", asked(d.History))
+	get("/v1/decisions", asked(d.Explanations))
+	get("/v1/explain", func(r *http.Request) (any, error) { return d.Explain(r.Context(), r.FormValue("id")) })
+	get("/v1/records", a.records)
 	get("/v1/blocks", func(r *http.Request) (any, error) { return d.Blocks(r.Context(), all(r)) })
 	get("/v1/blocks/show", func(r *http.Request) (any, error) { return d.Block(r.Context(), r.FormValue("id")) })
 	get("/v1/requests", func(r *http.Request) (any, error) { return d.Requests(r.Context(), all(r)) })
@@ -128,16 +132,33 @@ func change[In, Out any](do func(context.Context, desk.Actor, In) (Out, error)) 
 // all says that ended ones are wanted too.
 func all(r *http.Request) bool { return r.FormValue("all") != "" }
 
-func (a *Admin) history(r *http.Request) (any, error) {
-	q := desk.HistoryQuery{Subject: r.FormValue("subject")}
-	var err error
-	if q.Limit, err = limitOf(r, "decisions"); err != nil {
-		return nil, err
+// asked reads which decisions are wanted, and has the desk find them.
+func asked[Out any](find func(context.Context, desk.HistoryQuery) (Out, error)) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		q := desk.HistoryQuery{
+			Subject: r.FormValue("subject"), Recipient: r.FormValue("rcpt"), Rule: r.FormValue("rule"), Action: r.FormValue("action"),
+		}
+		var err error
+		if q.Limit, err = limitOf(r, "decisions"); err != nil {
+			return nil, err
+		}
+		if q.Since, err = timeOf(r, "since"); err != nil {
+			return nil, err
+		}
+		if before := r.FormValue("before"); before != "" {
+			if q.Before, q.Past, err = desk.ParseCursor(before); err != nil {
+				return nil, err
+			}
+		}
+		until, err := timeOf(r, "until")
+		if err != nil {
+			return nil, err
+		}
+		if !until.IsZero() && (q.Before.IsZero() || until.Before(q.Before)) {
+			q.Before, q.Past = until, ""
+		}
+		return find(r.Context(), q)
 	}
-	if q.Before, err = timeOf(r, "before"); err != nil {
-		return nil, err
-	}
-	return a.Desk.History(r.Context(), q)
 }
 
 func (a *Admin) held(r *http.Request) (any, error) {

@@ -1,0 +1,117 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"o2n-milter/rules"
+	"o2n-milter/state"
+)
+
+// Run judges by the rules of one lane, and by those of another beside it. It is used by
+// one goroutine.
+type Run struct {
+	lane, next *Lane // next is nil where there are no other rules
+	tally      *tally
+	unknown    map[string]int // what records did not tell, and of how many messages
+	faults     int            // verdicts that went wrong inside
+	fault      error          // the first of them
+	partial    bool
+}
+
+// NewRun begins with nothing counted; next may be nil.
+func NewRun(lane, next *Lane) *Run {
+	return &Run{lane: lane, next: next, tally: newTally(), unknown: map[string]int{}}
+}
+
+// Mail judges all messages of an Index; seen is told how many there are so far. When
+// ctx ends, what was judged until then counts.
+func (r *Run) Mail(ctx context.Context, x *Index, e Envelope, seen func(messages int)) error {
+	err := x.Each(ctx, func(m Message) error {
+		mail, _ := e.Mail(m.Raw)
+		r.judge(m.At, func(l *Lane) (rules.Verdict, []string) {
+			// Not ctx: a verdict that it cuts short is none.
+			return l.Judge(context.WithoutCancel(ctx), m.At, mail), nil
+		})
+		seen(r.tally.all.Count)
+		return nil
+	})
+	return r.ended(ctx, err)
+}
+
+// Decisions judges all decisions of a Tape likewise.
+func (r *Run) Decisions(ctx context.Context, t *Tape, seen func(decisions int)) error {
+	err := t.Each(ctx, func(d state.Decision) error {
+		r.judge(d.At, func(l *Lane) (rules.Verdict, []string) { return l.Again(context.WithoutCancel(ctx), d) })
+		seen(r.tally.all.Count)
+		return nil
+	})
+	return r.ended(ctx, err)
+}
+
+// Stop says that not all was judged.
+func (r *Run) Stop() { r.partial = true }
+
+// ended keeps what was judged when somebody ended it.
+func (r *Run) ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		r.Stop()
+		return nil
+	}
+	return err
+}
+
+// judge has both lanes judge at once.
+func (r *Run) judge(at time.Time, by func(*Lane) (rules.Verdict, []string)) {
+	var beside sync.WaitGroup
+	var next *rules.Verdict
+	if r.next != nil {
+		beside.Go(func() {
+			v, _ := by(r.next) // the record tells both the same
+			next = &v
+		})
+	}
+	v, unknown := by(r.lane)
+	beside.Wait()
+	for _, what := range unknown {
+		r.unknown[what]++
+	}
+	r.check(v)
+	if next != nil {
+		r.check(*next)
+	}
+	r.tally.add(at, v, next)
+}
+
+// check notes what went wrong inside: the rules' own fault, or the store's.
+func (r *Run) check(v rules.Verdict) {
+	if v.Err == nil {
+		return
+	}
+	r.faults++
+	if r.fault == nil {
+		r.fault = fmt.Errorf("decision of %s: %w", v.At.Format(time.RFC3339), v.Err)
+	}
+}
+
+// Result tells what became of all messages.
+func (r *Run) Result(ctx context.Context) (Result, error) {
+	res := r.tally.result()
+	res.Partial = r.partial
+	for _, what := range []string{rules.UnknownRecord, rules.UnknownUnjudged, rules.UnknownNew, rules.UnknownDestination} {
+		if n := r.unknown[what]; n > 0 {
+			res.Notes = append(res.Notes, fmt.Sprintf("of %d messages: %s", n, what))
+		}
+	}
+	if r.faults > 0 {
+		res.Notes = append(res.Notes, fmt.Sprintf("%d verdicts went wrong inside, first the %v", r.faults, r.fault))
+	}
+	var err error
+	if res.Blocks, err = blockLines(ctx, r.lane); err == nil && r.next != nil {
+		res.NewBlocks, err = blockLines(ctx, r.next)
+	}
+	return res, err
+}
