@@ -126,7 +126,7 @@ func TestHistory(t *testing.T) {
 	got = d.get(t, "/v1/history", url.Values{"subject": {alice}, "limit": {"2"}})
 	want := `{"subject":"account:alice@client-a.example","decisions":[` +
 		`{"id":"D101","at":"2026-11-23T10:01:41Z","action":"accept","rule":"none","account":"alice@client-a.example","client":"192.0.2.7","from":"alice@client-a.example","rcpts":2},` +
-		`{"id":"D100","at":"2026-11-23T10:01:40Z","action":"accept","rule":"none","account":"alice@client-a.example","client":"192.0.2.7","from":"alice@client-a.example","rcpts":2}]}`
+		`{"id":"D100","at":"2026-11-23T10:01:40Z","action":"accept","rule":"none","account":"alice@client-a.example","client":"192.0.2.7","from":"alice@client-a.example","rcpts":2}],"next":"2026-11-23T10:01:40Z/D100"}`
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -137,7 +137,7 @@ func TestHistory(t *testing.T) {
 	}{
 		{"", "", 100, "D101"}, {"1", "", 1, "D101"}, {"10000", "", 102, "D101"},
 		{"", "2026-11-23T10:01:41Z", 100, "D100"}, {"", "2026-11-23T11:00:02+01:00", 2, "D001"}, {"", "2026-11-23T10:00:00Z", 0, ""},
-		{"5", "2026-11-23T10:00:00.001Z", 1, "D000"},
+		{"5", "2026-11-23T10:00:00.001Z", 1, "D000"}, {"5", "2026-11-23T10:01:40Z/D100", 5, "D099"},
 	} {
 		var h desk.History
 		text := d.get(t, "/v1/history", url.Values{"subject": {alice}, "limit": {c.limit}, "before": {c.before}})

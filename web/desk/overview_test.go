@@ -148,14 +148,14 @@ func TestHistory(t *testing.T) {
 	}
 	h, err = f.History(t.Context(), HistoryQuery{Subject: "account:" + aliceLogin, Limit: 1, Before: start.Add(119 * time.Second)})
 	raw, _ := json.Marshal(h)
-	if want := `{"subject":"account:alice@client-a.example","decisions":[{"id":"L8","at":"2026-03-01T12:01:58Z","action":"accept","rule":"limit.minute","account":"alice@client-a.example","client":"","from":"","rcpts":2}]}`; err != nil || string(raw) != want {
+	if want := `{"subject":"account:alice@client-a.example","decisions":[{"id":"L8","at":"2026-03-01T12:01:58Z","action":"accept","rule":"limit.minute","account":"alice@client-a.example","client":"","from":"","rcpts":2}],"next":"2026-03-01T12:01:58Z/L8"}`; err != nil || string(raw) != want {
 		t.Errorf("%s, %v", raw, err)
 	}
 	if h, err = f.History(t.Context(), HistoryQuery{Subject: "account:nobody"}); err != nil || h.Decisions == nil || len(h.Decisions) != 0 {
 		t.Errorf("%+v, %v", h, err)
 	}
 	_, err = f.History(t.Context(), HistoryQuery{Subject: ""})
-	wants(t, err, ErrBad, "want account:")
+	wants(t, err, ErrBad, "want a subject, such as account:")
 	_, err = f.History(t.Context(), HistoryQuery{Subject: "account:a+domain:b.example"})
 	wants(t, err, ErrBad, "has windows only")
 }

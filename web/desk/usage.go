@@ -53,23 +53,6 @@ func (d *Desk) Usage(ctx context.Context, subject string) (Usage, error) {
 	return Usage{Subject: subject, Windows: windows}, nil
 }
 
-// History lists a subject's decisions.
-func (d *Desk) History(ctx context.Context, q HistoryQuery) (History, error) {
-	subject, err := mailSubject(q.Subject)
-	if err != nil {
-		return History{}, err
-	}
-	found, err := d.Store.Decisions(ctx, state.Query{Subject: subject, Before: q.Before, Limit: limitOf(q.Limit)})
-	if err != nil {
-		return History{}, err
-	}
-	h := History{Subject: subject, Decisions: make([]DecisionLine, len(found))}
-	for i, dec := range found {
-		h.Decisions[i] = lineOf(dec)
-	}
-	return h, nil
-}
-
 // Decision tells all that was kept of one.
 func (d *Desk) Decision(ctx context.Context, id string) (DecisionView, error) {
 	dec, err := d.Store.Decision(ctx, id)

@@ -213,13 +213,6 @@ type Usage struct {
 	Windows []UsageWindow `json:"windows"`
 }
 
-// HistoryQuery asks for a subject's decisions.
-type HistoryQuery struct {
-	Subject string
-	Limit   int       // 0: 100
-	Before  time.Time // zero: up to the last
-}
-
 // DecisionLine is a decision in a list.
 type DecisionLine struct {
 	ID      string    `json:"id"`
@@ -243,17 +236,21 @@ func lineOf(dec state.Decision) DecisionLine {
 type History struct {
 	Subject   string         `json:"subject"`
 	Decisions []DecisionLine `json:"decisions"`
+	// Next is where the next page begins, for HistoryQuery; empty: this was the last one.
+	// A page may hold few or none and not be the last, when what was asked for is rare.
+	Next string `json:"next,omitempty"`
 }
 
 // DecisionView is a decision with what it was made from.
 type DecisionView struct {
 	DecisionLine
-	Subjects []string `json:"subjects"`
+	Subjects   []string `json:"subjects"`
+	Recipients []string `json:"recipients,omitempty"` // the first ones, or hashes of them
 	rules.Detail
 }
 
 func decisionView(dec state.Decision) (DecisionView, error) {
-	v := DecisionView{DecisionLine: lineOf(dec), Subjects: dec.Subjects}
+	v := DecisionView{DecisionLine: lineOf(dec), Subjects: dec.Subjects, Recipients: dec.To}
 	if len(dec.Detail) == 0 {
 		return v, nil
 	}
