@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,7 +65,7 @@ func (e *Engine) Again(ctx context.Context, d state.Decision) (v Verdict, unknow
 // remember makes of the record the message that rules look at.
 func (p *past) remember() {
 	d := p.decision
-	m := &Mail{Login: d.Account, Sender: d.From, QueueID: p.detail.QueueID, Size: p.detail.Size, CanHold: true}
+	m := &Mail{Login: d.Account, Sender: d.From, Host: p.detail.Host, QueueID: p.detail.QueueID, Size: p.detail.Size, CanHold: true}
 	if ip, err := netip.ParseAddr(d.Client); err == nil {
 		m.Client = ip
 	}
@@ -260,15 +261,17 @@ func (e *Engine) contentAgain(p *past) {
 	if action == Off || p.action >= Quarantine {
 		return
 	}
+	got := p.detail.Score // records of older versions have it in the evidence only
 	for _, ev := range p.evidenceOf("content.score") {
-		number, _, _ := strings.Cut(ev.Got, " ")
-		score, err := strconv.ParseFloat(number, 64)
-		if err != nil {
-			continue // nothing that we ever wrote
-		}
-		if action, _ := e.set.Content.reached(score, action); action != Off {
-			p.find("content.score", action, []Evidence{ev})
-		}
+		got = cmp.Or(got, ev.Got)
+	}
+	text, _, _ := strings.Cut(got, " ")
+	score, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return // it was not asked
+	}
+	if action, from := e.set.Content.reached(score, action); action != Off {
+		p.find("content.score", action, one("content score", got, "below "+number(from)))
 	}
 }
 
