@@ -105,14 +105,18 @@ func (w *world) must(err error) {
 func (w *world) decision(id string, at time.Time, text string) {
 	detail, err := json.Marshal(rules.Detail{
 		Reply: "550 5.7.1 " + text, QueueID: cmp.Or(text, "4Xy1"), ClientName: text, MessageID: text, Subject: text, Size: 4711,
-		Evidence: []rules.Evidence{{Rule: "identity.header_from", Fact: text, Got: text, Want: text, Shadow: true}},
+		Evidence: []rules.Evidence{{Rule: "identity.header_from", Fact: text, Got: text, Want: text, Shadow: true},
+			{Rule: "identity.sender", Fact: text, Got: text, Want: text}},
 		Charges:  []rules.Charge{{Limit: "minute", Subject: alice, Unit: rules.Messages, Cost: 1}},
 		Campaign: &rules.Campaign{ID: cmp.Or(text, "ab12"), Subject: alice, Recipients: 21},
+		Login:    text, Authors: []string{text}, ReplyTo: []string{text}, Score: text, Version: cmp.Or(text, "a1b2c3"),
+		Config:  []rules.Line{{File: text, Line: 7, Key: "identity.header_from", Value: text}, {Key: "identity.alignment", Value: `"relaxed"`}},
+		Windows: []rules.Window{{Limit: "minute", Subject: alice, Unit: rules.Messages, Window: "1m", Used: 10, Max: 10, NextFree: at}},
 	})
 	w.must(err)
 	w.must(w.store.Record(w.t.Context(), state.Decision{
 		ID: id, At: at, Action: "reject", Rule: "identity.header_from", Account: text, Client: "192.0.2.7",
-		From: text, Rcpts: 3, Subjects: []string{alice, "ip:192.0.2.7"}, Detail: detail,
+		From: text, Rcpts: 3, Subjects: []string{alice, "ip:192.0.2.7"}, To: []string{text, "bob@remote.example"}, Detail: detail,
 	}))
 }
 
