@@ -22,13 +22,20 @@ const (
 	// reportRest: a mail system that hangs must not keep what has room from leaving.
 	mostRefused = 2
 	reportRest  = 5 * time.Minute
+	// mostPatience after the agent is back nothing is sent back yet; less where max_age
+	// is under three days.
+	mostPatience = 2 * time.Hour
 )
 
 // expire sends back what has been held for too long. What cannot go back, or is to
-// be kept, waits for an operator.
+// be kept, waits for an operator. While nothing could leave mail has grown old without
+// its fault: what has room is let go first.
 func (k *Keeper) expire(ctx context.Context, now time.Time) {
 	k.nextExpire = now.Add(roundEvery)
 	set, kept, bounced := k.set.Load(), 0, 0
+	if back := now.Sub(k.returned); back >= 0 && back < min(mostPatience, set.MaxAge/36) {
+		return
+	}
 	for _, it := range k.book.all() {
 		waits := it.State == state.HeldWaiting || it.State == state.HeldKept
 		if !waits || it.Wish != state.WishNone || it.unsaved || now.Sub(it.Since) < set.MaxAge || now.Before(it.rest) {

@@ -99,6 +99,35 @@ func TestReportLater(t *testing.T) {
 	w.wants(map[state.HeldState]int{state.HeldBounced: 1})
 }
 
+// What had room only while the agent or this daemon was away leaves when they are back,
+// however old it is; what has none then goes back.
+func TestOldWhileAway(t *testing.T) {
+	for name, restart := range map[string]bool{"agent": false, "daemon": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.burst("cron", 40)
+			w.run(time.Second)
+			w.mta.down = errors.New("away")
+			w.run(2 * roundEvery)
+			w.now = w.now.Add(w.set.MaxAge)
+			w.mta.down = nil
+			if restart {
+				w.start()
+			}
+			w.run(mostPatience - roundEvery)
+			w.wants(map[state.HeldState]int{state.HeldReleased: 30})
+		})
+	}
+	w := never(t)
+	w.run(time.Second)
+	w.start()
+	w.jump(w.set.MaxAge)
+	w.run(mostPatience - time.Second)
+	w.wants(map[state.HeldState]int{state.HeldWaiting: 1})
+	w.run(2 * roundEvery)
+	w.wants(map[state.HeldState]int{state.HeldBounced: 1})
+}
+
 // Wherever the process dies, the message goes back and is deleted; at worst its sender
 // is told twice.
 func TestBounceDies(t *testing.T) {
@@ -107,7 +136,7 @@ func TestBounceDies(t *testing.T) {
 		w.run(time.Second)
 		w.mta.left = steps
 		w.jump(w.set.MaxAge)
-		w.run(3 * roundEvery)
+		w.run(mostPatience + 3*roundEvery)
 		w.wants(map[state.HeldState]int{state.HeldBounced: 1})
 		if n := len(w.reports); len(w.mta.queue) > 0 || n == 0 || n > 2 {
 			t.Errorf("step %d: %d in the queue, %d reports", steps, len(w.mta.queue), n)

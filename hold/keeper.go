@@ -70,15 +70,16 @@ type Keeper struct {
 	tell *counts
 
 	// Of Step's goroutine.
-	agent   lookout // how the agent is
-	store   lookout // and the store, when something is written
-	reads   lookout // and when it is read
-	lanes   lanes
-	flights map[string]*flight // by record id
-	left    departures
-	adopted string // the host whose unknown mail was looked for among other hosts'
-	blocks  blockWatch
-	refused int // reports that were not taken, one after another
+	agent    lookout // how the agent is
+	store    lookout // and the store, when something is written
+	reads    lookout // and when it is read
+	lanes    lanes
+	flights  map[string]*flight // by record id
+	left     departures
+	adopted  string // the host whose unknown mail was looked for among other hosts'
+	blocks   blockWatch
+	refused  int       // reports that were not taken, one after another
+	returned time.Time // when the agent was first heard, or heard again
 	// Not before these.
 	nextSync, nextRound, nextExpire, nextReport time.Time
 }
@@ -257,7 +258,11 @@ func (k *Keeper) isHere(ctx context.Context, now time.Time) bool {
 	if k.agent.why == nil && k.Host() != "" {
 		return true
 	}
-	return k.agent.here(now) && k.askHost(ctx, now)
+	if !k.agent.here(now) || !k.askHost(ctx, now) {
+		return false
+	}
+	k.returned = now
+	return true
 }
 
 // askHost asks the agent whose queue it has, and says whether it answers. An MTA may
