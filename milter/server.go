@@ -55,6 +55,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
+	traffic   map[string]*counts // by listener, closed ones too
 	stopping  chan struct{}
 }
 
@@ -77,7 +78,7 @@ func (s *Server) init() {
 		}
 		s.deciding, s.cut = context.WithCancel(context.Background())
 		s.stopping = make(chan struct{})
-		s.listeners = map[net.Listener]struct{}{}
+		s.listeners, s.traffic = map[net.Listener]struct{}{}, map[string]*counts{}
 		s.sessions.init(s.MaxSessions, s.MaxPerClient, s.Recorder.Sessions)
 	})
 }
@@ -88,7 +89,8 @@ func (s *Server) init() {
 func (s *Server) Serve(ln net.Listener) error {
 	s.init()
 	defer ln.Close()
-	if !s.track(ln) {
+	counts := s.track(ln)
+	if counts == nil {
 		return nil
 	}
 	var delay time.Duration
@@ -97,7 +99,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		switch {
 		case err == nil:
 			delay = 0
-			s.start(nc)
+			s.start(nc, counts)
 		case s.stopped():
 			return nil
 		case errors.Is(err, net.ErrClosed):
@@ -111,15 +113,16 @@ func (s *Server) Serve(ln net.Listener) error {
 	}
 }
 
-// track notes a listener for Shutdown; false when that was called already.
-func (s *Server) track(ln net.Listener) bool {
+// track notes a listener for Shutdown, and gives the counts of what comes through it;
+// nil when Shutdown was called already.
+func (s *Server) track(ln net.Listener) *counts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped() {
-		return false
+		return nil
 	}
 	s.listeners[ln] = struct{}{}
-	return true
+	return s.countsOf(ln.Addr())
 }
 
 func (s *Server) stopped() bool {
@@ -141,8 +144,9 @@ func (s *Server) pause(d time.Duration) {
 }
 
 // start runs a session for an accepted connection, if the caps let it in.
-func (s *Server) start(nc net.Conn) {
+func (s *Server) start(nc net.Conn, counts *counts) {
 	c := newConn(nc, s)
+	c.session.counts = counts
 	evicted, err := s.sessions.add(c, func() { s.running.Add(1) })
 	if evicted != nil {
 		evicted.log.Warn("milter: session closed for a newer one, it had sent no CONNECT")

@@ -163,7 +163,7 @@ func TestRegistryStopped(t *testing.T) {
 		f.stop()
 		near, far := net.Pipe()
 		start := time.Now()
-		f.start(far)
+		f.start(far, nil)
 		if _, err := near.Read(make([]byte, 1)); err != io.EOF || time.Since(start) != 0 {
 			t.Errorf("read: %v after %v", err, time.Since(start))
 		}

@@ -17,6 +17,7 @@ type session struct {
 
 	server *Server
 	conn   *conn
+	counts *counts // of the listener that it came through
 	terms  terms
 	macros macros
 	client client
@@ -110,6 +111,7 @@ func (s *session) connected(data []byte) error {
 	}
 	s.conn.phase = phaseConnected
 	s.server.sessions.connected(s.conn)
+	s.counts.session(&s.terms)
 	return nil
 }
 
@@ -214,6 +216,7 @@ func (s *session) Body(m *gomilter.Modifier) (gomilter.Response, error) {
 	}
 	v, took := s.verdict(d)
 	response := s.answer(m, d, &v)
+	s.counts.message(&d.mail, &s.macros, &v)
 	s.guard("record", func() { s.server.Recorder.Record(&d.mail, v, took) })
 	s.msg = nil
 	return response, nil
