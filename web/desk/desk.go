@@ -92,6 +92,7 @@ type Desk struct {
 	HeldChanged func()
 	HeldUnknown func() []UnknownHeld
 	HoldAway    func() string
+	Wiring      func() Wiring // what came through the milter sockets; nil: nobody counts
 	Version     string
 	// PublicURL is where customers reach /c/, without a slash at the end; empty
 	// when none is configured.
