@@ -36,12 +36,16 @@ func (a *app) client(cmd *cobra.Command) (*client, error) {
 		// keep anybody from blocking a sender.
 		fmt.Fprintf(a.err, "o2n-milter: the configuration is faulty (%d), see o2n-milter configtest; going on with admin.socket\n", len(faults))
 	}
-	c := &client{socket: admin.Socket}
+	return newClient(admin.Socket), nil
+}
+
+func newClient(socket string) *client {
+	c := &client{socket: socket}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", c.socket)
 	}
 	c.http = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DialContext: dial}}
-	return c, nil
+	return c
 }
 
 // ask gets what the daemon has at path.
@@ -96,7 +100,7 @@ func (c *client) call(path string, in, out any) error {
 func (c *client) unreachable(err error) error {
 	switch {
 	case errors.Is(err, os.ErrPermission):
-		return exit(exitUnavailable, "daemon at %s: permission denied; want root or a member of the socket's group", c.socket)
+		return exit(exitUnavailable, "daemon at %s: %w; want root or a member of the socket's group", c.socket, os.ErrPermission)
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return exit(exitUnavailable, "daemon at %s: nobody answers; is o2n-milter serve running with this configuration?", c.socket)
 	}

@@ -112,6 +112,7 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 		MaxSessions:  cfg.Milter.MaxSessions,
 		MaxPerClient: cfg.Milter.MaxPerClient,
 	}
+	d.Wiring = wiring(server, clock.Now())
 	sockets, err := openSockets(cfg)
 	if err != nil {
 		return err

@@ -23,10 +23,11 @@ const root = "../.."
 // mayImport says which of our packages each of them may import. What is not
 // listed imports none of ours.
 var mayImport = map[string][]string{
-	"cmd/o2n-milter": {"accounts", "config", "content", "hold", "hold/agent", "hold/mtaqueue", "message", "milter", "notify", "replay", "rules", "state", "state/badgerdb", "state/local", "state/memory",
+	"cmd/o2n-milter": {"accounts", "config", "content", "doctor", "hold", "hold/agent", "hold/mtaqueue", "message", "milter", "notify", "replay", "rules", "state", "state/badgerdb", "state/local", "state/memory",
 		"state/redisdb", "web", "web/console", "web/customer", "web/desk", "web/page", "web/stats"},
 	"config":          {"accounts", "message", "rules"},
 	"content":         {"message", "rules"},
+	"doctor":          {"config", "rules"},
 	"hold":            {"hold/wire", "rules", "state"},
 	"hold/agent":      {"hold/mtaqueue", "hold/wire"},
 	"hold/mtaqueue":   {"hold/wire"},
