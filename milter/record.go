@@ -68,6 +68,9 @@ func NewLog(log *slog.Logger, reg prometheus.Registerer) *Log {
 	}, []string{"rule"})
 	reg.MustRegister(l.decisions, l.seconds, l.sessions, l.strikes, l.blocks, l.ceiling, l.shadow)
 	l.decisions.WithLabelValues("none", "accept")
+	for _, kind := range []string{"account", "customer", "script", "host", "ip", "domain"} {
+		l.blocks.WithLabelValues(kind) // a counter that begins at 1 has no increase
+	}
 	return l
 }
 

@@ -83,6 +83,10 @@ func TestBlocksAreToldAndCounted(t *testing.T) {
 # TYPE o2n_milter_automatic_blocks_total counter
 o2n_milter_automatic_blocks_total{kind="account"} 1
 o2n_milter_automatic_blocks_total{kind="customer"} 1
+o2n_milter_automatic_blocks_total{kind="domain"} 0
+o2n_milter_automatic_blocks_total{kind="host"} 0
+o2n_milter_automatic_blocks_total{kind="ip"} 0
+o2n_milter_automatic_blocks_total{kind="script"} 0
 # HELP o2n_milter_block_ceiling_total Automatic blocks that were not made, as there were too many.
 # TYPE o2n_milter_block_ceiling_total counter
 o2n_milter_block_ceiling_total 1

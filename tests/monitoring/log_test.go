@@ -1,0 +1,130 @@
+package monitoring
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	program "o2n-milter/tests/daemon"
+	"o2n-milter/tests/mta"
+)
+
+// Nobody reads the daemon's standard error, then it is gone: mail is answered.
+func TestMailDoesNotWaitForTheLog(t *testing.T) {
+	d := program.New(t, []string{"unix:milter.sock"}, settings)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cmd := exec.Command(program.Program(t), "serve", "--config", filepath.Join(d.Dir, "o2n-milter.toml"))
+	cmd.Stderr = w
+	d.Proc = mta.Start(t, cmd)
+	w.Close()
+	mta.Poll(t, "o2n-milter is ready", func() bool { return d.Get("/readyz") == 200 })
+
+	m := traffic()[0] // passes, however often
+	m.Sender = strings.Repeat("x", 900) + "@else.example"
+	send := func(times int) {
+		f, err := mta.DialFilter("unix", filepath.Join(d.Dir, "milter.sock"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := f.Connect(m.name, m.Client, m.port); err != nil {
+			t.Fatal(err)
+		}
+		for i := range times {
+			if out, err := f.Deliver(m.Letter); err != nil || out.Reply.Code != m.want {
+				t.Fatalf("letter %d: %v, %v", i, out.Reply, err)
+			}
+		}
+	}
+	send(150) // at some 1,100 octets a line the 64 KiB of the pipe are full after 60
+	if lost := metric(t, d, "o2n_milter_log_lines_lost_total"); lost != "0" {
+		t.Errorf("%s lines are lost already", lost)
+	}
+	r.Close()
+	send(10)
+	mta.Poll(t, "lost lines are counted", func() bool { return metric(t, d, "o2n_milter_log_lines_lost_total") != "0" })
+	if !d.Proc.Running() || d.Get("/readyz") != 200 {
+		t.Errorf("o2n-milter is gone: %v", d.Proc.Err())
+	}
+}
+
+// metric is the value of a metric without labels.
+func metric(t *testing.T, d *program.Daemon, name string) string {
+	t.Helper()
+	m := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindStringSubmatch(page(t, d.URL+"/metrics"))
+	if m == nil {
+		t.Fatalf("no %s", name)
+	}
+	return m[1]
+}
+
+// A reload changes format, level and which messages are told; keys keep their order.
+func TestLogSettingsAreReloaded(t *testing.T) {
+	d := program.Start(t, []string{"unix:milter.sock"}, settings)
+	addr := filepath.Join(d.Dir, "milter.sock")
+	reload := func(text string) {
+		t.Helper()
+		before := d.Log()
+		if err := os.WriteFile(filepath.Join(d.Dir, "conf.d", "log.toml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		reloads := countReloads(t, d)
+		if err := d.Proc.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		mta.Poll(t, "it is read again", func() bool { return countReloads(t, d) != reloads })
+		if strings.Contains(strings.TrimPrefix(d.Log(), before), "refused") {
+			t.Fatalf("%s", d.Log())
+		}
+	}
+	passes, refused := traffic()[0], traffic()[5]
+	lines := func(want int) []string {
+		t.Helper()
+		var found []string
+		mta.Poll(t, "lines about messages", func() bool {
+			found = regexp.MustCompile(`(?m)^.*msg"?[=:]"?message\b.*$`).FindAllString(d.Log(), -1)
+			return len(found) >= want
+		})
+		if len(found) != want {
+			t.Errorf("%d lines, want %d:\n%s", len(found), want, strings.Join(found, "\n"))
+		}
+		return found
+	}
+
+	deliver(t, addr, passes)
+	keys := strings.Join(regexp.MustCompile(`(?:^| )([a-z]+)=`).FindAllString(lines(1)[0], -1), "")
+	if want := "time= level= msg= action= rule= id= account= client= qid= from= rcpts= code= evidence= took="; keys != want {
+		t.Errorf("keys\n%s, want\n%s", keys, want)
+	}
+	reload("[log]\nformat = \"json\"\nmessages = \"refused\"\n")
+	deliver(t, addr, passes)
+	deliver(t, addr, refused)
+	line := lines(2)[1]
+	var fields map[string]any
+	if err := json.Unmarshal([]byte(line), &fields); err != nil || fields["rule"] != "identity.header_from" {
+		t.Errorf("%v in %s", err, line)
+	}
+	keys = strings.Join(regexp.MustCompile(`[{,]"[a-z]+":`).FindAllString(line, -1), " ")
+	if want := `{"time": ,"level": ,"msg": ,"action": ,"rule": ,"id": ,"account": ,"client": ,"qid": ,"from": ,"rcpts": ,"code": ,"evidence": ,"took":`; keys != want {
+		t.Errorf("keys\n%s, want\n%s", keys, want)
+	}
+	reload("[log]\nlevel = \"error\"\n")
+	deliver(t, addr, passes)
+	reload("")
+	deliver(t, addr, passes)
+	lines(3)
+}
+
+func countReloads(t *testing.T, d *program.Daemon) string {
+	t.Helper()
+	return strings.Join(regexp.MustCompile(`o2n_milter_config_reloads_total.*`).FindAllString(page(t, d.URL+"/metrics"), -1), " ")
+}
