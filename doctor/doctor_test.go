@@ -88,6 +88,7 @@ func traffic(messages, logins, local, unjudged int64) Traffic {
 func TestTraffic(t *testing.T) {
 	const where = "tcp:127.0.0.1:8895, in 1m0s: "
 	without := func(tr Traffic, macro string) Traffic { tr.Macros[macro] = 0; return tr }
+	again := func(n int64, tr Traffic) Traffic { tr.Again = n; return tr }
 	deaf := traffic(few, few, 0, 0)
 	deaf.Deaf, deaf.CannotHold = 1, 1
 	for _, tt := range []struct {
@@ -106,13 +107,19 @@ func TestTraffic(t *testing.T) {
 		{"no login, but listed networks", traffic(few, 0, 0, few-1), nil},
 		{"half of it inbound", traffic(100, 50, 0, 50), nil},
 		{"more inbound", traffic(100, 49, 0, 51), []string{"note: " + where + "51% of the messages were inbound and passed unjudged"}},
+		{"some come again", again(someAgain-1, traffic(100, 100, 0, 0)), nil},
+		{"many come again", again(someAgain, traffic(100, 100, 0, 0)), []string{
+			"warning: " + where + "5 messages came again after they had passed, with the same Message-ID, sender and recipients"}},
+		{"one in a hundred", again(someAgain, traffic(100*someAgain, 100*someAgain, 0, 0)), []string{
+			"warning: " + where + "5 messages came again after they had passed, with the same Message-ID, sender and recipients"}},
+		{"fewer than one in a hundred", again(someAgain, traffic(100*someAgain+1, 100*someAgain+1, 0, 0)), nil},
 		{"an old MTA", deaf, []string{
 			"warning: " + where + "1 of 9 sessions were of an MTA that cannot be asked for macros", "warning: " + where + "1 of 9 sessions were of an MTA that cannot put mail on hold"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			now := time.Unix(1e9, 0)
 			list := CheckTraffic([]Traffic{tt.in}, now.Add(-time.Minute), now)
-			want := append(tt.want, "note: what a milter after the filter refuses is not seen here")
+			want := append(tt.want, "note: what a milter after the filter refuses for good does not show here")
 			if diff := cmp.Diff(want, worse(list, OK)); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}

@@ -15,6 +15,7 @@ type Traffic struct {
 	Logins     int64  // of these, with a login
 	Local      int64  // handed in by programs of this host
 	Unjudged   int64  // from elsewhere without a login: inbound mail, rule none
+	Again      int64  // that came once more after they had passed
 	// Macros says how many of the messages had which macro, without braces.
 	Macros map[string]int64
 }
@@ -44,9 +45,8 @@ func CheckTraffic(sockets []Traffic, since, now time.Time) []Finding {
 	if len(sockets) == 0 {
 		r.add(Note, "the daemon has no milter socket that it has told of", "nothing can be said of traffic", "")
 	}
-	r.add(Note, "what a milter after the filter refuses is not seen here", whyLater+"; neither MTA tells",
-		"compare the MTA's log: a refusal at the end of a message (Postfix: \"milter-reject: END-OF-MESSAGE\") that does not end in our [RULE ID] was charged, "+
-			"if the filter comes before that milter; its queue id is in our log as qid=")
+	r.add(Note, "what a milter after the filter refuses for good does not show here", "neither MTA tells a milter what a later one said; mail that is deferred there comes again, and is counted",
+		"in the MTA's log (Postfix: \"milter-reject: END-OF-MESSAGE\") a refusal that does not end in our [RULE ID] is another milter's")
 	return r.list
 }
 
@@ -67,6 +67,25 @@ func (r *report) socket(t Traffic, span time.Duration) {
 	r.ok("%s: %d messages, %d with a login, %d of programs of this host, %d inbound", where, t.Messages, t.Logins, t.Local, t.Unjudged)
 	r.macros(where, t)
 	r.logins(where, t)
+	r.refusedLater(where, t)
+}
+
+// someAgain messages, and this share of all in percent, come again for reasons of their
+// own: a connection that broke after the answer, a script with one Message-ID for all.
+const (
+	someAgain  = 5
+	shareAgain = 1
+)
+
+// refusedLater goes by messages that come again after they have passed: something
+// behind the filter has deferred them. What is refused for good there shows nowhere.
+func (r *report) refusedLater(where string, t Traffic) {
+	if t.Again < someAgain || t.Again*100 < t.Messages*shareAgain {
+		return
+	}
+	r.add(Warning, fmt.Sprintf("%s: %d messages came again after they had passed, with the same Message-ID, sender and recipients", where, t.Again),
+		"something behind the filter, a later milter perhaps, defers them: "+whyLater,
+		"look in the MTA's log for what became of them, by qid= of our log lines; let the filter be the last milter")
 }
 
 func (r *report) macros(where string, t Traffic) {

@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"hash/maphash"
 	"maps"
 	"net"
 	"slices"
@@ -23,6 +24,9 @@ type Traffic struct {
 	Logins     int64  // of these, with a login
 	Local      int64  // handed in by programs of this host
 	Unjudged   int64  // inbound mail
+	// Again counts messages that came once more after they had passed: what is behind us,
+	// a later milter perhaps, has deferred them, which no MTA tells us.
+	Again int64
 	// Macros says how many messages had which macro, by names without braces: those
 	// that something is made of.
 	Macros map[string]int64
@@ -30,8 +34,9 @@ type Traffic struct {
 
 // counts is the Traffic of a listener that goes on.
 type counts struct {
-	mu sync.Mutex
-	t  Traffic
+	mu     sync.Mutex
+	t      Traffic
+	passed recent
 }
 
 // Traffic tells what came through each listener, by their names.
@@ -87,6 +92,7 @@ func (c *counts) message(mail *rules.Mail, m *macros, v *rules.Verdict) {
 	c.t.Logins += one(mail.Login != "")
 	c.t.Local += one(mail.Local)
 	c.t.Unjudged += one(!v.Judged && !v.Own)
+	c.t.Again += one(c.cameAgain(mail, v))
 	c.t.Macros["i"] += one(mail.QueueID != "")
 	for _, stage := range []struct {
 		list  *macroList
@@ -101,4 +107,64 @@ func (c *counts) message(mail *rules.Mail, m *macros, v *rules.Verdict) {
 			c.t.Macros[name] += one(sent)
 		}
 	}
+}
+
+// cameAgain says whether the very message has passed before. Judged by sender,
+// recipients and Message-ID: a client that has its 250 has no reason to come again.
+func (c *counts) cameAgain(mail *rules.Mail, v *rules.Verdict) bool {
+	id := fieldOf(mail, "Message-ID")
+	if id == "" || !v.Judged || v.Action != rules.Accept && v.Action != rules.Tag {
+		return false
+	}
+	var h maphash.Hash
+	h.SetSeed(seed)
+	write := func(s string) { h.WriteString(s); h.WriteByte(0) }
+	write(id)
+	write(mail.Sender)
+	for _, r := range mail.Recipients {
+		write(r.Address)
+	}
+	return c.passed.add(h.Sum64())
+}
+
+// seed is another in each process: nobody can find a message that counts as another's.
+var seed = maphash.MakeSeed()
+
+func fieldOf(mail *rules.Mail, name string) string {
+	for _, f := range mail.Header {
+		if strings.EqualFold(f.Name, name) {
+			return strings.TrimSpace(f.Value)
+		}
+	}
+	return ""
+}
+
+// recentMessages is how many passed messages a listener remembers. A client comes again
+// within minutes; a busy host has some thousand messages in these.
+const recentMessages = 4096
+
+// recent is a set of the last recentMessages keys.
+type recent struct {
+	keys map[uint64]struct{}
+	ring []uint64 // in the order that they came, from next on
+	next int
+}
+
+// add puts a key in, and says whether it was there.
+func (r *recent) add(key uint64) bool {
+	if _, is := r.keys[key]; is {
+		return true
+	}
+	if r.keys == nil {
+		r.keys = map[uint64]struct{}{}
+	}
+	if len(r.ring) < recentMessages {
+		r.ring = append(r.ring, key)
+	} else {
+		delete(r.keys, r.ring[r.next])
+		r.ring[r.next] = key
+		r.next = (r.next + 1) % recentMessages
+	}
+	r.keys[key] = struct{}{}
+	return false
 }

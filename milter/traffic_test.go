@@ -23,14 +23,19 @@ func TestTraffic(t *testing.T) {
 		m.run("M <b@b.example>", "R <r@r.example>", "E")     // nothing but j and the client
 		m.run(mailA, "R <r@r.example>", "A")                 // never ended
 		m.run("C local", "M www-data", "R r@r.example", "E") // on the same connection: another SMTP session
+		letter := []string{mailA, "R <r@r.example>", "L Message-Id: <1@client-a.example>", "E", "A"}
+		m.run(append([]string{helloA}, letter...)...)
+		m.run(letter...)                                                                                                                                                        // again
+		m.run(mailA, "R <other@r.example>", "L Message-Id: <1@client-a.example>", "E")                                                                                          // to another
+		m.run("M <a@client-a.example>", "R <r@r.example>", "L Message-ID: <2@b.example>", "E", "M <a@client-a.example>", "R <r@r.example>", "L Message-ID: <2@b.example>", "E") // inbound
 		old := f.dial("")
 		old.negotiate(2, 0, 0)
 		old.run(helloA)
 		synctest.Wait()
 		want := []Traffic{{
-			On: f.ln.Addr().Network() + ":" + f.ln.Addr().String(), Sessions: 3, Deaf: 1, CannotHold: 1,
-			Messages: 3, Logins: 1, Local: 1, Unjudged: 1,
-			Macros: map[string]int64{"i": 1, "j": 2, "client_addr": 2, "daemon_name": 0, "auth_authen": 1, "mail_addr": 1, "rcpt_addr": 1, "rcpt_mailer": 1},
+			On: f.ln.Addr().Network() + ":" + f.ln.Addr().String(), Sessions: 4, Deaf: 1, CannotHold: 1,
+			Messages: 8, Logins: 4, Local: 1, Unjudged: 3, Again: 1,
+			Macros: map[string]int64{"i": 1, "j": 7, "client_addr": 7, "daemon_name": 0, "auth_authen": 4, "mail_addr": 4, "rcpt_addr": 1, "rcpt_mailer": 1},
 		}}
 		got := f.Traffic()
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -44,4 +49,40 @@ func TestTraffic(t *testing.T) {
 		old.nc.Close()
 		f.stop()
 	})
+}
+
+// What is refused and comes again has not passed.
+func TestRefusedIsNotAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := serve(t, always(tempfail))
+		m := f.session()
+		m.run(helloA)
+		for range 2 {
+			m.run(mailA, "R <r@r.example>", "L Message-ID: <1@client-a.example>", "E", "A")
+		}
+		synctest.Wait()
+		if got := f.Traffic()[0]; got.Messages != 2 || got.Again != 0 {
+			t.Errorf("%+v", got)
+		}
+		m.nc.Close()
+		f.stop()
+	})
+}
+
+func TestRecent(t *testing.T) {
+	for others, want := range map[int]bool{recentMessages - 2: true, recentMessages - 1: true, recentMessages: false, recentMessages + 1: false} {
+		var r recent
+		if r.add(0) {
+			t.Fatal("an empty set knows 0")
+		}
+		for i := range others {
+			r.add(uint64(i + 1))
+		}
+		if got := r.add(0); got != want {
+			t.Errorf("after %d others: got %v, want %v", others, got, want)
+		}
+		if len(r.ring) > recentMessages || len(r.keys) > recentMessages {
+			t.Errorf("%d and %d are kept", len(r.ring), len(r.keys))
+		}
+	}
 }

@@ -6,12 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/emersion/go-milter"
 
 	"o2n-milter/doctor"
 	"o2n-milter/tests/daemon"
@@ -138,9 +141,25 @@ func TestDoctorPostfix(t *testing.T) {
 		breakage{want: []string{"is closed to user postfix"}}.judge(t, look())
 	})
 	t.Run("traffic", func(t *testing.T) { healthyTraffic(t, d, p, look) })
+	t.Run("a later milter refuses", func(t *testing.T) {
+		later := deferring(t)
+		change(t, filepath.Join(config, "master.cf"), line, line+" -o smtpd_milters=unix:"+p.Milter+",inet:"+later)
+		p.Stop()
+		p.Start(t)
+		for range 5 {
+			for range 2 { // the second time the client comes again
+				c := mta.Login(t, p.Submission(), "alice@client-a.example")
+				if r := deliver(c, 0); r.Code != 451 {
+					t.Fatalf("got %v, want the later milter's 451", r)
+				}
+				c.Quit()
+			}
+		}
+		breakage{want: []string{"after the filter comes inet:" + later, "9 messages came again after they had passed"}}.judge(t, look())
+	})
 	t.Run("daemon down", func(t *testing.T) {
 		d.Proc.Stop()
-		breakage{want: []string{"fault daemon: ", "fault sockets: ", "does not exist"}}.judge(t, look())
+		breakage{want: []string{"fault daemon: ", "fault sockets: ", "after the filter comes", "does not exist"}}.judge(t, look())
 	})
 }
 
@@ -173,11 +192,7 @@ func healthyTraffic(t *testing.T, d *daemon.Daemon, s mta.Server, look func() []
 	const messages = 20
 	c := mta.Login(t, s.Submission(), "alice@client-a.example")
 	for i := range messages {
-		c.Must(250, "MAIL FROM:<alice@client-a.example>")
-		c.Must(250, "RCPT TO:<friend@remote.example>")
-		c.Must(354, "DATA")
-		text := fmt.Sprintf("From: alice@client-a.example\r\nTo: friend@remote.example\r\nSubject: letter %d\r\n\r\nGood morning.\r\n", i)
-		if r := c.Data([]byte(text)); r.Code != 250 {
+		if r := deliver(c, i+1); r.Code != 250 {
 			t.Fatal(r)
 		}
 	}
@@ -190,6 +205,33 @@ func healthyTraffic(t *testing.T, d *daemon.Daemon, s mta.Server, look func() []
 		}
 	}
 	t.Errorf("no word of 20 messages with a login: %+v\n%s", list, d.Log())
+}
+
+// deliver sends a letter of this number in a session that has logged in.
+func deliver(c *mta.Client, number int) mta.Reply {
+	c.Must(250, "MAIL FROM:<alice@client-a.example>")
+	c.Must(250, "RCPT TO:<friend@remote.example>")
+	c.Must(354, "DATA")
+	return c.Data(fmt.Appendf(nil, "From: alice@client-a.example\r\nTo: friend@remote.example\r\nMessage-ID: <%d@client-a.example>\r\n\r\nGood morning.\r\n", number))
+}
+
+// later is a milter that defers all mail.
+type later struct{ milter.NoOpMilter }
+
+func (later) Body(*milter.Modifier) (milter.Response, error) { return milter.RespTempFail, nil }
+
+// deferring starts one and gives its address.
+func deferring(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := milter.Server{NewMilter: func() milter.Milter { return later{} }}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(ln) }()
+	t.Cleanup(func() { ln.Close(); <-ended })
+	return ln.Addr().String()
 }
 
 func TestDoctorSendmail(t *testing.T) {

@@ -19,6 +19,7 @@ type SocketTraffic struct {
 	Logins     int64            `json:"logins"`      // of these, with a login
 	Local      int64            `json:"local"`       // handed in by programs of this host
 	Unjudged   int64            `json:"unjudged"`    // inbound mail
+	Again      int64            `json:"again"`       // that came once more after they had passed
 	Macros     map[string]int64 `json:"macros"`      // messages that had this macro; names without braces
 }
 
