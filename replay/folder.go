@@ -8,7 +8,8 @@ import (
 )
 
 // folder takes what is mail in a folder and all below it: everything in cur and new of
-// a Maildir, elsewhere what is called .eml or .mbox. Links are not followed.
+// a Maildir but hidden files, elsewhere what is called .eml or .mbox. Links are not
+// followed.
 func (x *Index) folder(root string) error {
 	maildirs := map[string]bool{}
 	inMaildir := func(path string) bool {
@@ -36,7 +37,7 @@ func (x *Index) folder(root string) error {
 		case d.IsDir():
 		case !d.Type().IsRegular():
 			x.LeftOut++
-		case hasMailName(name), (box == "cur" || box == "new") && inMaildir(dir):
+		case hasMailName(name), (box == "cur" || box == "new") && name[0] != '.' && inMaildir(dir):
 			x.file(path)
 		case inMaildir(path):
 			// What an IMAP server keeps beside the mail: indexes, subscriptions.

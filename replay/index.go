@@ -125,6 +125,8 @@ func (x *Index) source(name string, in io.Reader) error {
 		x.failed(name, plain(err))
 	case info.IsDir():
 		return x.folder(name)
+	case !info.Mode().IsRegular():
+		x.failed(name, errors.New("no file that can be read twice; want - and its output on standard input"))
 	default:
 		x.file(name)
 	}
@@ -153,7 +155,17 @@ func (x *Index) stdin(in io.Reader) error {
 	if err := os.Remove(f.Name()); err != nil {
 		return fmt.Errorf("standard input: %w", err)
 	}
-	if _, err := io.Copy(f, stopping{x.ctx, in}); err != nil {
+	copied := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(f, in)
+		copied <- err
+	}()
+	select {
+	case err = <-copied:
+	case <-x.ctx.Done(): // a read that waits for somebody to type goes on until he does
+		err = x.ctx.Err()
+	}
+	if err != nil {
 		return fmt.Errorf("standard input: %w", err)
 	}
 	x.mail("-", f)

@@ -125,7 +125,7 @@ func TestSources(t *testing.T) {
 		"mailbox":          {"", at("a.mbox"), []string{"1 a1", "5 a5"}, 0, 0, 0, 0},
 		"by any name":      {"", at("box"), []string{"2 b2"}, 0, 0, 0, 0},
 		"one message":      {"", at("one.eml"), []string{"3 one3"}, 0, 0, 0, 0},
-		"Maildir":          {"", at("mail"), []string{"4 cur4", "6 new6", "7 sent7"}, 1, 0, 0, 0}, // .keep is empty
+		"Maildir":          {"", at("mail"), []string{"4 cur4", "6 new6", "7 sent7"}, 0, 1, 0, 0},
 		"its cur":          {"", at("mail/cur"), []string{"4 cur4"}, 0, 0, 0, 0},
 		"folder":           {"", at("deep"), []string{"8 deep8"}, 0, 1, 0, 0},
 		"several, in time": {"", at("one.eml", "a.mbox", "box"), []string{"1 a1", "2 b2", "3 one3", "5 a5"}, 0, 0, 0, 0},
@@ -133,6 +133,7 @@ func TestSources(t *testing.T) {
 		"stdin, a message": {letter("i1", 1), at("-"), []string{"1 i1"}, 0, 0, 0, 0},
 		"stdin, nothing":   {"", at("-"), []string{}, 1, 0, 1, 0},
 		"stdin, twice":     {letter("i1", 1), at("-", "-"), []string{"1 i1"}, 1, 0, 1, 0},
+		"device":           {"", []string{"/dev/null"}, []string{}, 1, 0, 1, 0},
 		"missing":          {"", at("none.mbox", "one.eml"), []string{"3 one3"}, 1, 0, 1, 0},
 		"no mail":          {"", at("deep/notes.txt"), []string{}, 1, 0, 1, 0},
 	} {

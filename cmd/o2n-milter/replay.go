@@ -86,7 +86,7 @@ func (a *app) replay(cmd *cobra.Command, sources []string, f replayFlags) error 
 	if err != nil {
 		return err
 	}
-	r := &replayed{app: a, cmd: cmd}
+	r := &replayed{app: a, cmd: cmd, notes: []string{}}
 	if err := r.open(f.rules, f.since == ""); err != nil {
 		return err
 	}
