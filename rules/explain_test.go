@@ -289,3 +289,37 @@ func FuzzHide(f *testing.F) {
 		}
 	})
 }
+
+// A message made to have the longest record there can be still has one: 256 KiB is
+// what the stores take, and they write bytes that are no text in three.
+func TestLongestRecord(t *testing.T) {
+	b := newBench(t, func(s *Settings) {
+		configured(s)
+		for id := range s.Actions {
+			s.Actions[id] = Shadow
+		}
+		for i := range 2 {
+			s.Limits = append(s.Limits, Limit{Name: fmt.Sprintf("limit%d", i), Subject: "account+domain", Unit: Messages, Max: 1, Window: time.Hour, Action: Shadow})
+		}
+	})
+	for _, odd := range []string{"<", "\x01", "\xff", "\u00e9", "\u2028", "%", "\""} {
+		junk := strings.Repeat(odd, 2000/len(odd))
+		address := func(i int) string { return fmt.Sprintf("%s%d@d%d.%s.example", junk[:200], i, i, strings.Repeat("x", 60)) }
+		var all []string
+		for i := range 150 {
+			all = append(all, address(i))
+		}
+		list := strings.Join(all[:100], ", ")
+		m := with("From: "+list, "Sender: "+list, "Reply-To: "+list, "Subject: "+junk, "Message-ID: <"+junk+">", "To: "+list)
+		m.Sender, m.ClientName, m.Host, m.Recipients = junk, junk, junk, rcpts(all...)
+		for range 2 { // the second finds the windows full
+			v := b.decide(t, m)
+			d, _ := b.recorded(t, v)
+			raw, err := json.Marshal(d)
+			keys := len(strings.Join(d.Subjects, "")) + len(strings.Join(d.To, ""))
+			if err != nil || len(raw) > 200<<10 || 3*keys > 200<<10 {
+				t.Errorf("%q: a record of %d octets, names of %d; %v", odd, len(raw), keys, err)
+			}
+		}
+	}
+}

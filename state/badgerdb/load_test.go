@@ -38,6 +38,10 @@ func BenchmarkSubjects(b *testing.B) {
 	statetest.BenchSubjects(b, func(b *testing.B) state.Store { return openQuiet(b, Options{Cache: 64_000_000}) })
 }
 
+func BenchmarkDecisions(b *testing.B) {
+	statetest.BenchDecisions(b, func(b *testing.B) state.Store { return openQuiet(b, Options{}) })
+}
+
 func BenchmarkLetters(b *testing.B) {
 	statetest.BenchLetters(b, func(b *testing.B) state.Store { return openQuiet(b, Options{}) })
 }

@@ -24,6 +24,12 @@ func TestReopen(t *testing.T) {
 	statetest.Reopen(t, reopen, reopen)
 }
 
+func BenchmarkDecisions(b *testing.B) {
+	statetest.BenchDecisions(b, func(b *testing.B) state.Store {
+		return open(b, Options{URL: common(b).url(), HostTime: true})
+	})
+}
+
 func BenchmarkTake(b *testing.B) {
 	statetest.Bench(b, func(b *testing.B) state.Store {
 		return open(b, Options{URL: common(b).url()})

@@ -117,9 +117,9 @@ func ParseCursor(cursor string) (before time.Time, past string, err error) {
 	return before, past, nil
 }
 
-// mostLooked bounds the decisions that one question looks at, some 15 us each: a
-// second or so. What it asks for beyond one history may be rare.
-const mostLooked = 50_000
+// mostLooked bounds the decisions that one question looks at, 25 to 50 us each: a
+// second at most. What it asks for beyond one history may be rare.
+const mostLooked = 20_000
 
 // lookedPage is how many are read at one time.
 const lookedPage = 1000
