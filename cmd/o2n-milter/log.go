@@ -72,6 +72,15 @@ func isJournal(out io.Writer, stream string) bool {
 	return ok && stream == fmt.Sprintf("%d:%d", st.Dev, st.Ino)
 }
 
+// errorPrefix begins a line that is not of the log and says why nothing works, so that
+// "journalctl -p err" has it too.
+func errorPrefix(out io.Writer) string {
+	if isJournal(out, os.Getenv("JOURNAL_STREAM")) {
+		return severities[0].prefix
+	}
+	return ""
+}
+
 // severities are the prefixes of sd-daemon(3) for levels from the given one on.
 var severities = [...]struct {
 	from   slog.Level

@@ -69,7 +69,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		code = ee.code
 	}
 	if text := err.Error(); text != "" {
-		fmt.Fprintf(errOut, "o2n-milter: %s\n", text)
+		fmt.Fprintf(errOut, "%so2n-milter: %s\n", errorPrefix(errOut), text)
 	}
 	return code
 }
@@ -135,7 +135,7 @@ func (a *app) load(cmd *cobra.Command) (*config.Config, error) {
 // faulty tells every fault, and gives exit code 78.
 func (a *app) faulty(faults []config.Fault) error {
 	for _, f := range faults {
-		fmt.Fprintln(a.err, f.Error())
+		fmt.Fprintln(a.err, errorPrefix(a.err)+f.Error())
 	}
 	return &exitError{code: exitConfig}
 }

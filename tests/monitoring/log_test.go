@@ -2,6 +2,7 @@ package monitoring
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,10 +24,14 @@ func TestMailDoesNotWaitForTheLog(t *testing.T) {
 	}
 	defer r.Close()
 	cmd := exec.Command(program.Program(t), "serve", "--config", filepath.Join(d.Dir, "o2n-milter.toml"))
-	cmd.Stderr = w
+	cmd.Stderr, cmd.Env = w, append(os.Environ(), "JOURNAL_STREAM="+stream(t, w))
 	d.Proc = mta.Start(t, cmd)
-	w.Close()
 	mta.Poll(t, "o2n-milter is ready", func() bool { return d.Get("/readyz") == 200 })
+	w.Close()
+	var first [8000]byte
+	if n, err := r.Read(first[:]); err != nil || !regexp.MustCompile(`^((<3>level=ERROR|<4>level=WARN|<6>level=INFO) msg=.*\n)+$`).Match(first[:n]) {
+		t.Errorf("as for the journal: %v, %q", err, first[:n])
+	}
 
 	m := traffic()[0] // passes, however often
 	m.Sender = strings.Repeat("x", 900) + "@else.example"
@@ -55,6 +60,45 @@ func TestMailDoesNotWaitForTheLog(t *testing.T) {
 	if !d.Proc.Running() || d.Get("/readyz") != 200 {
 		t.Errorf("o2n-milter is gone: %v", d.Proc.Err())
 	}
+}
+
+// stream is what systemd tells of a standard error that it has connected to the journal.
+func stream(t *testing.T, f *os.File) string {
+	t.Helper()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	return fmt.Sprintf("%d:%d", st.Dev, st.Ino)
+}
+
+// A configuration that keeps the daemon from starting is an error in the journal too.
+func TestFaultsInTheJournal(t *testing.T) {
+	d := program.New(t, []string{"unix:milter.sock"}, "[log]\nlevel = \"loud\"\n")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"serve", "--config", filepath.Join(d.Dir, "o2n-milter.toml")}, `^<3>.*log\.level: "loud".*\n$`},
+		{[]string{"serve", "--nonsense"}, `^<3>o2n-milter: unknown flag.*\n$`},
+	} {
+		cmd := exec.Command(program.Program(t), c.args...)
+		cmd.Stderr, cmd.Env = w, append(os.Environ(), "JOURNAL_STREAM="+stream(t, w))
+		if err := cmd.Run(); err == nil {
+			t.Fatalf("%v runs", c.args)
+		}
+		var said [4000]byte
+		if n, err := r.Read(said[:]); err != nil || !regexp.MustCompile(c.want).Match(said[:n]) {
+			t.Errorf("%v: %v, %q", c.args, err, said[:n])
+		}
+	}
+	w.Close()
 }
 
 // metric is the value of a metric without labels.
