@@ -29,6 +29,14 @@ func CheckConfig(cfg *config.Config, faults []config.Fault) []Finding {
 	return r.list
 }
 
+// CheckNothing is told in place of all that goes by a configuration that could not be
+// read.
+func CheckNothing() []Finding {
+	r := &report{area: "config"}
+	r.add(Note, "files, rules, sockets, store, MTA and traffic are not looked at", "what they should be is not known", "")
+	return r.list
+}
+
 // judging are the tables of rules that look at mail; other actions say what to do when
 // something of ours is broken.
 var judging = []string{"identity", "recipients", "bulk", "content", "message"}

@@ -232,7 +232,7 @@ func TestFiles(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := files(t)
 			tt.spoil(cfg)
-			list := CheckFiles(cfg)
+			list := CheckFiles(cfg, nil)
 			everyReason(t, list)
 			names := strings.NewReplacer(cfg.Files[0], "CONFIG", cfg.Web.LinkKeyFile, "KEY", cfg.State.Path, "STORE")
 			got := ""
@@ -253,5 +253,15 @@ func TestRoom(t *testing.T) {
 		if got := roomLevel(free, 100); got != want {
 			t.Errorf("%d free of 100 wanted: %v, want %v", free, got, want)
 		}
+	}
+}
+
+func TestFilesOfAFaultyKey(t *testing.T) {
+	cfg := &config.Config{State: config.State{Backend: "memory"}, Web: config.Web{LinkKeyFile: "/nowhere/link.key"}}
+	if got := Worst(CheckFiles(cfg, nil)); got != Warning {
+		t.Errorf("no link key: %v, want a warning", got)
+	}
+	if got := CheckFiles(cfg, []config.Fault{{Key: "web.link_key_file"}}); Worst(got) != OK {
+		t.Errorf("a link key that cannot be read: %+v", got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -14,14 +15,20 @@ import (
 )
 
 // CheckFiles looks at owners and modes of what the configuration names, and at the
-// room that the store has.
-func CheckFiles(cfg *config.Config) []Finding {
+// room that the store has. Of a key with a fault it has the default, which nobody asked
+// about.
+func CheckFiles(cfg *config.Config, faults []config.Fault) []Finding {
 	r := &report{area: "files"}
 	secret := holdsPassword(cfg.State.Redis)
 	for _, path := range cfg.Files {
 		r.configFile(path, secret && path != cfg.Accounts.File)
 	}
-	r.linkKey(cfg.Web.LinkKeyFile)
+	faulty := func(key string) bool {
+		return slices.ContainsFunc(faults, func(f config.Fault) bool { return f.Key == key })
+	}
+	if !faulty("web.link_key_file") {
+		r.linkKey(cfg.Web.LinkKeyFile)
+	}
 	if cfg.State.Backend != "memory" {
 		r.folder(cfg.State.Path)
 	}

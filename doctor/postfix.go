@@ -66,13 +66,29 @@ func (c *postfixCheck) server(s service) {
 
 // relay is an smtpd without logins, as on port 25: inbound mail passes there anyway.
 func (c *postfixCheck) relay(s service) {
-	value := c.value(s, "smtpd_milters")
-	if entries, err := milterList(value); err == nil && len(c.find(s, entries)) > 0 {
+	if overrides(c.value(s, "receive_override_options"), "no_milters") {
+		c.ok("%s takes no logins and asks no milter", s)
+		return
+	}
+	if entries, err := milterList(c.value(s, "smtpd_milters")); err == nil && len(c.find(s, entries)) > 0 {
+		c.handedBack(s)
 		c.wired(s, "smtpd_milters", Note, s.String())
 		return
 	}
 	c.add(Note, s.String()+" takes no logins, and has not the filter in smtpd_milters",
 		"right for inbound mail; but what clients in mynetworks ("+cut(c.main["mynetworks"])+") and programs of this host hand in there passes unjudged", "")
+}
+
+// handedBack looks for the door through which a content filter hands mail back: what
+// has passed before is judged there as a local submission.
+func (c *postfixCheck) handedBack(s service) {
+	host := s.name[:max(0, strings.LastIndexByte(s.name, ':'))]
+	loopback := host == "localhost" || host == "[::1]" || strings.HasPrefix(host, "127.")
+	filtered := func(other service) bool { return c.value(other, "content_filter") != "" }
+	if loopback && !filtered(s) && slices.ContainsFunc(append(c.of("smtpd"), c.of("pickup")...), filtered) {
+		c.add(Warning, s.String()+": the filter is asked about mail that a content filter (content_filter) hands back",
+			whyTwice, fmt.Sprintf("in master.cf: -o smtpd_milters= for %s", s))
+	}
 }
 
 func overrides(value, option string) bool { return slices.Contains(words(value), option) }
@@ -128,7 +144,9 @@ func (c *postfixCheck) wanted(s service, value string) string {
 		}
 		list = append(list, e.text)
 	}
-	return strings.Join(append(list, c.name(s, c.ours[0])), ", ")
+	name := c.name(s, c.ours[0])
+	list = slices.DeleteFunc(list, func(other string) bool { return other == name })
+	return strings.Join(append(list, name), ", ")
 }
 
 func braced(e entry) string {
@@ -159,8 +177,14 @@ func (c *postfixCheck) name(s service, a Address) string {
 	if inside, ok := strings.CutPrefix(a.Path, c.main["queue_directory"]+"/"); ok {
 		return "unix:" + inside // right with and without a chroot
 	}
+	if s.chroot {
+		return "unix:" + filepath.Join(inChroot, filepath.Base(a.Path))
+	}
 	return "unix:" + a.Path
 }
+
+// inChroot is the folder of the queue's where a socket may be for services in a chroot.
+const inChroot = "o2n-milter"
 
 // find gives the places of a list that are the filter's.
 func (c *postfixCheck) find(s service, entries []entry) []int {
@@ -218,7 +242,8 @@ func (c *postfixCheck) movedFirst(s service) string {
 	if inside := strings.HasPrefix(path, c.main["queue_directory"]+"/"); path == "" || inside || !s.chroot {
 		return ""
 	}
-	return fmt.Sprintf("in o2n-milter.toml: [milter] listen = [\"unix:%s\"], as %s runs in a chroot; then ", c.real(s, c.ours[0]).Path, s)
+	return fmt.Sprintf("in o2n-milter.toml: [milter] listen = [\"unix:%s\"], as %s runs in a chroot; then ",
+		filepath.Join(c.main["queue_directory"], inChroot, filepath.Base(path)), s)
 }
 
 // action looks at what becomes of mail while the filter is away.

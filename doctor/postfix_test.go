@@ -91,6 +91,12 @@ func TestPostfixWiring(t *testing.T) {
 				"fault: submissions/inet: smtpd_milters has unix:/run/o2n-milter/milter.sock, but submissions/inet runs in a chroot, where that is /var/spool/postfix/run/o2n-milter/milter.sock",
 				"fault: cleanup/unix: non_smtpd_milters has unix:/run/o2n-milter/milter.sock, but cleanup/unix runs in a chroot, where that is /var/spool/postfix/run/o2n-milter/milter.sock",
 			}, do: `[milter] listen = ["unix:/var/spool/postfix/run/o2n-milter/milter.sock"]`},
+		{name: "right but for the daemon's socket", listen: "unix:/run/o2n-milter/milter.sock", want: []string{
+			"note: smtp/inet takes no logins, and has not the filter in smtpd_milters",
+			"fault: submission/inet: smtpd_milters: none of its milters is an address of milter.listen (unix:/run/o2n-milter/milter.sock)",
+			"fault: submissions/inet: smtpd_milters: none of its milters is an address of milter.listen (unix:/run/o2n-milter/milter.sock)",
+			"fault: cleanup/unix: non_smtpd_milters: none of its milters is an address of milter.listen (unix:/run/o2n-milter/milter.sock)"},
+			do: `[milter] listen = ["unix:/var/spool/postfix/o2n-milter/milter.sock"], as submission/inet runs in a chroot; then postconf -e 'smtpd_milters = unix:o2n-milter/milter.sock' &&`},
 		{name: "no logins", options: []string{"smtpd_sasl_auth_enable = yes => smtpd_sasl_auth_enable = no"},
 			want: []string{"warning: no service of master.cf has smtpd_sasl_auth_enable = yes"}},
 		{name: "a milter after us", options: []string{" => submission/inet/smtpd_milters = unix:o2n-milter/milter.sock inet:localhost:11332"},
@@ -131,6 +137,12 @@ func TestPostfixWiring(t *testing.T) {
 			services: []string{" => local unix n - y - 0 cleanup"}, want: []string{"fault: local/unix: non_smtpd_milters is empty"}},
 		{name: "bounces judged", main: []string{"internal_mail_filter_classes = => internal_mail_filter_classes = bounce, notify"},
 			want: []string{"warning: internal_mail_filter_classes is bounce, notify"}, do: "postconf -e 'internal_mail_filter_classes = ' && postfix reload"},
+		{name: "a content filter's way back", services: []string{" => 127.0.0.1:10025 inet n - n - - smtpd"},
+			options: []string{" => submission/inet/content_filter = amavis:[127.0.0.1]:10024"},
+			want:    []string{"warning: 127.0.0.1:10025/inet: the filter is asked about mail that a content filter (content_filter) hands back"}},
+		{name: "a content filter's way back without milters", services: []string{" => 127.0.0.1:10025 inet n - n - - smtpd"},
+			options: []string{" => submission/inet/content_filter = amavis:[127.0.0.1]:10024", " => 127.0.0.1:10025/inet/receive_override_options = no_milters"}},
+		{name: "loopback without a content filter", services: []string{" => 127.0.0.1:10025 inet n - n - - smtpd"}},
 		{name: "no smtpd", services: []string{"smtpd => discard"}, want: []string{"warning: master.cf has no smtpd"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -91,6 +91,9 @@ func (c *sendmailCheck) filter(f filter) {
 		c.add(Warning, where+": F="+flags, "it is not known what becomes of mail while the filter is away", c.wantedLine())
 	}
 	c.patience(where, times(f.equates["T"]))
+	if c.envfrom != "" && !slices.Contains(words(c.envfrom), "{auth_authen}") {
+		c.add(Note, c.path+": Milter.macros.envfrom has no {auth_authen}", "before Sendmail 8.14, where the filter cannot ask for it, every login is unknown", "")
+	}
 }
 
 // patience looks at Sendmail's time limits. R bounds each answer, and is 10 s unless

@@ -54,6 +54,8 @@ func TestSendmailWiring(t *testing.T) {
 		{name: "no T=", changes: []string{", T=S:30s;R:30s;E:5m => "}, want: []string{"note: sendmail.cf: Xo2n: T= has no R"}},
 		{name: "short R", changes: []string{"R:30s => R:9s"}, want: []string{"warning: sendmail.cf: Xo2n: T=R:9s; want 10s or more"}},
 		{name: "just long enough", changes: []string{"R:30s => R:10s"}},
+		{name: "no login for old Sendmails", changes: []string{"{auth_type}, {auth_authen}, => {auth_type},"},
+			want: []string{"note: sendmail.cf: Milter.macros.envfrom has no {auth_authen}"}},
 		{name: "continued line", changes: []string{"milter.sock, F=T, => milter.sock,\n\tF=T,"}},
 		{name: "a filter after us", changes: []string{"O InputMailFilters=o2n => O InputMailFilters=o2n, rspamd"},
 			want: []string{"warning: sendmail.cf: InputMailFilters: after the filter comes rspamd"}},

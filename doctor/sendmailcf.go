@@ -14,7 +14,7 @@ type Sendmail struct {
 	order   []string            // O InputMailFilters
 	daemons []map[string]string // O DaemonPortOptions, by the first letter of each name
 	host    string              // D{MTAHost}: where the submission program hands over
-	macros  string              // O Milter.macros.envfrom; empty: not set
+	envfrom string              // O Milter.macros.envfrom; empty: not set
 }
 
 // filter is an X line, its equates by their first letter, which is all that counts.
@@ -69,7 +69,7 @@ func (s *Sendmail) option(name, value string) {
 	case "daemonportoptions":
 		s.daemons = append(s.daemons, equates(value))
 	case "milter.macros.envfrom":
-		s.macros = value
+		s.envfrom = value
 	}
 }
 

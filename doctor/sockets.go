@@ -131,3 +131,14 @@ func CheckAgent(socket string, err error, needed bool) []Finding {
 	}
 	return r.list
 }
+
+// CheckPrivate looks at a socket whose users may change what is decided or held.
+func CheckPrivate(key, path string) []Finding {
+	r := &report{area: "sockets"}
+	info, err := os.Stat(path)
+	if err == nil && info.Mode().Perm()&0o002 != 0 {
+		r.add(Fault, fmt.Sprintf("%s: %s is open to every user of this host (mode %04o)", key, path, info.Mode().Perm()),
+			"whoever can connect may lift blocks and release mail", "chmod o-w "+path)
+	}
+	return r.list // whether it is there is found by asking
+}

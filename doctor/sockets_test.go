@@ -154,3 +154,18 @@ func TestNoMTA(t *testing.T) {
 		t.Errorf("a good folder: %v: %+v", got, list)
 	}
 }
+
+func TestCheckPrivate(t *testing.T) {
+	_, socket, _ := place(t)
+	for mode, want := range map[os.FileMode]Level{0o600: OK, 0o660: OK, 0o664: OK, 0o662: Fault} {
+		if err := os.Chmod(socket, mode); err != nil {
+			t.Fatal(err)
+		}
+		if got := Worst(CheckPrivate("admin.socket", socket)); got != want {
+			t.Errorf("mode %04o: %v, want %v", mode, got, want)
+		}
+	}
+	if list := CheckPrivate("admin.socket", socket+".gone"); len(list) != 0 {
+		t.Errorf("gone: %+v", list)
+	}
+}

@@ -50,11 +50,13 @@ func (a *app) doctorCommand() *cobra.Command {
 
 // examine looks at everything.
 func (a *app) examine(ctx context.Context, cmd *cobra.Command, mta, dir string) []doctor.Finding {
-	cfg, faults := config.Inspect(a.configFile, cmd.Flags().Changed("config"))
-	list := doctor.CheckConfig(cfg, faults)
-	list = append(list, doctor.CheckFiles(cfg)...)
+	cfg, faults, whole := config.Inspect(a.configFile, cmd.Flags().Changed("config"))
+	list := append(doctor.CheckConfig(cfg, faults), doctor.CheckClock()...)
+	if !whole {
+		return append(list, doctor.CheckNothing()...)
+	}
+	list = append(list, doctor.CheckFiles(cfg, faults)...)
 	list = append(list, doctor.CheckRules(&cfg.Rules)...)
-	list = append(list, doctor.CheckClock()...)
 	if cfg.State.Backend == "redis" {
 		list = append(list, a.examineRedis(ctx, cfg)...)
 	}
@@ -103,6 +105,8 @@ func (a *app) examineSockets(ctx context.Context, cfg *config.Config, ours []doc
 			}
 		}
 	}
+	list = append(list, doctor.CheckPrivate("admin.socket", cfg.Admin.Socket)...)
+	list = append(list, doctor.CheckPrivate("hold.agent", cfg.Hold.Agent)...)
 	_, err := hold.NewAgent(cfg.Hold.Agent).Host(ctx)
 	return append(list, doctor.CheckAgent(cfg.Hold.Agent, err, doctor.Holds(&cfg.Rules))...)
 }
