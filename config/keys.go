@@ -43,7 +43,7 @@ const (
 	maxMax    = 1 << 53    // the largest integer that JSON readers keep
 )
 
-var schema = slices.Concat(milterKeys, stateKeys, messageKeys, accountKeys, identityKeys,
+var schema = slices.Concat(milterKeys, stateKeys, shadowKeys, messageKeys, accountKeys, identityKeys,
 	recipientKeys, limitKeys, bulkKeys, contentKeys, blockKeys, replyKeys, holdKeys, notifyKeys, adminKeys, webKeys, logKeys)
 
 var milterKeys = []Key{
@@ -96,6 +96,11 @@ func onFailure(c *Config, _ []string, v any) {
 	if v == "accept" {
 		c.Rules.Actions["store.unavailable"] = rules.Accept
 	}
+}
+
+var shadowKeys = []Key{
+	{Name: "shadow.all", Kind: "boolean", Default: "false", check: boolean,
+		set: into(func(c *Config) *bool { return &c.Rules.AllShadow })},
 }
 
 var messageKeys = []Key{

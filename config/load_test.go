@@ -313,7 +313,7 @@ limit.minute.Max = 3
 		`main.toml:9: limit.minute.max: is the string "ten"; want an integer from 1 to 9007199254740992`,
 		`main.toml:11: web.listen: "192.0.2.1:80" is open to other hosts; want a loopback address, or allow_remote = true`,
 		`main.toml:12: identity: is an array of tables; want one table [identity]`,
-		`main.toml:14: recipents: unknown key (did you mean recipients?); want account, accounts, admin, block, bulk, content, hold, identity, limit, log, message, milter, notify, recipients, reply, state or web`,
+		`main.toml:14: recipents: unknown key (did you mean recipients?); want account, accounts, admin, block, bulk, content, hold, identity, limit, log, message, milter, notify, recipients, reply, shadow, state or web`,
 		`conf.d/10-broken.toml:2: syntax: expected value but found '\n' instead; want TOML`,
 		`conf.d/20-more.toml:1: milter.max_sessions: is set again; it is first set at main.toml:7; want it in one place`,
 		`conf.d/20-more.toml:2: state.backend: "sqlite" is not known here; want badger, redis or memory`,

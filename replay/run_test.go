@@ -212,7 +212,8 @@ func TestRunDecisions(t *testing.T) {
 	}
 }
 
-// TestExempt: an exemption that was in force then lets mail of then pass.
+// TestExempt: an exemption that was in force then lets mail of then pass, and the
+// window of the limit is empty when it ends.
 func TestExempt(t *testing.T) {
 	lane := laneOf(t, settings(1))
 	err := lane.Exempt(t.Context(), []state.Exemption{{ID: "E1", Subject: alice, Rule: "limit.hour", Since: minutes(0), Until: minutes(2)}})
@@ -220,11 +221,11 @@ func TestExempt(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := NewRun(lane, nil)
-	x := indexOf(t, box(letter("a", 0), letter("b", 1), letter("c", 2)), "-")
+	x := indexOf(t, box(letter("a", 0), letter("b", 1), letter("c", 2), letter("d", 3)), "-")
 	if err := run.Mail(t.Context(), x, Envelope{}, ignore); err != nil {
 		t.Fatal(err)
 	}
-	want := []RuleCount{{"none", "accept", spanOf(2, 0, 1)}, {"limit.hour", "tempfail", spanOf(1, 2, 2)}}
+	want := []RuleCount{{"none", "accept", spanOf(3, 0, 2)}, {"limit.hour", "tempfail", spanOf(1, 3, 3)}}
 	if diff := cmp.Diff(want, resultOf(t, run).Rules); diff != "" {
 		t.Error(diff)
 	}

@@ -292,20 +292,25 @@ func (e *Engine) campaignAgain(p *past) {
 // chargeAgain is charge for what is recorded.
 func (e *Engine) chargeAgain(ctx context.Context, now time.Time, p *past) {
 	r := &p.ruling
-	costs := p.costs(append(e.paceAgain(p), e.costs(r, math.MaxInt)...))
+	costs, shadow := split(p.costs(append(e.paceAgain(p), e.costs(r, math.MaxInt)...)))
 	ask := state.Ask{Charges: make([]state.Charge, len(costs))}
-	r.charges = make([]Charge, len(costs))
+	r.tell(costs, shadow)
+	n := len(costs)
+	told, toldShadow := r.charges[:n], r.charges[n:]
 	for i, c := range costs {
-		r.charges[i] = Charge{c.limit.Name, c.Subject, c.limit.Unit, c.Cost}
 		ask.Charges[i] = c.Charge
 	}
 	switch {
 	case len(r.reaching) > 0:
 		ask.Charges = append(ask.Charges, reachableCharge(r.reaching[0].Subject))
-	case e.action("block.active") >= Quarantine:
+	case e.action("block.active") >= Quarantine && !r.spared:
 		ask.Subjects = r.blockable
 	}
-	if r.action >= Quarantine || len(ask.Charges)+len(ask.Subjects) == 0 {
+	switch {
+	case r.action >= Quarantine:
+		return
+	case len(ask.Charges)+len(ask.Subjects) == 0:
+		e.chargeShadow(ctx, now, r, shadow, toldShadow)
 		return
 	}
 	answer, err := e.store.Take(ctx, now, ask)
@@ -315,11 +320,11 @@ func (e *Engine) chargeAgain(ctx context.Context, now time.Time, p *past) {
 	case len(answer.Blocks) > 0:
 		e.blocked(r, answer.Blocks)
 	default:
-		n := len(costs)
 		if len(r.reaching) > 0 && slices.ContainsFunc(answer.Full, func(f state.Full) bool { return f.Index == n }) {
 			r.find("block.active", e.action("block.active"), blockActive(r.reaching))
 		}
-		r.taken(now, costs, firstOf(answer, n))
+		r.taken(now, costs, told, firstOf(answer, n))
+		e.chargeShadow(ctx, now, r, shadow, toldShadow)
 	}
 }
 

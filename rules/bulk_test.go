@@ -291,7 +291,7 @@ func TestLetterOfHeldMail(t *testing.T) {
 			if v.Action != Quarantine {
 				continue
 			}
-			r := b.judgeSafely(t.Context(), b.at, m)
+			r := b.judgeSafely(t.Context(), b.at, m, false)
 			if len(r.ask.Letters) != 1 || r.ask.Letters[0].Max != tt.want {
 				t.Errorf("%s: %+v; want max %d", name, r.ask.Letters, tt.want)
 			}

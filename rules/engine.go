@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,7 @@ type Engine struct {
 	active   *activity
 	words    bulkWords
 	hashes   atomic.Pointer[AddressKey] // nil until it is needed
+	meant    map[string]Action          // of rules and limits, as configured
 }
 
 // New builds an Engine. now is its clock, time.Now but in tests, check and replay.
@@ -37,7 +39,11 @@ func New(set Settings, source accounts.Source, store state.Store, now func() tim
 		}
 	}
 	words := bulkWords{newPhrases(set.Bulk.UnsubscribePhrases), newPhrases(set.Bulk.ReasonPhrases)}
-	return &Engine{set: set, accounts: source, store: store, now: now, active: newActivity(), words: words}
+	e := &Engine{set: set, accounts: source, store: store, now: now, active: newActivity(), words: words, meant: meantBy(set)}
+	if set.AllShadow {
+		e.set = inShadow(set)
+	}
+	return e
 }
 
 // Next builds the Engine that takes over from e at a reload.
@@ -47,7 +53,8 @@ func (e *Engine) Next(set Settings, source accounts.Source) *Engine {
 	return next
 }
 
-// Settings are those the Engine was made with; they are not to be changed.
+// Settings are those the Engine was made with, with all in shadow where [shadow] all
+// says so; they are not to be changed.
 func (e *Engine) Settings() *Settings { return &e.set }
 
 // rule is one check: facts in, evidence out. It fills neither Rule nor Shadow.
@@ -123,14 +130,20 @@ type ruling struct {
 	windows    []Window  // of the charges, in order, where the store was asked
 	campaign   *Campaign // that it is a message of, where the store was asked
 	params     params
+	hits       []Hit // in shadow; without a subject it is who sent it
 	unjudged   bool
 	own        bool // our own notice
+	spared     bool // an automatic block is in shadow
+	dry        bool // it is only asked for: nothing is charged or kept
 	err        error
 }
 
 // find keeps evidence, as much as can be read, and says whether its rule decides
 // from now on: the strongest action does, between equals the first.
 func (r *ruling) find(id string, action Action, found []Evidence) bool {
+	if action == Shadow && len(found) > 0 && !strings.HasPrefix(id, "limit.") && id != bulkPace {
+		r.hit(id, "") // overLimit knows whose a limit's window is
+	}
 	decides := len(found) > 0 && (action > max(r.action, Accept) || action == r.action && before(id, r.decider))
 	room := max(0, mostRecorded-len(r.evidence))
 	if decides {
@@ -174,7 +187,7 @@ func (r *ruling) strongest() (Action, string) {
 // is recorded before it returns.
 func (e *Engine) Decide(ctx context.Context, m *Mail) Verdict {
 	now, id := e.now(), NewID()
-	r := e.judgeSafely(ctx, now, m)
+	r := e.judgeSafely(ctx, now, m, false)
 	v := e.verdict(&r, now, id)
 	if v.Action == Quarantine {
 		e.hold(ctx, now, &r, &v)
@@ -191,15 +204,15 @@ func (e *Engine) Decide(ctx context.Context, m *Mail) Verdict {
 }
 
 // judgeSafely turns a panic, which is always our own fault, into a ruling.
-func (e *Engine) judgeSafely(ctx context.Context, now time.Time, m *Mail) (r ruling) {
-	r.mail, r.set, r.words = m, &e.set, &e.words
+func (e *Engine) judgeSafely(ctx context.Context, now time.Time, m *Mail, dry bool) (r ruling) {
+	r.mail, r.set, r.words, r.dry = m, &e.set, &e.words, dry
 	defer func() {
 		if p := recover(); p != nil {
 			r.panicked()
 			r.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	if r.own = e.isNotice(m); r.own || e.isInbound(m) {
+	if r.own = !dry && e.isNotice(m); r.own || e.isInbound(m) {
 		r.unjudged = true
 		return r
 	}
@@ -210,7 +223,12 @@ func (e *Engine) judgeSafely(ctx context.Context, now time.Time, m *Mail) (r rul
 // panicked forgets what was found before our own fault.
 func (r *ruling) panicked() {
 	r.evidence, r.decider, r.action, r.unjudged = nil, "", 0, false
-	r.find("internal.panic", fixed["internal.panic"], one("message", "our own fault", "a verdict"))
+	r.hits = nil
+	action := fixed["internal.panic"]
+	if r.set.AllShadow {
+		action = Shadow
+	}
+	r.find("internal.panic", action, one("message", "our own fault", "a verdict"))
 }
 
 // Panicked is the verdict on a message that no Engine could judge, through a
@@ -234,7 +252,7 @@ func (e *Engine) judge(ctx context.Context, now time.Time, r *ruling) {
 		return
 	}
 	r.subjects = r.subjectsOf()
-	if r.who.account != nil && !r.who.unknown {
+	if r.who.account != nil && !r.who.unknown && !r.dry {
 		e.active.seen(now, r.who.account.Login)
 	}
 	r.blockable = r.blockableSubjects(r.subjects)
@@ -264,6 +282,7 @@ func (e *Engine) judge(ctx context.Context, now time.Time, r *ruling) {
 // blocked is block.active.
 func (e *Engine) blocked(r *ruling, blocks []state.Block) {
 	action := e.action("block.active")
+	blocks = e.sparing(r, blocks)
 	if action >= Quarantine && len(blocks) > 0 && r.toReachable() {
 		r.reaching, action = blocks, Shadow // until they have had their share of it
 	}
@@ -286,19 +305,23 @@ var fixed = map[string]Action{"accounts.unknown": Reject, "internal.panic": Temp
 
 // action is what a rule is set to.
 func (e *Engine) action(id string) Action {
-	if action, ok := fixed[id]; ok {
-		return action
+	action, ok := fixed[id]
+	switch {
+	case !ok:
+		return e.set.Actions[id]
+	case e.set.AllShadow:
+		return Shadow
 	}
-	return e.set.Actions[id]
+	return action
 }
 
 // verdict closes the ruling: the strongest action and its reply.
 func (e *Engine) verdict(r *ruling, now time.Time, id string) Verdict {
 	v := Verdict{ID: id, At: now, Judged: !r.unjudged, Own: r.own, Subjects: r.subjects, Evidence: r.evidence,
-		Charges: r.charges, Windows: r.windows, Campaign: r.campaign, Err: r.err}
+		Charges: r.charges, Windows: r.windows, Campaign: r.campaign, Hits: r.hitsOf(), Err: r.err}
 	v.Action, v.Rule = r.strongest()
 	if v.Rule == "none" && r.err != nil {
-		// state.on_failure = "accept": it passes, and says so.
+		// state.on_failure = "accept", or all in shadow: it passes, and says so.
 		v.Rule = r.unavailableRule()
 	}
 	if r.who.account != nil {
@@ -323,7 +346,7 @@ func (e *Engine) link(account string, now time.Time) string {
 
 func (r *ruling) unavailableRule() string {
 	for _, f := range r.evidence {
-		if f.Rule == "accounts.unavailable" || f.Rule == "store.unavailable" {
+		if slices.Contains([]string{"accounts.unavailable", "store.unavailable", "internal.panic"}, f.Rule) {
 			return f.Rule
 		}
 	}

@@ -86,13 +86,16 @@ func findersOf(decider string, evidence []Evidence) []string {
 
 // keysOf are the keys that a rule goes by.
 func (f *facts) keysOf(id string) []string {
+	keys, has := otherKeys[id]
 	if name, is := strings.CutPrefix(id, "limit."); is {
-		return f.limitKeys(name)
+		keys = f.limitKeys(name)
+	} else if !has {
+		keys = append([]string{id}, ruleKeys[id]...)
 	}
-	if keys, has := otherKeys[id]; has {
-		return keys
+	if f.set.AllShadow {
+		keys = append(slices.Clip(keys), "shadow.all")
 	}
-	return append([]string{id}, ruleKeys[id]...)
+	return keys
 }
 
 // limitKeys are those of [limit.NAME]; of the maxima the one that holds for this account.

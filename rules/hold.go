@@ -135,12 +135,17 @@ func (r *ruling) heldFor(rule string) string {
 	if r.behind != "" && (rule == "block.active" || rule == "bulk.pace" || strings.HasPrefix(rule, "limit.")) {
 		return r.behind
 	}
+	return r.sender()
+}
+
+// sender is who sent it: the account, else the script, else the client.
+func (f *facts) sender() string {
 	for _, kind := range []string{"account", "script", "ip"} {
-		if list := r.limitSubjects(kind); len(list) > 0 {
+		if list := f.limitSubjects(kind); len(list) > 0 {
 			return list[0].subject
 		}
 	}
-	return "host:" + r.hostName()
+	return "host:" + f.hostName()
 }
 
 // toll is what the message will cost.
@@ -166,9 +171,9 @@ func (r *ruling) mayBounce() bool {
 	return r.mail.Sender != "" && r.who.mayBounceTo(message.ParseAddress(r.mail.Sender), r.set.Strict)
 }
 
-// noLimits are the charges that no limit makes.
+// noLimits are the charges that no limit makes, in shadow or not.
 func (e *Engine) noLimits(charges []state.Charge) []state.Charge {
-	return slices.DeleteFunc(slices.Clone(charges), func(c state.Charge) bool { return e.limitNamed(c.Limit) != nil })
+	return slices.DeleteFunc(slices.Clone(charges), func(c state.Charge) bool { return c.Limit == knownWindow || e.limitNamed(c.Limit) != nil })
 }
 
 func (e *Engine) limitNamed(name string) *Limit { return e.limitOf("limit." + name) }

@@ -39,7 +39,7 @@ func (e *Engine) charge(ctx context.Context, now time.Time, r *ruling) {
 	if refused {
 		most = mostRecorded // to be told, not to be taken
 	}
-	costs := e.costs(r, most)
+	costs, shadow := split(e.costs(r, most))
 	letter := e.letter(r)
 	if letter != nil && !refused {
 		paced, err := e.paced(ctx, now, r, letter)
@@ -47,63 +47,87 @@ func (e *Engine) charge(ctx context.Context, now time.Time, r *ruling) {
 			e.unavailable(r, "store.unavailable", fmt.Errorf("store: %w", err))
 			return
 		}
-		costs = append(paced, costs...) // bulk comes before the limits
+		pace, shadowPace := split(paced)
+		costs, shadow = append(pace, costs...), append(shadowPace, shadow...) // bulk comes before the limits
 	}
 	ask := state.Ask{Charges: make([]state.Charge, len(costs))}
 	if letter != nil {
 		ask.Letters = []state.Letter{*letter}
 	}
-	r.charges = make([]Charge, len(costs))
+	r.tell(costs, shadow)
 	for i, c := range costs {
-		r.charges[i] = Charge{c.limit.Name, c.Subject, c.limit.Unit, c.Cost}
 		ask.Charges[i] = c.Charge
 	}
+	n := len(costs)
+	told, toldShadow := r.charges[:n], r.charges[n:]
+	reachable := -1
 	switch {
 	case len(r.reaching) > 0:
+		reachable = len(ask.Charges)
 		ask.Charges = append(ask.Charges, reachableCharge(r.reaching[0].Subject))
-	case e.action("block.active") >= Quarantine:
+	case e.action("block.active") >= Quarantine && !r.spared:
 		ask.Subjects = r.blockable
 	}
+	ask.Charges = append(ask.Charges, learning(shadow)...)
 	if refused {
 		r.toRelease(ask.Letters)
 		return
 	}
 	if len(ask.Charges)+len(ask.Subjects)+len(ask.Letters) == 0 {
+		e.chargeShadow(ctx, now, r, shadow, toldShadow)
 		return
 	}
 	r.ask = ask
-	answer, err := e.store.Take(ctx, now, ask)
+	answer, err := e.take(ctx, now, r, ask)
 	if err != nil {
 		e.unavailable(r, "store.unavailable", fmt.Errorf("store: %w", err))
 		return
 	}
 	if len(answer.Blocks) > 0 { // nothing was charged
 		e.blocked(r, answer.Blocks)
-		if len(r.reaching) > 0 {
-			e.charge(ctx, now, r) // it may pass all the same, within its share
+		if len(r.reaching) > 0 || r.action < Quarantine {
+			e.charge(ctx, now, r) // it may pass all the same, within its share, or as blocks are in shadow
 		}
 		return
 	}
-	n := len(costs)
-	if len(r.reaching) > 0 && slices.ContainsFunc(answer.Full, func(f state.Full) bool { return f.Index == n }) {
+	if slices.ContainsFunc(answer.Full, func(f state.Full) bool { return f.Index == reachable }) {
 		r.find("block.active", e.action("block.active"), blockActive(r.reaching))
 	}
 	for _, c := range answer.Campaigns {
 		e.counted(r, letter, c)
 	}
-	r.taken(now, costs, firstOf(answer, n))
+	r.taken(now, costs, told, firstOf(answer, n))
 	r.toRelease(ask.Letters)
+	e.chargeShadow(ctx, now, r, shadow, toldShadow)
 }
 
-// taken notes what the store says of each charge, and what has no room.
-func (r *ruling) taken(now time.Time, costs []limitCharge, answer state.Answer) {
-	for i, cost := range answer.Costs {
-		costs[i].Cost, r.charges[i].Cost = cost, cost
+// take asks the store; for a verdict that is only asked for, nothing is charged.
+func (e *Engine) take(ctx context.Context, now time.Time, r *ruling, ask state.Ask) (state.Answer, error) {
+	ask.Dry = ask.Dry || r.dry
+	return e.store.Take(ctx, now, ask)
+}
+
+// tell notes the charges as people are told, those of limits in shadow last.
+func (r *ruling) tell(lists ...[]limitCharge) {
+	r.charges = []Charge{}
+	for _, list := range lists {
+		for _, c := range list {
+			r.charges = append(r.charges, Charge{c.limit.Name, c.Subject, c.limit.Unit, c.Cost})
+		}
 	}
-	r.windows = make([]Window, len(answer.Windows))
+}
+
+// taken notes what the store says of each charge, and what has no room. Told are the
+// charges as people are told.
+func (r *ruling) taken(now time.Time, costs []limitCharge, told []Charge, answer state.Answer) {
+	for i, cost := range answer.Costs {
+		costs[i].Cost, told[i].Cost = cost, cost
+	}
 	for i, u := range answer.Windows {
 		costs[i].Max = u.Max // a store that counts alone has its own
-		r.windows[i] = windowOf(costs[i].limit.Unit, u)
+		w := windowOf(costs[i].limit.Unit, u)
+		w.Limit, w.Shadow = costs[i].limit.Name, costs[i].action == Shadow
+		r.windows = append(r.windows, w)
 	}
 	// What no window can ever hold is refused for good, waiting does not help:
 	// that comes first, since the reply is the first one's of the strongest.
@@ -139,6 +163,9 @@ func (r *ruling) overLimit(c limitCharge, got string, action Action, seconds int
 		r.params.unit, r.params.max, r.params.window = c.limit.Unit, c.Max, c.Length
 		r.params.alone = seconds == 0
 		r.behind = c.Subject
+	}
+	if action == Shadow {
+		r.hit(c.rule, c.Subject)
 	}
 	if action >= Quarantine {
 		r.params.seconds = max(r.params.seconds, seconds)
@@ -180,6 +207,9 @@ func (e *Engine) costs(r *ruling, most int) []limitCharge {
 // a newsletter each quarter knows its readers.
 const knownFor = 90 * day
 
+// recipientSet names the set of those who are known to a subject.
+const recipientSet = "recipients"
+
 func (c *limitCharge) cost(f *facts, s subjectCount) {
 	switch c.limit.Unit {
 	case Recipients:
@@ -191,7 +221,7 @@ func (c *limitCharge) cost(f *facts, s subjectCount) {
 		c.Cost = int64(len(members))
 		// More than a set can hold are all new, which they nearly all are.
 		if len(members) <= state.MaxMembers {
-			c.Set, c.Members, c.Remember = "recipients", members, knownFor
+			c.Set, c.Members, c.Remember = recipientSet, members, knownFor
 		}
 	default:
 		c.Cost = 1

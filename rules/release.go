@@ -131,9 +131,11 @@ func (e *Engine) askAgain(ctx context.Context, now time.Time, h state.Held, t to
 		ask.Charges = e.paidCharges(r, t)
 		return r, ask, nil
 	}
-	for _, c := range e.costs(r, math.MaxInt) {
+	enforced, shadow := split(e.costs(r, math.MaxInt))
+	for _, c := range append(enforced, shadow...) {
 		ask.Charges = append(ask.Charges, c.Charge)
 	}
+	ask.Charges = append(ask.Charges, learning(shadow)...)
 	for _, c := range t.Extra {
 		if c, ok := e.extraCharge(c); ok {
 			ask.Charges = append(ask.Charges, c)

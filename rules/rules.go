@@ -111,6 +111,8 @@ type Verdict struct {
 	Windows []Window
 	// Campaign is what bulk mail the message may be part of; nil when nobody asked.
 	Campaign *Campaign
+	// Hits are the rules in shadow that found something, with who would have been hit.
+	Hits []Hit
 	// Struck is what a refusal counted as abuse; 0 when it did not, or was counted before.
 	Struck  int
 	Blocked []state.Block // whom that blocked

@@ -15,6 +15,9 @@ type Settings struct {
 	// "store.unavailable" (state.on_failure; Accept is allowed there).
 	Actions map[string]Action
 
+	// AllShadow puts every action above shadow down to it, but for manual blocks.
+	AllShadow bool
+
 	Strict        bool // identity.alignment = "strict"
 	MaxVisible    int
 	MaxEnvelope   int

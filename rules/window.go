@@ -20,6 +20,8 @@ type Window struct {
 	Used     int64     `json:"used"`
 	Max      int64     `json:"max"`
 	NextFree time.Time `json:"next_free"` // when one more unit fits; the time of the look when it fits now
+	// Shadow: nobody is stopped when it is full. It holds what would have passed.
+	Shadow bool `json:"shadow,omitempty"`
 }
 
 func windowOf(unit Unit, u state.Usage) Window {
@@ -37,42 +39,60 @@ func milliseconds(t time.Time) time.Time {
 // WindowsOf tells the windows of exactly this subject under every limit of its
 // kind, in file order, empty ones too; none when nobody has heard of the subject.
 // An account's max is that of its plan; of what several accounts share it is that
-// of the plan of the account that sent last. That of bulk.pace is there while it holds
-// anything.
+// of the plan of the account that sent last. That of bulk.pace, and of a limit that the
+// subject is exempt from, are there while they hold anything.
 func (e *Engine) WindowsOf(ctx context.Context, now time.Time, subject string) ([]Window, error) {
 	known, acc, err := e.heardOf(ctx, subject)
 	if err != nil {
 		return nil, err
 	}
-	var asked []state.Window
-	var units []Unit
-	for _, l := range e.set.Limits {
-		if l.Subject == windowKind(subject) && l.Action != Off {
-			asked = append(asked, state.Window{Limit: l.Name, Subject: subject, Length: l.Window, Max: l.maxFor(acc)})
-			units = append(units, l.Unit)
-		}
-	}
-	if e.action(bulkPace) != Off {
-		asked, units = append(asked, e.paceWindow(subject)), append(units, Messages)
-	}
+	asked, units := e.windowsAt(subject, acc)
 	usage, err := e.store.Usage(ctx, now, asked)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	windows := []Window{}
 	for i, u := range usage {
-		if u.Limit == bulkPace && u.Used == 0 {
-			continue // it has no campaigns, as nearly all have none
+		name, inShadow := strings.CutPrefix(u.Limit, shadowPrefix)
+		if u.Used == 0 && (name == bulkPace || inShadow && !e.isInShadow(name)) {
+			continue // it has no campaigns, or no exemption, as nearly all have none
 		}
 		known = known || u.Used > 0
 		w := windowOf(units[i], u)
-		w.Subject = ""
+		w.Subject, w.Limit, w.Shadow = "", name, inShadow
 		windows = append(windows, w)
 	}
 	if !known {
 		return []Window{}, nil
 	}
 	return windows, nil
+}
+
+// windowsAt are the windows that a subject may have, with their units: of a limit in
+// shadow that of its own, of another one also that of who is exempt from it.
+func (e *Engine) windowsAt(subject string, acc *accounts.Account) (list []state.Window, units []Unit) {
+	add := func(action Action, w state.Window, unit Unit) {
+		if action > Shadow {
+			list, units = append(list, w), append(units, unit)
+		}
+		if action != Off {
+			w.Limit = shadowPrefix + w.Limit
+			list, units = append(list, w), append(units, unit)
+		}
+	}
+	for _, l := range e.set.Limits {
+		if l.Subject == windowKind(subject) {
+			add(l.Action, state.Window{Limit: l.Name, Subject: subject, Length: l.Window, Max: l.maxFor(acc)}, l.Unit)
+		}
+	}
+	add(e.action(bulkPace), e.paceWindow(subject), Messages)
+	return list, units
+}
+
+// isInShadow says that the limit of this name stops nobody.
+func (e *Engine) isInShadow(name string) bool {
+	l := e.limitNamed(name)
+	return l != nil && l.Action == Shadow
 }
 
 // heardOf says whether a subject is an account of the source or has a decision or

@@ -40,7 +40,7 @@ func TestWindowsOfAnAccount(t *testing.T) {
 	want := []Window{
 		{Limit: "minute", Unit: Messages, Window: "1m", Max: 60, NextFree: start},
 		{Limit: "day", Unit: Recipients, Window: "24h", Max: 2, NextFree: start},
-		{Limit: "watch", Unit: Bytes, Window: "7d", Max: 5, NextFree: start},
+		{Limit: "watch", Unit: Bytes, Window: "7d", Max: 5, NextFree: start, Shadow: true},
 	}
 	if diff := cmp.Diff(want, b.windowsOf(t, aliceSubject)); diff != "" {
 		t.Errorf("before (-want +got):\n%s", diff)

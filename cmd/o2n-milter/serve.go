@@ -174,4 +174,7 @@ func logNotes(log *slog.Logger, cfg *config.Config) {
 	for _, n := range cfg.Notes {
 		log.Warn("configuration", "note", n.Error())
 	}
+	if cfg.Rules.AllShadow {
+		log.Warn("everything is in shadow ([shadow] all): no mail is refused, but by blocks that an operator made")
+	}
 }
