@@ -37,8 +37,10 @@ func (x *Index) folder(root string) error {
 		case d.IsDir():
 		case !d.Type().IsRegular():
 			x.LeftOut++
-		case hasMailName(name), (box == "cur" || box == "new") && name[0] != '.' && inMaildir(dir):
-			x.file(path)
+		case strings.EqualFold(filepath.Ext(name), ".mbox"):
+			x.file(path, false)
+		case isEML(name), (box == "cur" || box == "new") && name[0] != '.' && inMaildir(dir):
+			x.file(path, true)
 		case inMaildir(path):
 			// What an IMAP server keeps beside the mail: indexes, subscriptions.
 		default:
@@ -58,7 +60,4 @@ func isMaildir(dir string) bool {
 	return true
 }
 
-func hasMailName(name string) bool {
-	ext := strings.ToLower(filepath.Ext(name))
-	return ext == ".eml" || ext == ".mbox"
-}
+func isEML(name string) bool { return strings.EqualFold(filepath.Ext(name), ".eml") }

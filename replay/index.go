@@ -128,7 +128,7 @@ func (x *Index) source(name string, in io.Reader) error {
 	case !info.Mode().IsRegular():
 		x.failed(name, errors.New("no file that can be read twice; want - and its output on standard input"))
 	default:
-		x.file(name)
+		x.file(name, isEML(name))
 	}
 	return nil
 }
@@ -168,7 +168,7 @@ func (x *Index) stdin(in io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("standard input: %w", err)
 	}
-	x.mail("-", f)
+	x.mail("-", f, false)
 	return nil
 }
 
@@ -185,19 +185,19 @@ func (s stopping) Read(p []byte) (int, error) {
 	return s.Reader.Read(p)
 }
 
-// file takes the messages of one file.
-func (x *Index) file(name string) {
+// file takes the messages of one file; one: it is one, whatever it looks like.
+func (x *Index) file(name string, one bool) {
 	f, err := os.Open(name)
 	if err != nil {
 		x.failed(name, plain(err))
 		return
 	}
 	defer f.Close()
-	x.mail(name, f)
+	x.mail(name, f, one)
 }
 
 // mail takes a mailbox, or else one message.
-func (x *Index) mail(name string, f *os.File) {
+func (x *Index) mail(name string, f *os.File, one bool) {
 	file := int32(len(x.files))
 	x.files = append(x.files, name)
 	first := make([]byte, 5)
@@ -208,7 +208,7 @@ func (x *Index) mail(name string, f *os.File) {
 	}
 	// Not f itself, whose place others may have moved.
 	all := stopping{x.ctx, io.NewSectionReader(f, 0, 1<<62)}
-	if string(first[:n]) != "From " {
+	if one || string(first[:n]) != "From " {
 		x.single(name, file, all)
 		return
 	}
