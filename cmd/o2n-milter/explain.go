@@ -35,6 +35,9 @@ func (a *app) explainCommand() *cobra.Command {
 			if follow {
 				return a.follow(cmd, f)
 			}
+			if f != (historyFlags{}) {
+				return exit(exitUsage, "flags that choose decisions are for --follow; explain ID shows the one")
+			}
 			var e desk.Explained
 			if err := a.ask(cmd, "/v1/explain?"+url.Values{"id": {args[0]}}.Encode(), &e); err != nil {
 				return err

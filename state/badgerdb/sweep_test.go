@@ -103,7 +103,8 @@ func TestSweepSparesTheLiving(t *testing.T) {
 
 func record1(t *testing.T, s *Store, id string, at time.Time, size int) {
 	t.Helper()
-	d := state.Decision{ID: id, At: at, Subjects: []string{"account:a", "ip:192.0.2.1"}, From: strings.Repeat("x", size)}
+	d := state.Decision{ID: id, At: at, Subjects: []string{"account:a", "ip:192.0.2.1"}, To: []string{"r@x.example"}, Rule: "limit.day",
+		From: strings.Repeat("x", size)}
 	if err := s.Record(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
