@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -128,6 +129,19 @@ func CheckAgent(socket string, err error, needed bool) []Finding {
 		r.add(Note, "hold.agent: "+err.Error(), "it answers only root and the daemon: whether it works is not known", "run this as root")
 	default:
 		r.add(level, "hold.agent: "+err.Error(), why, "systemctl enable --now o2n-milter-hold.socket")
+	}
+	return r.list
+}
+
+// CheckListening compares what the configuration says with where the daemon listens,
+// which it does not change while it runs.
+func CheckListening(configured, running []Address) []Finding {
+	r := &report{area: "sockets"}
+	for _, a := range configured {
+		if !slices.ContainsFunc(running, a.reaches) {
+			r.add(Warning, fmt.Sprintf("milter.listen has %s, and the daemon listens on %s", a, joined(running)),
+				"the sockets are opened at the start only: what the MTA finds after the next one is another thing", "systemctl restart o2n-milter")
+		}
 	}
 	return r.list
 }

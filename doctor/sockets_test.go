@@ -169,3 +169,18 @@ func TestCheckPrivate(t *testing.T) {
 		t.Errorf("gone: %+v", list)
 	}
 }
+
+func TestCheckListening(t *testing.T) {
+	running := []Address{{Host: "127.0.0.1", Port: 8895}, {Path: "/run/m.sock"}, {Host: "::", Port: 8896}}
+	for listen, want := range map[string]Level{
+		"tcp:127.0.0.1:8895": OK, "tcp:localhost:8895": OK, "tcp::8896": OK, "tcp:127.0.0.1:8897": Warning, "unix:/run/m.sock": OK, "unix:/run/n.sock": Warning,
+	} {
+		a, err := ParseListen(listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Worst(CheckListening([]Address{a}, running)); got != want {
+			t.Errorf("%s: got %v, want %v", listen, got, want)
+		}
+	}
+}

@@ -98,6 +98,9 @@ func (a *app) examineRedis(ctx context.Context, cfg *config.Config) []doctor.Fin
 
 func (a *app) examineSockets(ctx context.Context, cfg *config.Config, ours []doctor.Address, up bool) []doctor.Finding {
 	list := doctor.CheckMilters(ctx, ours)
+	if file, _ := cfg.Rules.Origin("milter.listen"); up && file != "" { // the default gives way to handed over sockets
+		list = append(list, doctor.CheckListening(addresses(cfg.Milter.Listen), ours)...)
+	}
 	if up { // else the daemon is a finding already
 		for _, w := range []struct{ key, addr string }{{"web.listen", cfg.Web.Listen}, {"web.public_listen", cfg.Web.PublicListen}} {
 			if w.addr != "" {
@@ -121,9 +124,14 @@ func listening(cfg *config.Config, traffic desk.Wiring) []doctor.Address {
 	if len(texts) == 0 {
 		texts = cfg.Milter.Listen
 	}
+	return addresses(texts)
+}
+
+// addresses leaves out what is none: that is a fault of the configuration, or port 0.
+func addresses(texts []string) []doctor.Address {
 	var list []doctor.Address
 	for _, text := range texts {
-		if addr, err := doctor.ParseListen(text); err == nil { // else it is a fault of the configuration
+		if addr, err := doctor.ParseListen(text); err == nil {
 			list = append(list, addr)
 		}
 	}
