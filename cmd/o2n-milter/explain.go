@@ -158,7 +158,7 @@ func (a *app) printExplained(e desk.Explained) error {
 	}{
 		{"what was found", "nothing that any rule forbids", evidenceTable(e.Evidence)},
 		{"windows, as the message left them", noWindows(e), windowTable(e.Windows)},
-		{"what it costs", "", chargeTable(e)},
+		{"what it would have cost", "", chargeTable(e)},
 		{"the configuration that decided", noLines(e), lineTable(e.Config)},
 		{"what would have made it pass", "", remedyTable(e.Remedies)},
 	} {
