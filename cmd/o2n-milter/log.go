@@ -25,13 +25,15 @@ type outLog struct {
 	lines *logLines
 }
 
+// brokenPipe is for nobody to read: a reader of standard error that has gone is no reason
+// to die of SIGPIPE. Unlike with signal.Ignore, programs that we run get it as usual.
+var brokenPipe = make(chan os.Signal, 1)
+
 // openLog writes to out until close. Where out is the journal (JOURNAL_STREAM of
 // systemd.exec(5)), each line begins with its priority and has no time, which the
 // journal has itself.
 func openLog(out io.Writer, cfg config.Log) *outLog {
-	// A reader of standard error that has gone is no reason to die of SIGPIPE. Nobody
-	// waits for the signal; unlike Ignore, programs that we run get it as usual.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	signal.Notify(brokenPipe, syscall.SIGPIPE)
 	l := &outLog{}
 	l.lines = writeLines(out, func(lost uint64) {
 		l.Error("log lines are lost: standard error did not take them", "lines", lost)

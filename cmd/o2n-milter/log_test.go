@@ -41,21 +41,32 @@ var plainLine = regexp.MustCompile(`^time=\S+ level=INFO msg=message action=reje
 
 func TestLogOfHostileValues(t *testing.T) {
 	for _, value := range hostile {
-		for _, asJSON := range []bool{false, true} {
-			line := logged(config.Log{JSON: asJSON}, func(l *outLog) {
-				l.Info("message", "action", "reject", "from", value, "error", errors.New(value), "took", "1ms")
-			})
-			if strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "\n") {
-				t.Errorf("%q: no line: %q", value, line)
-			}
-			if strings.ContainsFunc(strings.TrimSuffix(line, "\n"), func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar && !asJSON }) {
-				t.Errorf("%q: not printable: %q", value, line)
-			}
-			if asJSON {
-				checkJSON(t, line, value)
-			} else if !plainLine.MatchString(line) {
-				t.Errorf("%q: forged: %q", value, line)
-			}
+		checkValue(t, value)
+	}
+}
+
+func FuzzLogOfHostileValues(f *testing.F) {
+	for _, value := range hostile {
+		f.Add(value)
+	}
+	f.Fuzz(checkValue)
+}
+
+// checkValue wants the value on one line that can be printed, in either format, and
+// not taken for more than one.
+func checkValue(t *testing.T, value string) {
+	for _, asJSON := range []bool{false, true} {
+		line := logged(config.Log{JSON: asJSON}, func(l *outLog) {
+			l.Info("message", "action", "reject", "from", value, "error", errors.New(value), "took", "1ms")
+		})
+		text, ends := strings.CutSuffix(line, "\n")
+		if !ends || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("%q: not one line that can be printed: %q", value, line)
+		}
+		if asJSON {
+			checkJSON(t, line, value)
+		} else if !plainLine.MatchString(line) {
+			t.Errorf("%q: forged: %q", value, line)
 		}
 	}
 }
