@@ -80,8 +80,11 @@ func (p *past) remember() {
 		case "host": // only local submissions have it
 			m.Local, m.Host, m.Login = true, name, ""
 		case "script":
-			if _, file, ok := strings.Cut(name[strings.LastIndexByte(name, '@')+1:], "/"); ok {
-				p.msg.Script = file
+			at := strings.LastIndexByte(name, '@') + 1
+			domain, file, _ := strings.Cut(name[at:], "/")
+			p.msg.Script = cmp.Or(file, p.msg.Script)
+			if _, isHidden := HiddenDomain(m.Sender); isHidden {
+				m.Sender = name[:at] + domain // subjects are in clear
 			}
 		}
 	}

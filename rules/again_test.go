@@ -75,6 +75,9 @@ func aDay() []*Mail {
 	}
 	add(mail())
 	add(local("cron@web1.example", "From: cron@web1.example"))
+	for range 2 {
+		add(local("php@web1.example", "From: php@web1.example", "X-PHP-Originating-Script: 0:mailer.php"))
+	}
 	web := mail()
 	web.Login, web.Client, web.Sender = "", testAccounts[2].IPs[0].Addr(), "info@shop.example"
 	web.Header = fields("From: info@shop.example")
@@ -90,6 +93,7 @@ func aDaySet(s *Settings) {
 		{Name: "new", Subject: "account", Unit: NewRecipients, Max: 5, Window: time.Hour, Action: Tempfail},
 		{Name: "pair", Subject: "account+domain", Unit: Recipients, Max: 9, Window: time.Hour, Action: Tempfail},
 		{Name: "bytes", Subject: "customer", Unit: Bytes, Max: 1 << 20, Window: time.Hour, Action: Shadow},
+		{Name: "script", Subject: "script", Unit: Messages, Max: 1, Window: time.Hour, Action: Reject},
 		{Name: "host", Subject: "host", Unit: Messages, Max: 10, Window: time.Hour, Action: Tempfail},
 	}
 }
@@ -97,15 +101,18 @@ func aDaySet(s *Settings) {
 // TestAgainIsAsInLife: under the settings of its time each decision is the same again.
 func TestAgainIsAsInLife(t *testing.T) {
 	decisions, then := life(t, aDaySet, aDay())
-	now, unknown := again(t, aDaySet, decisions)
-	if diff := cmp.Diff(then, now); diff != "" {
-		t.Errorf("then (-) and again (+):\n%s", diff)
-	}
-	if len(unknown) > 0 {
-		t.Errorf("unknown: %q", unknown)
+	hashed, _ := life(t, func(s *Settings) { aDaySet(s); s.HideAddresses = true }, aDay())
+	for name, list := range map[string][]state.Decision{"in clear": decisions, "hashed": hashed} {
+		now, unknown := again(t, aDaySet, list)
+		if diff := cmp.Diff(then, now); diff != "" {
+			t.Errorf("%s: then (-) and again (+):\n%s", name, diff)
+		}
+		if len(unknown) > 0 {
+			t.Errorf("%s: unknown: %q", name, unknown)
+		}
 	}
 	for _, want := range []string{"tempfail limit.pair", "reject recipients.envelope", "reject recipients.duplicate",
-		"reject identity.reply_to", "reject identity.header_from", "reject block.active", "accept none"} {
+		"reject identity.reply_to", "reject identity.header_from", "reject block.active", "reject limit.script", "accept none"} {
 		if !slices.Contains(then, want) {
 			t.Errorf("the day has no %q: %q", want, then)
 		}
