@@ -30,6 +30,7 @@ func (a *Admin) Handler() http.Handler {
 	mux := http.NewServeMux()
 	get := func(path string, f func(*http.Request) (any, error)) { mux.HandleFunc("GET "+path, answer(f)) }
 	get("/v1/status", func(r *http.Request) (any, error) { return d.Status(r.Context()) })
+	get("/v1/shadow", func(r *http.Request) (any, error) { return d.Shadow(r.Context()) })
 	get("/v1/wiring", func(*http.Request) (any, error) { return d.Wired(), nil })
 	get("/v1/overview", func(r *http.Request) (any, error) { return d.Overview(r.Context()) })
 	get("/v1/usage", func(r *http.Request) (any, error) { return d.Usage(r.Context(), r.FormValue("subject")) })

@@ -22,11 +22,13 @@ import (
 	"o2n-milter/state"
 	"o2n-milter/state/memory"
 	"o2n-milter/web/desk"
+	"o2n-milter/web/stats"
 )
 
 // office is an admin API with a store that a test can fill.
 type office struct {
 	http.Handler
+	desk  *desk.Desk
 	store state.Store
 	log   bytes.Buffer
 }
@@ -59,7 +61,7 @@ func newOffice(t *testing.T) *office {
 	if _, err := d.store.Take(context.Background(), start, ask); err != nil {
 		t.Fatal(err)
 	}
-	d.Handler = (&Admin{Desk: &desk.Desk{
+	d.desk = &desk.Desk{
 		Store: d.store, Log: slog.New(slog.NewTextHandler(&d.log, nil)), Version: "v1",
 		Sessions: func() int { return 2 }, Now: at, Clock: func() string { return "it is late" },
 		Judge: &judge{windows: func(ctx context.Context, now time.Time, subject string) ([]rules.Window, error) {
@@ -75,7 +77,8 @@ func newOffice(t *testing.T) *office {
 				{Limit: "hour", Unit: rules.Bytes, Window: "1h", Max: 200, NextFree: now.Add(time.Millisecond)},
 			}, nil
 		}},
-	}}).Handler()
+	}
+	d.Handler = (&Admin{Desk: d.desk}).Handler()
 	return d
 }
 
@@ -185,10 +188,23 @@ func TestStatus(t *testing.T) {
 	delete(got, "memory")
 	want := map[string]any{
 		"version": "v1", "backend": "memory", "degraded": false, "reason": "", "sessions": 2.0, "last_commit": "2026-11-23T10:00:00Z",
-		"blocks": 0.0, "held": 0.0, "size": 0.0, "clock": "it is late", "hold": "",
+		"blocks": 0.0, "held": 0.0, "size": 0.0, "clock": "it is late", "hold": "", "all_shadow": false, "expiring": []any{},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestShadow(t *testing.T) {
+	d := newOffice(t)
+	if got := d.get(t, "/v1/shadow", nil); got != `{"shadow":[]}` {
+		t.Errorf("nobody counts: %s", got)
+	}
+	d.desk.Stats = stats.New(d.store, "a", slog.New(slog.DiscardHandler))
+	d.desk.Stats.Count(&rules.Verdict{At: start, Hits: []rules.Hit{{Rule: "limit.day", Subject: alice}}})
+	want := `{"shadow":[{"rule":"limit.day","subject":"` + alice + `","count":1,"first":"2026-11-23T10:00:00Z","last":"2026-11-23T10:00:00Z"}]}`
+	if got := d.get(t, "/v1/shadow", nil); got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

@@ -48,8 +48,9 @@ func startDesk(d *desk.Desk) func() {
 
 // startStats counts until the function that it returns is called, which keeps what
 // is left.
-func startStats(store state.Store, host string, log *slog.Logger, now func() time.Time) (*stats.Counter, func()) {
+func startStats(store state.Store, host string, keep time.Duration, log *slog.Logger, now func() time.Time) (*stats.Counter, func()) {
 	c := stats.New(store, host, log)
+	c.KeepShadow(keep)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

@@ -83,7 +83,7 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 		messages.OnlyRefused(c.Refused)
 	}
 	live.logs(cfg.Log)
-	counts, stopStats := startStats(store, host, log, clock.Now)
+	counts, stopStats := startStats(store, host, cfg.State.Retention, log, clock.Now)
 	defer stopStats()
 	links, key := openLinks(cfg.Web.LinkKeyFile, log)
 	d := newDesk(cfg, store, &live.engine, links, log, clock)

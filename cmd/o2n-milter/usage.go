@@ -45,7 +45,11 @@ func (a *app) printWindows(windows []rules.Window) error {
 		if w.Used >= w.Max {
 			free = w.NextFree.Format(time.RFC3339Nano)
 		}
-		rows = append(rows, []string{w.Limit, fmt.Sprint(w.Used), fmt.Sprint(w.Max), string(w.Unit), w.Window, free})
+		name := w.Limit
+		if w.Shadow {
+			name += " (shadow)"
+		}
+		rows = append(rows, []string{name, fmt.Sprint(w.Used), fmt.Sprint(w.Max), string(w.Unit), w.Window, free})
 	}
 	return table(a.out, rows)
 }

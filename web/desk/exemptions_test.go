@@ -174,3 +174,20 @@ func TestOldExemptionsGo(t *testing.T) {
 		}
 	}
 }
+
+// Status shows what ends within 7 days, the next one first, and not what has ended.
+func TestExpiringExemptions(t *testing.T) {
+	f := newDesk(t)
+	for subject, left := range map[string]time.Duration{
+		"account:now": expiresSoon, "account:later": expiresSoon + time.Nanosecond, "account:first": time.Nanosecond, "account:ended": 0,
+	} {
+		x := state.Exemption{ID: "E" + subject[8:], Subject: subject, Rule: "block", Since: start.Add(-time.Hour), Until: start.Add(left)}
+		if err := state.PutRecord(t.Context(), f.Store, &x); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st, err := f.Status(t.Context())
+	if err != nil || len(st.Expiring) != 2 || st.Expiring[0].Subject != "account:first" || st.Expiring[1].Subject != "account:now" {
+		t.Errorf("%+v, %v", st.Expiring, err)
+	}
+}

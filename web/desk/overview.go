@@ -11,8 +11,9 @@ import (
 	"o2n-milter/web/stats"
 )
 
-// Hour, RuleCount and SenderCount are the statistics'.
+// Hour, RuleCount, SenderCount and ShadowCount are the statistics'.
 type (
+	ShadowCount = stats.ShadowCount
 	Hour        = stats.Hour
 	RuleCount   = stats.RuleCount
 	SenderCount = stats.SenderCount
@@ -79,6 +80,9 @@ const manyBlocks = 10
 
 func (d *Desk) alarms(status Status, counts []RuleCount, made int64) []string {
 	list := []string{}
+	if status.AllShadow {
+		list = append(list, "everything is in shadow ([shadow] all): no mail is refused, but by blocks that an operator made")
+	}
 	if status.Degraded {
 		list = append(list, "the store is degraded: "+status.Reason)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"o2n-milter/state"
 )
@@ -26,6 +28,10 @@ func (d *Desk) Status(ctx context.Context) (Status, error) {
 	if d.HoldAway != nil && held > 0 {
 		hold = d.HoldAway()
 	}
+	expiring, err := d.expiring(ctx)
+	if err != nil && st.Degraded == "" {
+		return Status{}, err
+	}
 	clock := ""
 	if d.Clock != nil {
 		clock = d.Clock()
@@ -34,7 +40,33 @@ func (d *Desk) Status(ctx context.Context) (Status, error) {
 		Version: d.Version, Backend: st.Backend, Degraded: st.Degraded != "", Reason: st.Degraded,
 		Sessions: d.Sessions(), LastCommit: optional(st.LastCommit), Blocks: len(active.Blocks), Held: held,
 		Size: st.Size, Windows: st.Windows, Memory: st.Memory, Clock: clock, Hold: hold,
+		AllShadow: d.Judge.Settings().AllShadow, Expiring: expiring,
 	}, nil
+}
+
+// expiresSoon is how long before its end an exemption is shown.
+const expiresSoon = 7 * 24 * time.Hour
+
+// expiring are the exemptions that end soon, the next one first.
+func (d *Desk) expiring(ctx context.Context) ([]ExemptionView, error) {
+	soon := []ExemptionView{}
+	list, err := d.Exemptions(ctx, false)
+	for _, x := range list.Exemptions {
+		if x.Until.Sub(d.Now()) <= expiresSoon {
+			soon = append(soon, x)
+		}
+	}
+	slices.SortStableFunc(soon, func(a, b ExemptionView) int { return a.Until.Compare(b.Until) })
+	return soon, err
+}
+
+// Shadow tells whom rules in shadow would have hit.
+func (d *Desk) Shadow(ctx context.Context) (Shadow, error) {
+	if d.Stats == nil {
+		return Shadow{Shadow: []ShadowCount{}}, nil
+	}
+	list, err := d.Stats.Shadow(ctx, d.Now())
+	return Shadow{Shadow: list}, err
 }
 
 // Usage lists the windows of exactly this subject; none for one that nobody knows.

@@ -23,6 +23,15 @@ type Status struct {
 	Memory     int64      `json:"memory"`  // bytes they take there, an estimate
 	Clock      string     `json:"clock"`   // what is wrong with the host's clock; empty: nothing
 	Hold       string     `json:"hold"`    // why held mail of this host stays; empty: nothing is held, or it does not
+	// AllShadow: nothing is refused but by manual blocks ([shadow] all).
+	AllShadow bool `json:"all_shadow"`
+	// Expiring are the exemptions that end within a week, the next one first.
+	Expiring []ExemptionView `json:"expiring"`
+}
+
+// Shadow is what rules in shadow would have hit.
+type Shadow struct {
+	Shadow []ShadowCount `json:"shadow"` // most first
 }
 
 // BlockView is a block as people see it; its state is computed.

@@ -34,15 +34,18 @@ const (
 
 // Counter is safe for concurrent use.
 type Counter struct {
-	store  state.Store
-	host   string
-	log    *slog.Logger
-	seed   maphash.Seed
-	shards [shards]shard
+	store   state.Store
+	host    string
+	log     *slog.Logger
+	seed    maphash.Seed
+	shards  [shards]shard
+	shadows shadows
 
 	mu      sync.Mutex
 	waiting map[time.Time]*record // taken from the shards, not yet in the store
 	pruned  time.Time             // the hour in which old docs were last looked for
+	// shadowFor is how long counts of shadow stay; 0: keepShadow.
+	shadowFor time.Duration
 }
 
 // shard holds the counts of some senders, by hour.
@@ -84,6 +87,7 @@ func plain(host string) string {
 
 // Count adds one verdict.
 func (c *Counter) Count(v *rules.Verdict) {
+	c.shadows.count(v)
 	sender := ""
 	if len(v.Subjects) > 0 {
 		sender = v.Subjects[0] // who sent it comes first
@@ -138,6 +142,9 @@ func (c *Counter) Flush(ctx context.Context, now time.Time) error {
 			return fmt.Errorf("statistics of %s: %w", hour.Format(time.RFC3339), err)
 		}
 		delete(c.waiting, hour)
+	}
+	if err := c.flushShadow(ctx); err != nil {
+		return err
 	}
 	return c.prune(ctx, now)
 }
@@ -198,12 +205,26 @@ func (c *Counter) prune(ctx context.Context, now time.Time) error {
 	if hour.Equal(c.pruned) {
 		return nil
 	}
+	old := func(id string) bool { return hourOf(id).Before(hour.Add(-keep)) }
+	if err := c.drop(ctx, kind, old); err != nil {
+		return err
+	}
+	old = func(id string) bool { return dayAt(id).Before(c.firstShadow(now)) }
+	if err := c.drop(ctx, shadowKind, old); err != nil {
+		return err
+	}
+	c.pruned = hour
+	return nil
+}
+
+// drop deletes the docs that are old by their id.
+func (c *Counter) drop(ctx context.Context, kind string, old func(id string) bool) error {
 	docs, err := c.store.Docs(ctx, kind)
 	if err != nil {
 		return err
 	}
 	for _, doc := range docs {
-		if at := hourOf(doc.ID); !at.Before(hour.Add(-keep)) {
+		if !old(doc.ID) {
 			continue
 		}
 		_, err := c.store.PutDoc(ctx, state.Doc{Kind: kind, ID: doc.ID, Rev: doc.Rev})
@@ -212,6 +233,5 @@ func (c *Counter) prune(ctx context.Context, now time.Time) error {
 			return err
 		}
 	}
-	c.pruned = hour
 	return nil
 }
