@@ -105,8 +105,29 @@ type HistoryQuery struct {
 	Limit     int       // 0: 100
 }
 
-// Cursor is where the next page begins, as HistoryQuery's Before and Past have it.
-func cursorOf(dec state.Decision) string { return dec.At.UTC().Format(time.RFC3339Nano) + "/" + dec.ID }
+// place is where a list of decisions goes on: behind the one of this time and id. The
+// zero place: nowhere.
+type place struct {
+	at time.Time
+	id string
+}
+
+func placeOf(dec state.Decision) place { return place{dec.At, dec.ID} }
+
+func (p place) isZero() bool { return p.at.IsZero() }
+
+// cursor is the place as HistoryQuery's Before and Past have it; empty for the zero one.
+func (p place) cursor() string {
+	if p.isZero() {
+		return ""
+	}
+	return p.at.UTC().Format(time.RFC3339Nano) + "/" + p.id
+}
+
+// compare says which comes first in a list: newest first, of one time by id.
+func (p place) compare(o place) int {
+	return cmp.Or(o.at.Compare(p.at), cmp.Compare(p.id, o.id))
+}
 
 // ParseCursor reads History.Next, or a plain time.
 func ParseCursor(cursor string) (before time.Time, past string, err error) {
@@ -160,37 +181,64 @@ func (d *Desk) Explanations(ctx context.Context, q HistoryQuery) (ExplainedList,
 	return list, nil
 }
 
-// find is what History and Explanations do.
+// find is what History and Explanations do. A recipient may stand in decisions in two
+// forms: their lists are read side by side, as far as both have been looked through.
 func (d *Desk) find(ctx context.Context, q HistoryQuery) (wanted state.Query, found []state.Decision, next string, err error) {
-	if wanted, err = d.queryOf(ctx, q); err != nil {
+	wanted, forms, err := d.queryOf(ctx, q)
+	if err != nil {
 		return wanted, nil, "", err
 	}
 	most := limitOf(q.Limit)
+	var end place // of what was looked through
+	for _, form := range forms {
+		wanted.Recipient = form
+		list, stop, err := d.look(ctx, wanted, most+1)
+		if err != nil {
+			return wanted, nil, "", err
+		}
+		found = append(found, list...)
+		if !stop.isZero() && (end.isZero() || stop.compare(end) < 0) {
+			end = stop
+		}
+	}
+	slices.SortFunc(found, func(a, b state.Decision) int { return placeOf(a).compare(placeOf(b)) })
+	if !end.isZero() {
+		found = slices.DeleteFunc(found, func(dec state.Decision) bool { return placeOf(dec).compare(end) > 0 })
+	}
+	if len(found) > most { // one more than asked for
+		found = found[:most]
+		end = placeOf(found[most-1])
+	}
+	return wanted, found, end.cursor(), nil
+}
+
+// look gives the newest decisions that are wanted, and where it stopped though there
+// may be more.
+func (d *Desk) look(ctx context.Context, wanted state.Query, most int) (found []state.Decision, stop place, err error) {
 	step := oneHistory(wanted)
 	step.Limit = lookedPage // most of them may be something else
 	if oneHistory(wanted) == wanted {
-		step.Limit = min(lookedPage, most+1)
+		step.Limit = min(lookedPage, most)
 	}
 	for looked := 0; ; {
 		page, err := d.Store.Decisions(ctx, step)
 		if err != nil {
-			return wanted, nil, "", err
+			return nil, place{}, err
 		}
 		for _, dec := range page {
 			if !wanted.Wants(dec) {
 				continue
 			}
-			if len(found) == most { // one more than asked for
-				return wanted, found, cursorOf(found[most-1]), nil
+			if found = append(found, dec); len(found) == most {
+				return found, placeOf(dec), nil
 			}
-			found = append(found, dec)
 		}
 		if len(page) < step.Limit {
-			return wanted, found, "", nil
+			return found, place{}, nil
 		}
 		last := page[len(page)-1]
 		if looked += len(page); looked >= mostLooked {
-			return wanted, found, cursorOf(last), nil
+			return found, placeOf(last), nil
 		}
 		step.Before, step.Past = last.At, last.ID
 	}
@@ -211,36 +259,43 @@ func oneHistory(q state.Query) state.Query {
 	return one
 }
 
-// queryOf checks a question, and asks for the recipient as decisions have him.
-func (d *Desk) queryOf(ctx context.Context, q HistoryQuery) (state.Query, error) {
-	wanted := state.Query{Rule: q.Rule, Action: q.Action, Since: q.Since, Before: q.Before, Past: q.Past}
+// queryOf checks a question, and gives the forms in which decisions may have its
+// recipient; of none the empty one.
+func (d *Desk) queryOf(ctx context.Context, q HistoryQuery) (wanted state.Query, forms []string, err error) {
+	wanted = state.Query{Rule: q.Rule, Action: q.Action, Since: q.Since, Before: q.Before, Past: q.Past}
 	if cmp.Or(q.Subject, q.Recipient, q.Rule, q.Action) == "" && q.Since.IsZero() {
-		return wanted, bad("want a subject, such as account:alice@client-a.example, a recipient, a rule, an action or a time")
+		return wanted, nil, bad("want a subject, such as account:alice@client-a.example, a recipient, a rule, an action or a time")
 	}
-	var err error
 	if q.Subject != "" {
 		if wanted.Subject, err = mailSubject(q.Subject); err != nil {
-			return wanted, err
+			return wanted, nil, err
 		}
 	}
 	if !slices.Contains([]string{"", "accept", "tag", "quarantine", "tempfail", "reject"}, q.Action) {
-		return wanted, bad("action %.40q is not known; want accept, tag, quarantine, tempfail or reject", q.Action)
+		return wanted, nil, bad("action %.40q is not known; want accept, tag, quarantine, tempfail or reject", q.Action)
 	}
-	if q.Recipient != "" {
-		wanted.Recipient, err = d.recipient(ctx, q.Recipient)
+	if q.Recipient == "" {
+		return wanted, []string{""}, nil
 	}
-	return wanted, err
+	forms, err = d.recipient(ctx, q.Recipient)
+	return wanted, forms, err
 }
 
-// recipient is an address as decisions now hold it.
-func (d *Desk) recipient(ctx context.Context, address string) (string, error) {
+// recipient are the forms in which decisions may have an address: in the clear, also
+// where they are hashed now, since those before were not, and an account's own never
+// is; and its hash, where there is a key.
+func (d *Desk) recipient(ctx context.Context, address string) ([]string, error) {
 	if len(address) > 2*mostName {
-		return "", bad("recipient: want an address")
+		return nil, bad("recipient: want an address")
 	}
 	address = rules.RecipientForm(address)
-	if _, hidden := rules.HiddenDomain(address); hidden || !d.Judge.Settings().HideAddresses {
-		return address, nil
+	forms := []string{address}
+	if _, hidden := rules.HiddenDomain(address); hidden {
+		return forms, nil
 	}
 	key, err := rules.AddressKeyOf(ctx, d.Store)
-	return key.Hide(address), err
+	if key != nil {
+		forms = append(forms, key.Hide(address))
+	}
+	return forms, err
 }

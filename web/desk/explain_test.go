@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,27 +99,41 @@ func TestHistoryFilters(t *testing.T) {
 	}
 }
 
-// Hashed recipients are found by the address, and by the hash; those that were kept in
-// the clear before are not.
+// Recipients are found by the address, whether decisions have it in the clear or as a
+// hash, in one list and page by page; by the hash only those that have it.
 func TestHistoryOfHiddenRecipient(t *testing.T) {
 	f := newDesk(t)
-	f.judge.set.HideAddresses = true
-	h, err := f.History(t.Context(), HistoryQuery{Recipient: "bob@remote.example"}) // no key was made yet
-	if err != nil || len(h.Decisions) != 0 {
-		t.Fatal(h, err)
-	}
 	data, _ := json.Marshal(map[string][]byte{"key": make([]byte, 32)})
+	form := (&rules.AddressKey{}).Hide("bob@remote.example")
+	if got := f.pages(t, HistoryQuery{Recipient: "bob@remote.example"}); len(got) != 1 || len(got[0]) != 0 { // no key was made yet
+		t.Errorf("%v", got)
+	}
 	if _, err := f.Store.PutDoc(t.Context(), state.Doc{Kind: "privacy", ID: "addresses", Data: data}); err != nil {
 		t.Fatal(err)
 	}
-	form := (&rules.AddressKey{}).Hide("bob@remote.example")
-	if err := f.Store.Record(t.Context(), state.Decision{ID: "D1", At: start, Action: "accept", Rule: "none", To: []string{form}}); err != nil {
-		t.Fatal(err)
-	}
-	for _, to := range []string{"Bob@Remote.example", form} {
-		if got := f.pages(t, HistoryQuery{Recipient: to}); len(got[0]) != 1 {
-			t.Errorf("%s: %v", to, got)
+	var want []string
+	for i, c := range "ccchhhchchhccccchh" { // newest first; two of one time each
+		to, id := "bob@remote.example", fmt.Sprintf("%02d%c", i, c)
+		if c == 'h' {
+			to = form
 		}
+		d := state.Decision{ID: id, At: start.Add(-time.Duration(i/2) * time.Second), Action: "accept", Rule: "none", To: []string{to, "carol@remote.example"}}
+		if err := f.Store.Record(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, id)
+	}
+	for limit := 1; limit <= len(want)+1; limit++ {
+		for _, q := range []HistoryQuery{{Recipient: "Bob@Remote.example"}, {Recipient: "bob@remote.example", Action: "accept"}} {
+			q.Limit = limit
+			pages := f.pages(t, q)
+			if diff := cmp.Diff(want, slices.Concat(pages...)); diff != "" || len(pages) != (len(want)+limit-1)/limit {
+				t.Errorf("limit %d: %d pages (-want +got):\n%s", limit, len(pages), diff)
+			}
+		}
+	}
+	if got := slices.Concat(f.pages(t, HistoryQuery{Recipient: form, Limit: 3})...); len(got) != strings.Count(strings.Join(want, ""), "h") {
+		t.Errorf("by the hash: %v", got)
 	}
 }
 
