@@ -44,7 +44,7 @@ func (a *app) replayCommand() *cobra.Command {
 			"taken for the login. --rules shows what another configuration would change for whom.\n" +
 			"Exit code 0 whatever the mail got, 65 when a source cannot be read, 130 after Ctrl-C, with what was counted by then.",
 		RunE: func(cmd *cobra.Command, sources []string) error {
-			if err := f.check(sources, a.json); err != nil {
+			if err := f.check(cmd, sources, a.json); err != nil {
 				return err
 			}
 			return a.replay(cmd, sources, f)
@@ -59,7 +59,12 @@ func (a *app) replayCommand() *cobra.Command {
 }
 
 // check refuses what does not go together.
-func (f *replayFlags) check(sources []string, json bool) error {
+func (f *replayFlags) check(cmd *cobra.Command, sources []string, json bool) error {
+	for _, name := range []string{"login", "client", "from", "rcpt"} {
+		if f.since != "" && cmd.Flags().Changed(name) {
+			return exit(exitUsage, "replay: --%s is for mail in files; a recorded decision has it", name)
+		}
+	}
 	switch {
 	case len(sources) == 0 && f.since == "":
 		return exit(exitUsage, "replay: want sources, or --since for recorded decisions")
