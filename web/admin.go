@@ -24,6 +24,10 @@ type Admin struct {
 // mostBody bounds a request of the admin API.
 const mostBody = 64 << 10
 
+// mostMail bounds a message that is asked about, in JSON: 2 MiB of header and
+// rules.MaxBody, both in base64, and many recipients.
+const mostMail = 8 << 20
+
 // Handler serves /v1/. Errors are the desk's, as a Fault.
 func (a *Admin) Handler() http.Handler {
 	d := a.Desk
@@ -45,6 +49,13 @@ func (a *Admin) Handler() http.Handler {
 	get("/v1/held", a.held)
 	get("/v1/held/show", func(r *http.Request) (any, error) { return d.HeldMail(r.Context(), r.FormValue("id")) })
 	get("/v1/audit", a.audit)
+	mux.HandleFunc("POST /v1/check", answerUpTo(mostMail, func(r *http.Request) (any, error) {
+		var in desk.CheckMail
+		if err := decode(r, &in); err != nil {
+			return nil, err
+		}
+		return d.Check(r.Context(), in)
+	}))
 	mux.HandleFunc("POST /v1/reset", change(d.Reset))
 	mux.HandleFunc("POST /v1/blocks", change(d.AddBlock))
 	mux.HandleFunc("POST /v1/blocks/lift", change(d.LiftBlock))
@@ -101,9 +112,12 @@ func statusOf(err error) int {
 }
 
 // answer writes what f returns as JSON, errors too.
-func answer(f func(*http.Request) (any, error)) http.HandlerFunc {
+func answer(f func(*http.Request) (any, error)) http.HandlerFunc { return answerUpTo(mostBody, f) }
+
+// answerUpTo is answer for requests of at most so many bytes.
+func answerUpTo(most int64, f func(*http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, mostBody)
+		r.Body = http.MaxBytesReader(w, r.Body, most)
 		body, err := f(r)
 		code := http.StatusOK
 		if err != nil {
@@ -121,13 +135,21 @@ func answer(f func(*http.Request) (any, error)) http.HandlerFunc {
 func change[In, Out any](do func(context.Context, desk.Actor, In) (Out, error)) http.HandlerFunc {
 	return answer(func(r *http.Request) (any, error) {
 		var in In
-		dec := json.NewDecoder(r.Body)
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&in); err != nil {
-			return nil, badRequest("body: %v", err)
+		if err := decode(r, &in); err != nil {
+			return nil, err
 		}
 		return do(r.Context(), desk.Actor{Name: peerName(r.Context()), From: "cli"}, in)
 	})
+}
+
+// decode reads the request's body, which holds nothing that in does not know.
+func decode(r *http.Request, in any) error {
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(in); err != nil {
+		return badRequest("body: %v", err)
+	}
+	return nil
 }
 
 // all says that ended ones are wanted too.

@@ -26,6 +26,7 @@ const mostMessage = 256 << 20
 // checkFlags is the envelope that check plays, and when.
 type checkFlags struct {
 	at       string
+	state    string
 	envelope replay.Envelope
 }
 
@@ -36,7 +37,7 @@ func (a *app) checkCommand() *cobra.Command {
 		Use:   "check FILE...",
 		Short: "Show the verdict on a message without sending or charging it",
 		Long: "Show the verdict on messages (- is standard input) under the configuration, with empty windows and no\n" +
-			"blocks. Without --login the Return-Path, else the From address, is taken for the login; without --rcpt\n" +
+			"blocks; with --state live, the verdict that the daemon would give now. Nothing is charged either way. Without --login the Return-Path, else the From address, is taken for the login; without --rcpt\n" +
 			"the addresses of To, Cc and Bcc. --login '' is mail without login. Exit code 1 unless all of it passes.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
@@ -48,27 +49,15 @@ func (a *app) checkCommand() *cobra.Command {
 		},
 	}
 	envelope.add(c)
+	c.Flags().StringVar(&f.state, "state", "empty", "windows and blocks: empty, or live, the daemon's")
 	c.Flags().StringVar(&f.at, "at", "", "`TIME` of the check, RFC 3339 (default now)")
 	return c
 }
 
 func (a *app) check(cmd *cobra.Command, files []string, f checkFlags) error {
-	cfg, err := a.load(cmd)
+	judge, err := a.checkJudge(cmd, f)
 	if err != nil {
 		return err
-	}
-	now := time.Now()
-	if f.at != "" {
-		if now, err = time.Parse(time.RFC3339, f.at); err != nil {
-			return exit(exitUsage, "--at %q: no time; want RFC 3339, 2026-11-23T10:00:00Z", f.at)
-		}
-	}
-	source, err := accountsNow(cfg)
-	if err != nil {
-		return &exitError{exitConfig, err}
-	}
-	if err := joinContent(cfg, slog.New(slog.DiscardHandler), func(time.Duration, *content.Fault) {}); err != nil {
-		return &exitError{exitConfig, err}
 	}
 	passed, unread := true, 0
 	for _, file := range files {
@@ -82,16 +71,16 @@ func (a *app) check(cmd *cobra.Command, files []string, f checkFlags) error {
 		if guess != "" {
 			fmt.Fprintf(a.err, "%s: no --login, taking %s\n", file, clean(guess))
 		}
-		// Each message meets empty windows: they are judged apart.
-		engine := rules.New(cfg.Rules, source, memory.New(), func() time.Time { return now })
-		v := engine.Decide(context.Background(), m)
-		if fault := (*content.Fault)(nil); errors.As(v.Err, &fault) {
-			fmt.Fprintf(a.err, "%s: %v\n", file, v.Err) // content.unavailable is part of the verdict
-		} else if v.Err != nil {
-			return v.Err
+		v, err := judge(m)
+		if err != nil {
+			return err
 		}
-		passed = passed && v.Action <= rules.Tag
-		if err := a.printVerdict(file, v); err != nil {
+		if v.fault != "" {
+			fmt.Fprintf(a.err, "%s: %s\n", file, clean(v.fault)) // whatever it led to is part of the verdict
+		}
+		passed = passed && (v.Action == rules.Accept.String() || v.Action == rules.Tag.String())
+		v.File = file
+		if err := a.printVerdict(v); err != nil {
 			return err
 		}
 	}
@@ -102,6 +91,59 @@ func (a *app) check(cmd *cobra.Command, files []string, f checkFlags) error {
 		return &exitError{code: exitNo}
 	}
 	return nil
+}
+
+// checkJudge is who judges: the daemon, or the rules of the configuration, where each
+// message meets empty windows.
+func (a *app) checkJudge(cmd *cobra.Command, f checkFlags) (func(*rules.Mail) (checkView, error), error) {
+	switch {
+	case f.state == "live" && f.at != "":
+		return nil, exit(exitUsage, "--at goes with empty windows; the daemon's are those of now")
+	case f.state == "live":
+		cl, err := a.client(cmd)
+		return func(m *rules.Mail) (checkView, error) { return checkLive(cl, m) }, err
+	case f.state != "empty":
+		return nil, exit(exitUsage, "--state %q: want empty or live", f.state)
+	}
+	cfg, err := a.load(cmd)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	if f.at != "" {
+		if now, err = time.Parse(time.RFC3339, f.at); err != nil {
+			return nil, exit(exitUsage, "--at %q: no time; want RFC 3339, 2026-11-23T10:00:00Z", f.at)
+		}
+	}
+	source, err := accountsNow(cfg)
+	if err != nil {
+		return nil, &exitError{exitConfig, err}
+	}
+	if err := joinContent(cfg, slog.New(slog.DiscardHandler), func(time.Duration, *content.Fault) {}); err != nil {
+		return nil, &exitError{exitConfig, err}
+	}
+	return func(m *rules.Mail) (checkView, error) {
+		engine := rules.New(cfg.Rules, source, memory.New(), func() time.Time { return now })
+		return checkViewOf(engine.Decide(context.Background(), m))
+	}, nil
+}
+
+// checkViewOf is the view of a verdict with empty windows; only that of the content
+// engine is a fault to go on with.
+func checkViewOf(v rules.Verdict) (checkView, error) {
+	view := checkView{Action: v.Action.String(), Rule: v.Rule, Reply: v.Reply(), Evidence: v.Evidence, Charges: v.Charges, judged: v.Judged}
+	if fault := (*content.Fault)(nil); errors.As(v.Err, &fault) {
+		view.fault = v.Err.Error()
+	} else if v.Err != nil {
+		return view, v.Err
+	}
+	if view.Evidence == nil {
+		view.Evidence = []rules.Evidence{}
+	}
+	if view.Charges == nil {
+		view.Charges = []rules.Charge{}
+	}
+	return view, nil
 }
 
 // accountsNow reads the accounts once.
@@ -142,30 +184,26 @@ type checkView struct {
 	Reply    string           `json:"reply"`
 	Evidence []rules.Evidence `json:"evidence"`
 	Charges  []rules.Charge   `json:"charges"`
+	// Windows of the charges in order, as the daemon has them; none without it.
+	Windows []rules.Window `json:"windows,omitempty"`
+	judged  bool
+	fault   string // what went wrong inside
 }
 
-func (a *app) printVerdict(file string, v rules.Verdict) error {
+func (a *app) printVerdict(v checkView) error {
 	if a.json {
-		view := checkView{File: file, Action: v.Action.String(), Rule: v.Rule, Reply: v.Reply(),
-			Evidence: v.Evidence, Charges: v.Charges}
-		if view.Evidence == nil {
-			view.Evidence = []rules.Evidence{}
-		}
-		if view.Charges == nil {
-			view.Charges = []rules.Charge{}
-		}
-		return a.printJSON(view)
+		return a.printJSON(v)
 	}
-	fmt.Fprintf(a.out, "%s: %s", clean(file), v.Action)
+	fmt.Fprintf(a.out, "%s: %s", clean(v.File), v.Action)
 	switch {
-	case !v.Judged:
+	case !v.judged:
 		fmt.Fprint(a.out, " (inbound mail without login: not judged)")
 	case v.Rule != "none":
 		fmt.Fprint(a.out, " by "+v.Rule)
 	}
 	fmt.Fprintln(a.out)
-	if r := v.Reply(); r != "" {
-		fmt.Fprintln(a.out, "  reply:", r)
+	if v.Reply != "" {
+		fmt.Fprintln(a.out, "  reply:", v.Reply)
 	}
 	rows := [][]string{}
 	for _, ev := range v.Evidence {
@@ -175,12 +213,16 @@ func (a *app) printVerdict(file string, v rules.Verdict) error {
 		}
 		rows = append(rows, []string{"  " + ev.Rule, ev.Fact, "got " + ev.Got, "want " + ev.Want, mode})
 	}
-	for _, c := range v.Charges {
+	for i, c := range v.Charges {
 		rule := "limit." + c.Limit
 		if strings.Contains(c.Limit, ".") { // bulk.pace, which is no [limit.NAME]
 			rule = c.Limit
 		}
-		rows = append(rows, []string{"  " + rule, c.Subject, fmt.Sprintf("would cost %d %s", c.Cost, c.Unit)})
+		row := []string{"  " + rule, c.Subject, fmt.Sprintf("would cost %d %s", c.Cost, c.Unit)}
+		if i < len(v.Windows) {
+			row = append(row, fmt.Sprintf("%d of %d used", v.Windows[i].Used, v.Windows[i].Max))
+		}
+		rows = append(rows, row)
 	}
 	return table(a.out, rows)
 }

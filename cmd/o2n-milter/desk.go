@@ -107,6 +107,6 @@ func publicURL(cfg *config.Config) string { return strings.TrimRight(cfg.Web.Pub
 func newDesk(cfg *config.Config, store state.Store, engine *atomic.Pointer[rules.Engine], links *desk.Links, log *slog.Logger, clock *hostClock) *desk.Desk {
 	return &desk.Desk{
 		Store: store, Judge: judge{engine}, Log: log, Now: clock.Now, Clock: clock.Trouble,
-		Links: links, PublicURL: publicURL(cfg), ConsoleURL: consoleURL(cfg), Version: version,
+		Links: links, PublicURL: publicURL(cfg), ConsoleURL: consoleURL(cfg), Version: version, Try: tryLive(engine),
 	}
 }

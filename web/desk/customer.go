@@ -254,8 +254,10 @@ func (d *Desk) limitsOf(ctx context.Context, h holder) ([]UsageWindow, error) {
 			return nil, err
 		}
 		for _, w := range windows {
-			w.Subject = s
-			list = append(list, w)
+			if !w.Shadow { // which stops nobody
+				w.Subject = s
+				list = append(list, w)
+			}
 		}
 	}
 	return list, nil

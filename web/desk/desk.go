@@ -93,7 +93,10 @@ type Desk struct {
 	HeldUnknown func() []UnknownHeld
 	HoldAway    func() string
 	Wiring      func() Wiring // what came through the milter sockets; nil: nobody counts
-	Version     string
+	// Try judges a message that is only asked about; an error says what is wrong with
+	// the question. Nil: nobody judges.
+	Try     func(context.Context, CheckMail) (rules.Verdict, error)
+	Version string
 	// PublicURL is where customers reach /c/, without a slash at the end; empty
 	// when none is configured.
 	PublicURL string
