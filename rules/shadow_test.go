@@ -311,3 +311,46 @@ func TestAllShadowIsExplained(t *testing.T) {
 		t.Errorf("keys (-want +got):\n%s", diff)
 	}
 }
+
+// Who is exempt stays so when shadow ends: neither the rule nor the limit that he is
+// exempt from keeps his mail from being charged.
+func TestExemptMailIsChargedInShadow(t *testing.T) {
+	day := Limit{Name: "day", Subject: "account", Unit: Messages, Max: 100, Window: time.Hour, Action: Shadow}
+	b := newBench(t, limits(perMinute(1, Tempfail), day))
+	b.exempt(t, state.Exemption{Subject: alice, Rule: "identity.header_from"})
+	b.exempt(t, state.Exemption{Subject: alice, Rule: "limit.minute"})
+	for n := range 3 {
+		check(t, b.decide(t, forged(n)), Accept, "none")
+	}
+	if got := []int64{b.in(t, "shadow/minute", alice), b.in(t, "shadow/day", alice)}; !slices.Equal(got, []int64{1, 3}) {
+		t.Errorf("got %v; want 1 of the limit that he is exempt from, 3 of the other", got)
+	}
+}
+
+// Held mail that leaves is charged in shadow where there is room, and leaves where
+// there is none.
+func TestReleaseChargesShadow(t *testing.T) {
+	h := newHolding(t, limits(Limit{Name: "minute", Subject: "script", Unit: Messages, Max: 1, Window: time.Minute, Action: Tempfail}))
+	held := h.fill(t, fromCron)
+	h.set.Limits[0].Action = Shadow
+	for range 2 {
+		if got := h.release(t, held); got.State != ReleasePaid {
+			t.Errorf("%+v", got)
+		}
+		if n := h.in(t, "shadow/minute", "script:cron@web1.example"); n != 1 {
+			t.Errorf("%d in the window", n)
+		}
+	}
+}
+
+// What a decision costs while its limits are enforced, and in shadow.
+func BenchmarkShadow(b *testing.B) {
+	for name, action := range map[string]Action{"enforced": Tempfail, "shadow": Shadow} {
+		b.Run(name, func(b *testing.B) {
+			x := newBench(b, limits(perMinute(1<<40, action)))
+			for b.Loop() {
+				x.Decide(b.Context(), mail())
+			}
+		})
+	}
+}
