@@ -57,11 +57,14 @@ func CheckRules(set *rules.Settings) []Finding {
 	for _, l := range set.Limits {
 		strongest = max(strongest, l.Action)
 	}
+	if set.AllShadow {
+		strongest = min(strongest, rules.Shadow)
+	}
 	switch {
 	case strongest == rules.Off:
 		r.add(Warning, "every rule is off", "no mail is looked at", "set the rules of [identity] and [recipients] to \"shadow\" at least")
 	case strongest <= rules.Tag:
-		r.add(Note, "no rule stops mail: the strongest action is "+strongest.String(), "that is right while rules are tried out", "o2n-milter status")
+		r.add(Note, "no rule stops mail: the strongest action is "+strongest.String(), "that is right while rules are tried out", "o2n-milter status --shadow")
 	default:
 		r.ok("%d limits, and rules that stop mail", len(set.Limits))
 	}

@@ -155,6 +155,7 @@ func TestRules(t *testing.T) {
 		{"all off", rules.Settings{Actions: map[string]rules.Action{"identity.header_from": rules.Off, "store.unavailable": rules.Tempfail}},
 			[]string{"warning: there is no [limit.NAME]", "warning: every rule is off"}, false},
 		{"shadow", rules.Settings{Limits: limit(rules.Shadow)}, []string{"note: no rule stops mail: the strongest action is shadow"}, false},
+		{"all in shadow", rules.Settings{AllShadow: true, Limits: limit(rules.Reject)}, []string{"note: no rule stops mail: the strongest action is shadow"}, false},
 		{"a limit that holds local mail", rules.Settings{Limits: limit(rules.Tempfail)}, nil, true},
 		{"a limit that holds", rules.Settings{Limits: limit(rules.Quarantine)}, nil, true},
 		{"a rule that holds", rules.Settings{Limits: limit(rules.Reject), Actions: map[string]rules.Action{"bulk.reason": rules.Quarantine}}, nil, true},
