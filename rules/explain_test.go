@@ -304,7 +304,9 @@ func TestLongestRecord(t *testing.T) {
 	})
 	for _, odd := range []string{"<", "\x01", "\xff", "\u00e9", "\u2028", "%", "\""} {
 		junk := strings.Repeat(odd, 2000/len(odd))
-		address := func(i int) string { return fmt.Sprintf("%s%d@d%d.%s.example", junk[:200], i, i, strings.Repeat("x", 60)) }
+		address := func(i int) string {
+			return fmt.Sprintf("%s%d@d%d.%s.example", junk[:200], i, i, strings.Repeat("x", 60))
+		}
 		var all []string
 		for i := range 150 {
 			all = append(all, address(i))
