@@ -63,6 +63,13 @@ func newBook(store state.Store) *book {
 	return &book{store: store, items: map[string]*item{}, open: map[string]int{}, owned: map[string]int{}, shares: map[share]int{}, wishes: map[string]*item{}, known: map[string]int64{}, strange: map[string]bool{}}
 }
 
+// isEmpty says that nothing is known to be held, here or on another host.
+func (b *book) isEmpty() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.total == 0 && len(b.known) == 0
+}
+
 // setHost says whose records are ours: all are read again.
 func (b *book) setHost(host string) {
 	b.mu.Lock()

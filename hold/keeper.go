@@ -100,7 +100,7 @@ func New(opts Options, set Settings) *Keeper {
 		opts: opts, book: newBook(opts.Store), wake: make(chan struct{}, 1), tell: newCounts(),
 		lanes: newLanes(), flights: map[string]*flight{}, left: departures{}, blocks: blockWatch{},
 	}
-	k.agent = lookout{log: opts.Log, away: "hold agent is away: held mail stays", back: "hold agent is back"}
+	k.agent = lookout{log: opts.Log, away: "hold agent is away: held mail stays", back: "hold agent is back", idle: k.book.isEmpty}
 	k.store = lookout{log: opts.Log, away: "store is away: held mail stays", back: "store is back: held mail leaves again"}
 	k.reads = lookout{log: opts.Log, away: "store is away: nobody knows what is held", back: "store is back: it is known what is held"}
 	k.set.Store(&set)
@@ -329,7 +329,9 @@ func (k *Keeper) end(ctx context.Context, now time.Time, it *item, as state.Held
 type lookout struct {
 	log        *slog.Logger
 	away, back string
+	idle       func() bool // nobody waits for it: no error yet; nil: somebody always does
 	why        error
+	alarmed    bool // it was told as an error
 	rest       time.Time
 }
 
@@ -340,8 +342,12 @@ func (l *lookout) heard(now time.Time, err error) bool {
 	switch {
 	case err == nil && l.why != nil:
 		l.log.Warn(l.back)
-	case err != nil && l.why == nil:
+		l.alarmed = false
+	case err != nil && !l.alarmed && (l.idle == nil || !l.idle()):
 		l.log.Error(l.away, "error", err)
+		l.alarmed = true
+	case err != nil && l.why == nil:
+		l.log.Info(l.away, "error", err)
 	}
 	if l.why = err; err != nil {
 		l.rest = now.Add(restAfter)

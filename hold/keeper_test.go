@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -280,5 +281,22 @@ func TestRecordDeleted(t *testing.T) {
 	w.run(5 * time.Minute)
 	if w.book.total != 0 || len(w.book.open) > 0 || len(w.mta.queue) != 1 || w.Stats().Unknown != 1 {
 		t.Errorf("%d count, %d in the queue, %d unknown", w.book.total, len(w.mta.queue), w.Stats().Unknown)
+	}
+}
+
+// A host where nothing is held needs no agent: that it is away is an error only when
+// mail waits for it.
+func TestAgentNobodyWaitsFor(t *testing.T) {
+	w := newWorld(t)
+	w.mta.down = errBroken
+	w.start()
+	w.run(5 * time.Minute)
+	if said := w.log.String(); strings.Count(said, "hold agent is away") != 1 || strings.Contains(said, "level=ERROR") {
+		t.Errorf("with nothing held: %s", said)
+	}
+	w.burst("cron", 12)
+	w.run(5 * time.Minute)
+	if said := w.log.String(); strings.Count(said, `level=ERROR msg="hold agent is away`) != 1 {
+		t.Errorf("with mail held: %s", said)
 	}
 }
