@@ -208,42 +208,46 @@ func (b *book) unsavedItems() []*item {
 }
 
 // sync reads what the store has changed since it was last asked, and returns our
-// records among it.
-func (b *book) sync(ctx context.Context) ([]*item, error) {
+// records among it. Unread says which cannot be read, each once.
+func (b *book) sync(ctx context.Context) (changed []*item, unread, err error) {
 	docs, err := b.store.ChangedDocs(ctx, heldKind, b.known)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var changed []*item
 	for _, doc := range docs {
-		if it := b.take(doc); it != nil {
+		it, err := b.take(doc)
+		unread = errors.Join(unread, err)
+		if it != nil {
 			changed = append(changed, it)
 		}
 	}
 	slices.SortFunc(changed, oldest)
-	return changed, nil
+	return changed, unread, nil
 }
 
-// take brings one record to what the store has; nil when it is not ours or not to
-// be read, which a newer version's is.
-func (b *book) take(doc state.Doc) *item {
+// take brings one record to what the store has; nil when it is not ours, and an error
+// when it is not to be read, which a newer version's is.
+func (b *book) take(doc state.Doc) (*item, error) {
 	it := b.items[doc.ID]
 	if it != nil {
 		b.isSaved(it)
 	}
 	if doc.Rev == 0 {
 		delete(b.known, doc.ID)
-		return b.drop(it)
+		return b.drop(it), nil
 	}
 	b.known[doc.ID] = doc.Rev
+	if b.host == "" {
+		return nil, nil // all are read again when it is known
+	}
 	h, err := state.DecodeRecord[state.Held](doc)
-	if err != nil || b.host == "" {
-		return nil
+	if err != nil {
+		return nil, err
 	}
 	if !strings.EqualFold(h.Host, b.host) {
-		return b.drop(it) // put here, for a host whose own daemon sees to it, or ours before
+		return b.drop(it), nil // put here, for a host whose own daemon sees to it, or ours before
 	}
 	if it == nil {
 		it = &item{}
@@ -256,7 +260,7 @@ func (b *book) take(doc state.Doc) *item {
 	if it.Wish != state.WishNone {
 		b.wishes[it.ID] = it
 	}
-	return it
+	return it, nil
 }
 
 // drop takes a record out of the book, if it is there, and returns it.

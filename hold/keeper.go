@@ -211,7 +211,10 @@ func (k *Keeper) sync(ctx context.Context, now time.Time) {
 	if saved, err := k.book.save(ctx); saved || err != nil {
 		k.store.heard(now, err)
 	}
-	changed, err := k.book.sync(ctx)
+	changed, unread, err := k.book.sync(ctx)
+	if unread != nil {
+		k.opts.Log.Error("held mail that cannot be read stays on hold", "error", unread)
+	}
 	for _, it := range changed {
 		k.place(ctx, now, it)
 	}

@@ -1,6 +1,7 @@
 package hold
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -173,5 +174,22 @@ func TestUnsavedBound(t *testing.T) {
 	}
 	if s := w.Stats(); s.Waiting != 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// A record that a newer version wrote is told once, and keeps nothing else waiting.
+func TestUnreadableRecord(t *testing.T) {
+	w := newWorld(t)
+	w.burst("cron", 11)
+	if _, err := w.base.PutDoc(w.ctx, state.Doc{Kind: "held", ID: "NEWER", Data: []byte(`{"since":"tomorrow"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	w.run(2 * time.Minute)
+	if said := w.log.String(); strings.Count(said, "cannot be read") != 1 || !strings.Contains(said, "held NEWER") {
+		t.Errorf("said: %s", said)
+	}
+	docs, err := w.base.Docs(w.ctx, "held")
+	if err != nil || len(docs) != 2 || !strings.Contains(string(docs[0].Data)+string(docs[1].Data), `"released"`) {
+		t.Errorf("%+v %v", docs, err)
 	}
 }
