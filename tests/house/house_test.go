@@ -61,6 +61,7 @@ var only = map[string][]string{
 	"github.com/spf13/cobra":                 {"cmd/o2n-milter"},
 	"github.com/schollz/progressbar":         {"cmd/o2n-milter"},
 	"github.com/emersion/go-message":         {"message"},
+	"golang.org/x/net/html":                  {"message", "web/page/pagetest"},
 	"golang.org/x/net/publicsuffix":          {"rules"},
 	"net/http":                               {"cmd/o2n-milter", "content", "notify", "web", "tests"},
 	"github.com/coreos/go-systemd":           {"cmd/o2n-milter"},
