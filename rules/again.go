@@ -294,40 +294,9 @@ func (e *Engine) campaignAgain(p *past) {
 
 // chargeAgain is charge for what is recorded.
 func (e *Engine) chargeAgain(ctx context.Context, now time.Time, p *past) {
-	r := &p.ruling
-	costs, shadow := split(p.costs(append(e.paceAgain(p), e.costs(r, math.MaxInt)...)))
-	ask := state.Ask{Charges: make([]state.Charge, len(costs))}
-	r.tell(costs, shadow)
-	n := len(costs)
-	told, toldShadow := r.charges[:n], r.charges[n:]
-	for i, c := range costs {
-		ask.Charges[i] = c.Charge
-	}
-	switch {
-	case len(r.reaching) > 0:
-		ask.Charges = append(ask.Charges, reachableCharge(r.reaching[0].Subject))
-	case e.action("block.active") >= Quarantine && !r.spared:
-		ask.Subjects = r.blockable
-	}
-	switch {
-	case r.action >= Quarantine:
-		return
-	case len(ask.Charges)+len(ask.Subjects) == 0:
-		e.chargeShadow(ctx, now, r, shadow, toldShadow)
-		return
-	}
-	answer, err := e.store.Take(ctx, now, ask)
-	switch {
-	case err != nil:
-		e.unavailable(r, "store.unavailable", fmt.Errorf("store: %w", err))
-	case len(answer.Blocks) > 0:
-		e.blocked(r, answer.Blocks)
-	default:
-		if len(r.reaching) > 0 && slices.ContainsFunc(answer.Full, func(f state.Full) bool { return f.Index == n }) {
-			r.find("block.active", e.action("block.active"), blockActive(r.reaching))
-		}
-		r.taken(now, costs, told, firstOf(answer, n))
-		e.chargeShadow(ctx, now, r, shadow, toldShadow)
+	b := e.bill(&p.ruling, p.costs(append(e.paceAgain(p), e.costs(&p.ruling, math.MaxInt)...)), nil)
+	if p.action < Quarantine && e.pay(ctx, now, &p.ruling, b) {
+		e.chargeAgain(ctx, now, p)
 	}
 }
 

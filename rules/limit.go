@@ -39,66 +39,84 @@ func (e *Engine) charge(ctx context.Context, now time.Time, r *ruling) {
 	if refused {
 		most = mostRecorded // to be told, not to be taken
 	}
-	costs, shadow := split(e.costs(r, most))
-	letter := e.letter(r)
+	costs, letter := e.costs(r, most), e.letter(r)
 	if letter != nil && !refused {
-		paced, err := e.paced(ctx, now, r, letter)
+		pace, err := e.paced(ctx, now, r, letter)
 		if err != nil {
 			e.unavailable(r, "store.unavailable", fmt.Errorf("store: %w", err))
 			return
 		}
-		pace, shadowPace := split(paced)
-		costs, shadow = append(pace, costs...), append(shadowPace, shadow...) // bulk comes before the limits
+		costs = append(pace, costs...) // bulk comes before the limits
 	}
-	ask := state.Ask{Charges: make([]state.Charge, len(costs))}
+	b := e.bill(r, costs, letter)
+	if !refused {
+		b.ask.Charges = append(b.ask.Charges, learning(b.shadow)...)
+		r.ask = b.ask
+		if again := e.pay(ctx, now, r, b); again {
+			e.charge(ctx, now, r)
+			return
+		}
+	}
+	r.toRelease(b.ask.Letters)
+}
+
+// bill is what a message costs, and the question to the store that charges it.
+type bill struct {
+	costs, shadow    []limitCharge // of enforced limits, and of those in shadow
+	told, toldShadow []Charge      // the same as people are told, in the ruling
+	letter           *state.Letter // nil: none is counted
+	ask              state.Ask     // the costs first, in their order
+	reachable        int           // where in ask.Charges a blocked subject's mail to us is charged; -1: it is not
+}
+
+// bill makes it out and tells people of it.
+func (e *Engine) bill(r *ruling, costs []limitCharge, letter *state.Letter) *bill {
+	b := &bill{letter: letter, reachable: -1}
+	b.costs, b.shadow = split(costs)
+	n := len(b.costs)
+	r.tell(b.costs, b.shadow)
+	b.told, b.toldShadow = r.charges[:n], r.charges[n:]
+	b.ask.Charges = make([]state.Charge, n)
+	for i, c := range b.costs {
+		b.ask.Charges[i] = c.Charge
+	}
 	if letter != nil {
-		ask.Letters = []state.Letter{*letter}
+		b.ask.Letters = []state.Letter{*letter}
 	}
-	r.tell(costs, shadow)
-	for i, c := range costs {
-		ask.Charges[i] = c.Charge
-	}
-	n := len(costs)
-	told, toldShadow := r.charges[:n], r.charges[n:]
-	reachable := -1
 	switch {
 	case len(r.reaching) > 0:
-		reachable = len(ask.Charges)
-		ask.Charges = append(ask.Charges, reachableCharge(r.reaching[0].Subject))
+		b.reachable = n
+		b.ask.Charges = append(b.ask.Charges, reachableCharge(r.reaching[0].Subject))
 	case e.action("block.active") >= Quarantine && !r.spared:
-		ask.Subjects = r.blockable
+		b.ask.Subjects = r.blockable
 	}
-	ask.Charges = append(ask.Charges, learning(shadow)...)
-	if refused {
-		r.toRelease(ask.Letters)
-		return
-	}
-	if len(ask.Charges)+len(ask.Subjects)+len(ask.Letters) == 0 {
-		e.chargeShadow(ctx, now, r, shadow, toldShadow)
-		return
-	}
-	r.ask = ask
-	answer, err := e.take(ctx, now, r, ask)
-	if err != nil {
-		e.unavailable(r, "store.unavailable", fmt.Errorf("store: %w", err))
-		return
-	}
-	if len(answer.Blocks) > 0 { // nothing was charged
-		e.blocked(r, answer.Blocks)
-		if len(r.reaching) > 0 || r.action < Quarantine {
-			e.charge(ctx, now, r) // it may pass all the same, within its share, or as blocks are in shadow
+	return b
+}
+
+// pay has the store charge all of the bill or nothing, and rules by its answer. With a
+// block that judging did not know, nothing is charged; when the message may pass all the
+// same, within its share or since the block does not stop it, a new bill is to be made out.
+func (e *Engine) pay(ctx context.Context, now time.Time, r *ruling, b *bill) (again bool) {
+	if len(b.ask.Charges)+len(b.ask.Subjects)+len(b.ask.Letters) > 0 {
+		answer, err := e.take(ctx, now, r, b.ask)
+		switch {
+		case err != nil:
+			e.unavailable(r, "store.unavailable", fmt.Errorf("store: %w", err))
+			return false
+		case len(answer.Blocks) > 0:
+			e.blocked(r, answer.Blocks)
+			return len(r.reaching) > 0 || r.action < Quarantine
 		}
-		return
+		if slices.ContainsFunc(answer.Full, func(f state.Full) bool { return f.Index == b.reachable }) {
+			r.find("block.active", e.action("block.active"), blockActive(r.reaching))
+		}
+		for _, c := range answer.Campaigns {
+			e.counted(r, b.letter, c)
+		}
+		r.taken(now, b.costs, b.told, firstOf(answer, len(b.costs)))
 	}
-	if slices.ContainsFunc(answer.Full, func(f state.Full) bool { return f.Index == reachable }) {
-		r.find("block.active", e.action("block.active"), blockActive(r.reaching))
-	}
-	for _, c := range answer.Campaigns {
-		e.counted(r, letter, c)
-	}
-	r.taken(now, costs, told, firstOf(answer, n))
-	r.toRelease(ask.Letters)
-	e.chargeShadow(ctx, now, r, shadow, toldShadow)
+	e.chargeShadow(ctx, now, r, b.shadow, b.toldShadow)
+	return false
 }
 
 // take asks the store; for a verdict that is only asked for, nothing is charged.
