@@ -9,7 +9,7 @@ VERSION     := $(shell git describe --always --dirty 2>/dev/null || echo dev)
 TAGS        := mta,browser
 export CGO_ENABLED ?= 1
 
-.PHONY: build run test check packages unit e2e faults fuzz bench accuracy clean
+.PHONY: build run test check packages unit e2e faults fuzz bench accuracy man clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/o2n-milter ./cmd/o2n-milter
@@ -59,6 +59,16 @@ fuzz:
 accuracy:
 	@[ -d ../shared/corpus ] || echo "== SKIPPED: ../shared/corpus is not there, so real honest mail is not judged"
 	$(call timed,accuracy of bulk recognition,go run ./tests/accuracy -write docs/accuracy.md)
+
+# The manual pages, as a package installs them: the same from the same commit, on whatever
+# day they are made.
+MAN_DIR           ?= bin/man
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+man:
+	@mkdir -p $(MAN_DIR)
+	@for pod in docs/man/*.pod; do page=$$(basename $$pod .pod); \
+		pod2man --utf8 --errors=die --name=$$(echo $${page%.*} | tr a-z A-Z) --section=$${page##*.} --center=o2n-milter \
+			--release='$(VERSION)' --date=$$(date -u -d @$(SOURCE_DATE_EPOCH) +%F) $$pod $(MAN_DIR)/$$page || exit 1; done
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
