@@ -92,6 +92,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.linkCommand(), a.consoleCommand(),
 		a.usageCommand(), a.historyCommand(), a.explainCommand(), a.resetCommand(), a.statusCommand(), a.doctorCommand(), a.versionCommand())
 	markFailures(root)
+	a.complete(root)
 	return root
 }
 
