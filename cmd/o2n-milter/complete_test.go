@@ -101,6 +101,20 @@ func (w *world) exec(name string, args ...string) string {
 	return string(out)
 }
 
+// ask runs a command of ours against the daemon, in this process, and gives what it prints.
+func (w *world) ask(args ...string) string {
+	w.t.Helper()
+	var out, errOut bytes.Buffer
+	args = append([]string{"--config", filepath.Join(w.dir, "rules.toml")}, args...)
+	if args[2] == "__complete" { // wants to be first
+		args[0], args[1], args[2] = args[2], args[0], args[1]
+	}
+	if code := run(args, strings.NewReader(""), &out, &errOut); code != exitOK {
+		w.t.Fatalf("%q: exit code %d\n%s%s", args, code, out.Bytes(), errOut.Bytes())
+	}
+	return out.String()
+}
+
 // installed skips, by its name, a test whose program is not there.
 func installed(t *testing.T, program, pkg string) {
 	t.Helper()
@@ -116,49 +130,54 @@ func installed(t *testing.T, program, pkg string) {
 	}
 }
 
-// asBash does what bash does when Tab is pressed behind the line that is its argument.
+// asBash does what bash does when Tab is pressed behind each of the lines that are its
+// arguments.
 const asBash = `
 source /usr/share/bash-completion/bash_completion
 source <(o2n-milter completion bash)
-COMP_LINE=$1 COMP_POINT=${#1}
-read -ra COMP_WORDS <<<"$1"
-[[ $1 == *" " ]] && COMP_WORDS+=("")
-COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
-$(complete -p o2n-milter | sed 's/.*-F \([^ ]*\) .*/\1/') 2>/dev/null
-printf '%s\n' "${COMPREPLY[@]}"
+complete=$(complete -p o2n-milter | sed 's/.*-F \([^ ]*\) .*/\1/')
+for COMP_LINE; do
+	COMP_POINT=${#COMP_LINE} COMPREPLY=()
+	read -ra COMP_WORDS <<<"$COMP_LINE"
+	[[ $COMP_LINE == *" " ]] && COMP_WORDS+=("")
+	COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+	$complete 2>/dev/null
+	echo "${COMPREPLY[@]%% *}" # what is behind a word is about it
+done
 `
 
 func TestCompletionInBash(t *testing.T) {
+	t.Parallel()
 	installed(t, "bash", "bash")
 	installed(t, "/usr/share/bash-completion/bash_completion", "bash-completion")
 	w := newWorld(t)
-	id := strings.TrimSpace(w.exec("o2n-milter", "--config", "rules.toml", "block", "add", "account:alice@client-a.example", "--for", "1h"))
-	for line, want := range map[string]string{
-		"o2n-milter confi":                                        "configtest",
-		"o2n-milter block li":                                     "lift list",
-		"o2n-milter block list --al":                              "--all",
-		"o2n-milter held list --rule block":                       "block.active",
-		"o2n-milter --config rules.toml held list --rule limit.m": "limit.minute",
-		"o2n-milter doctor --mta post":                            "postfix",
-		"o2n-milter --config rules.toml block lift B":             id,
-		"o2n-milter --config rules.toml block lift " + id + " ":   "",
-		"o2n-milter --config rules.toml request approve ":         "",
-		"o2n-milter --config nosuch.toml block lift B":            "",
-		"o2n-milter --config rul":                                 "rules.toml",
-	} {
-		var got []string
-		for _, word := range strings.Split(w.exec("bash", "-c", asBash, "bash", line), "\n") {
-			word, _, _ = strings.Cut(word, " ") // what is behind it is about it
-			got = append(got, word)
-		}
-		slices.Sort(got)
-		if got := strings.TrimSpace(strings.Join(got, " ")); got != want {
-			t.Errorf("%q: %q, want %q", line, got, want)
+	id := strings.TrimSpace(w.ask("block", "add", "account:alice@client-a.example", "--for", "1h"))
+	tried := [][2]string{
+		{"o2n-milter confi", "configtest"},
+		{"o2n-milter block li", "lift list"},
+		{"o2n-milter block list --al", "--all"},
+		{"o2n-milter held list --rule block", "block.active"},
+		{"o2n-milter --config rules.toml held list --rule limit.m", "limit.minute"},
+		{"o2n-milter doctor --mta post", "postfix"},
+		{"o2n-milter --config rules.toml block lift B", id},
+		{"o2n-milter --config rules.toml block lift " + id + " ", ""},
+		{"o2n-milter --config nosuch.toml block lift B", ""},
+		{"o2n-milter --config rul", "rules.toml"},
+	}
+	args := []string{"-c", asBash, "bash"}
+	for _, line := range tried {
+		args = append(args, line[0])
+	}
+	got := strings.Split(w.exec("bash", args...), "\n")
+	for i, line := range tried {
+		if got[i] != line[1] {
+			t.Errorf("%q: %q, want %q", line[0], got[i], line[1])
 		}
 	}
 }
 
 func TestCompletionInFish(t *testing.T) {
+	t.Parallel()
 	installed(t, "fish", "fish")
 	w := newWorld(t)
 	got := w.exec("fish", "--no-config", "-c", "o2n-milter completion fish | source; complete -C 'o2n-milter block li'")
@@ -170,6 +189,7 @@ func TestCompletionInFish(t *testing.T) {
 // TestCompletionInZsh: the script is one that zsh takes; what it asks the program for is
 // the same as with the other shells.
 func TestCompletionInZsh(t *testing.T) {
+	t.Parallel()
 	installed(t, "zsh", "zsh")
 	w := newWorld(t)
 	got := w.exec("zsh", "-f", "-c", "autoload -U compinit; compinit -D; source <(o2n-milter completion zsh) && print $_comps[o2n-milter]")
@@ -181,10 +201,9 @@ func TestCompletionInZsh(t *testing.T) {
 // TestCompletedIDs: each command is offered what it can do something to, once, with a word
 // about it; and nothing at all, soon, when the daemon is away.
 func TestCompletedIDs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
-	ask := func(line string) string {
-		return w.exec("o2n-milter", append([]string{"--config", "rules.toml"}, strings.Fields(line)...)...)
-	}
+	ask := func(line string) string { return w.ask(strings.Fields(line)...) }
 	block := strings.TrimSpace(ask("block add account:alice@client-a.example --for 1h"))
 	lifted := strings.TrimSpace(ask("block add ip:192.0.2.7 --for 1h"))
 	ask("block lift " + lifted)
@@ -198,7 +217,7 @@ func TestCompletedIDs(t *testing.T) {
 		"block lift": {block}, "block extend": {block}, "block show": {block, lifted}, "exempt remove": {exemption},
 		"request deny": nil, "held release": nil, "explain": nil, "version": nil,
 	} {
-		out := w.exec("o2n-milter", append(append([]string{"__complete", "--config", "rules.toml"}, strings.Fields(line)...), "")...)
+		out := w.ask(append(append([]string{"__complete"}, strings.Fields(line)...), "")...)
 		for _, id := range []string{block, lifted, exemption} {
 			if got := strings.Contains(out, id+of[id]); got != slices.Contains(want, id) {
 				t.Errorf("%s: offers %s: %t\n%s", line, id, got, out)
@@ -214,6 +233,7 @@ func TestCompletedIDs(t *testing.T) {
 // TestCompletionWaitsForNobody: a daemon that takes a connection and says nothing costs
 // whoever presses Tab a second.
 func TestCompletionWaitsForNobody(t *testing.T) {
+	t.Parallel()
 	w := &world{t, t.TempDir()}
 	w.write("rules.toml", fmt.Sprintf("[admin]\nsocket = %q\n", filepath.Join(w.dir, "admin.sock")))
 	ln, err := net.Listen("unix", filepath.Join(w.dir, "admin.sock"))
@@ -222,7 +242,7 @@ func TestCompletionWaitsForNobody(t *testing.T) {
 	}
 	defer ln.Close()
 	began := time.Now()
-	if got, want := w.exec("o2n-milter", "__complete", "--config", "rules.toml", "block", "lift", ""), ":4\n"; got != want {
+	if got, want := w.ask("__complete", "block", "lift", ""), ":4\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if took := time.Since(began); took < completeWait || took > 20*completeWait {
