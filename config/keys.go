@@ -56,7 +56,7 @@ var milterKeys = []Key{
 		set: into(func(c *Config) *int { return &c.Milter.MaxSessions })},
 	{Name: "milter.max_per_client", Kind: "integer", Default: "500", check: integer(1, maxCount),
 		set: into(func(c *Config) *int { return &c.Milter.MaxPerClient })},
-	{Name: "milter.shutdown_timeout", Kind: "duration", Default: `"30s"`, check: duration(0, time.Hour),
+	{Name: "milter.shutdown_timeout", Kind: "duration", Default: `"20s"`, check: duration(0, time.Hour),
 		set: into(func(c *Config) *time.Duration { return &c.Milter.ShutdownTimeout })},
 }
 

@@ -115,7 +115,7 @@ func TestDefaults(t *testing.T) {
 	c.File, c.Accounts.File, c.Accounts.Read, c.Rules.Origin, c.Rules.Value, c.Rules.Version = "", "", nil, nil, nil, ""
 	want := &Config{
 		Milter: Milter{Listen: []string{"tcp:127.0.0.1:8895"}, SocketMode: 0o660, MaxSessions: 1000, MaxPerClient: 500,
-			ShutdownTimeout: 30 * time.Second},
+			ShutdownTimeout: 20 * time.Second},
 		State: State{Backend: "badger", Path: "/var/lib/o2n-milter", Durability: "process",
 			Cache: 64e6, MinFree: 96e6, MaxSize: 2e9,
 			Redis: "redis://127.0.0.1:6379/0", Retention: 30 * 24 * time.Hour},

@@ -13,6 +13,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	gomilter "github.com/emersion/go-milter"
 )
 
 const (
@@ -29,6 +31,9 @@ const (
 	readSize = 8 << 10 // the header of most messages, macros included, in one read
 	// keepPacket is how large a packet buffer an idle session may keep.
 	keepPacket = 4 << 10
+	// maxHeld is how much of an answer waits for its end: a message may bring any
+	// number of fields that are to be taken off.
+	maxHeld = 64 << 10
 )
 
 // phase says how far a session has come, which sets how long it may be silent.
@@ -50,7 +55,8 @@ type conn struct {
 	in      *bufio.Reader
 	packet  []byte // the packet being handled, its length in front
 	unread  []byte // what of it the library has not read
-	written []byte // what the library wrote of a packet so far
+	written []byte // what the library wrote of an answer so far ...
+	whole   int    // ... and how much of that is whole packets
 	opened  time.Time
 	phase   phase
 	failed  bool // a write did not go through
@@ -58,10 +64,9 @@ type conn struct {
 	client netip.Addr    // TCP peer; zero for others, which have no cap
 	early  *list.Element // owned by the registry
 
-	mu       sync.Mutex
-	busy     bool // a message is under way
-	draining bool
-	isCut    bool
+	mu    sync.Mutex
+	busy  bool // a message is under way
+	isCut bool
 
 	once   sync.Once
 	closed chan struct{} // when the library is done with it
@@ -99,9 +104,10 @@ func (c *conn) Read(p []byte) (int, error) {
 // next reads packets until one is for the library.
 func (c *conn) next() error {
 	for {
-		if c.failed || !c.proceed(c.session.underWay()) {
+		if c.failed {
 			return io.EOF
 		}
+		c.note(c.session.underWay())
 		if err := c.readPacket(); err != nil {
 			return err
 		}
@@ -189,19 +195,34 @@ func (c *conn) explain(err error) {
 	}
 }
 
-// Write passes on what the library answers, one whole packet at a time. A write
-// that does not go through ends the session at its next read.
+// Write passes on what the library answers, one whole answer at a time: what is to be
+// changed in a message goes with its verdict. A write that does not go through ends
+// the session at its next read.
 func (c *conn) Write(p []byte) (int, error) {
 	c.written = append(c.written, p...)
-	for len(c.written) >= 4 {
-		size := 4 + int(binary.BigEndian.Uint32(c.written))
-		if len(c.written) < size {
+	for rest := c.written[c.whole:]; len(rest) >= 5; rest = c.written[c.whole:] {
+		size := 4 + int(binary.BigEndian.Uint32(rest))
+		if len(rest) < size {
 			break
 		}
-		c.send(c.session.outgoing(c.written[:size]))
-		c.written = append(c.written[:0], c.written[size:]...)
+		if c.whole += size; !changes(rest[4]) || c.whole >= maxHeld {
+			c.send(c.session.outgoing(c.written[:c.whole]))
+			c.written, c.whole = append(c.written[:0], c.written[c.whole:]...), 0
+		}
+	}
+	if len(c.written) == 0 && cap(c.written) > keepPacket {
+		c.written = nil
 	}
 	return len(p), nil
+}
+
+// changes says whether a packet changes the message, and the answer is still to come.
+func changes(code byte) bool {
+	switch gomilter.ModifyActCode(code) {
+	case gomilter.ActChangeHeader, gomilter.ActAddHeader, gomilter.ActQuarantine:
+		return true
+	}
+	return false
 }
 
 func (c *conn) send(packet []byte) {
@@ -225,24 +246,11 @@ func (c *conn) Close() error {
 	return err
 }
 
-// proceed tells the drain whether a message is under way, and says whether the
-// session is to go on.
-func (c *conn) proceed(busy bool) bool {
+// note says whether a message is under way, for who ends the session from outside.
+func (c *conn) note(busy bool) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.busy = busy
-	return busy || !c.draining
-}
-
-// drain ends the session now, or after the message that is under way.
-func (c *conn) drain() {
-	c.mu.Lock()
-	c.draining = true
-	busy := c.busy
 	c.mu.Unlock()
-	if !busy {
-		c.cut()
-	}
 }
 
 // cut ends the session from outside and says whether that was in mid-message; the

@@ -173,3 +173,38 @@ func TestAnswersNotTaken(t *testing.T) {
 		f.stop()
 	})
 }
+
+// What is changed in a message goes out with the verdict, in one write: a session that
+// dies in between would leave the MTA with half an answer. Only what is far too much
+// for that goes ahead.
+func TestAnswerInOneWrite(t *testing.T) {
+	const (
+		change = 4 + 1 + 4 + len(markField) + 2 // a packet that takes a field off
+		mark   = 4 + 1 + len(markField+"\x00a.rule ID\x00")
+		most   = (maxHeld - 1 - mark) / change
+	)
+	for _, marks := range []int{0, 1, 2, most, most + 1} {
+		synctest.Test(t, func(t *testing.T) {
+			f := serve(t, always(tag))
+			near := f.mute()
+			read := func() int {
+				n, _ := near.Read(make([]byte, 2*maxHeld))
+				return n
+			}
+			near.Write([]byte(packet('O', offer(6, allActions, allProtocol))))
+			read()
+			script := &mta{}
+			fields := strings.Repeat(script.step("L "+markField+": x"), marks)
+			go near.Write([]byte(script.step(helloA) + script.step(mailA) + fields + packet('E', "")))
+			first, whole := read(), marks*change+mark+len(packet('c', ""))
+			if marks <= most && first != whole {
+				t.Errorf("%d marks: the first write has %d bytes of %d", marks, first, whole)
+			}
+			if marks > most && (first == whole || first+read() != whole) {
+				t.Errorf("%d marks: two writes are not all of %d bytes", marks, whole)
+			}
+			near.Close()
+			f.stop()
+		})
+	}
+}

@@ -175,10 +175,12 @@ func serve(t *testing.T, judge Judge, set ...func(*Server)) *fixture {
 	return f
 }
 
-// stop shuts the server down; nothing may be forced.
+// stop shuts the server down; no message may be under way.
 func (f *fixture) stop() {
 	f.t.Helper()
-	if err := f.Shutdown(context.Background()); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := f.Shutdown(ctx); err != nil {
 		f.t.Errorf("Shutdown: %v", err)
 	}
 	if err := <-f.ended; err != nil {

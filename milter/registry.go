@@ -8,7 +8,6 @@ import (
 )
 
 var (
-	errStopping  = errors.New("stopping")
 	errTooMany   = errors.New("as many sessions as milter.max_sessions allows")
 	errPerClient = errors.New("as many sessions from this address as milter.max_per_client allows")
 )
@@ -19,7 +18,6 @@ type registry struct {
 	count          func(open int) // called with the lock held, so in order
 
 	mu      sync.Mutex
-	stopped bool
 	open    map[*conn]struct{}
 	clients map[netip.Addr]int // TCP peers only
 	// early holds the sessions that have not sent CONNECT, oldest first: at a cap
@@ -38,9 +36,6 @@ func (r *registry) init(max, perClient int, count func(int)) {
 func (r *registry) add(c *conn, admitted func()) (evicted *conn, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.stopped {
-		return nil, errStopping
-	}
 	if r.perClient > 0 && c.client.IsValid() && r.clients[c.client] >= r.perClient {
 		if evicted = r.evict(func(old *conn) bool { return old.client == c.client }); evicted == nil {
 			return nil, errPerClient
@@ -107,11 +102,10 @@ func (r *registry) drop(c *conn) {
 	}
 }
 
-// stop lets nobody in any more and returns the sessions still open.
-func (r *registry) stop() []*conn {
+// all are the sessions still open.
+func (r *registry) all() []*conn {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.stopped = true
 	left := make([]*conn, 0, len(r.open))
 	for c := range r.open {
 		left = append(left, c)

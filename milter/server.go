@@ -46,12 +46,13 @@ type Server struct {
 	// 10 s for a reply unless its configuration says more.
 	DecideTimeout time.Duration
 
-	once     sync.Once
-	deciding context.Context // of all decisions; ends when sessions are cut
-	cut      context.CancelFunc
-	sessions registry
-	running  sync.WaitGroup
-	late     atomic.Int64 // decisions that were not waited for to the end
+	once      sync.Once
+	deciding  context.Context // of all decisions; ends when sessions are cut
+	cut       context.CancelFunc
+	sessions  registry
+	accepting sync.WaitGroup // calls of Serve
+	running   sync.WaitGroup // sessions
+	late      atomic.Int64   // decisions that were not waited for to the end
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
@@ -93,6 +94,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	if counts == nil {
 		return nil
 	}
+	defer s.accepting.Done()
 	var delay time.Duration
 	for {
 		nc, err := ln.Accept()
@@ -122,6 +124,7 @@ func (s *Server) track(ln net.Listener) *counts {
 		return nil
 	}
 	s.listeners[ln] = struct{}{}
+	s.accepting.Add(1)
 	return s.countsOf(ln.Addr())
 }
 
@@ -171,23 +174,15 @@ func (s *Server) start(nc net.Conn, counts *counts) {
 	}()
 }
 
-// Shutdown stops accepting, closes connections that are between messages and
-// lets messages under way finish until ctx ends. Then it cuts them; the error
-// says how many.
+// Shutdown stops accepting and waits for the MTA to end its sessions, until ctx ends:
+// a session that is closed earlier costs its client the rest of the mail that he has,
+// for the MTA does not connect again. Then what is left is cut; the error says how
+// many were in mid-message.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.init()
 	defer s.cut()
-	s.mu.Lock()
-	if !s.stopped() {
-		close(s.stopping)
-	}
-	for ln := range s.listeners {
-		ln.Close()
-	}
-	s.mu.Unlock()
-	for _, c := range s.sessions.stop() {
-		c.drain()
-	}
+	s.close()
+	s.accepting.Wait() // what was accepted in this instant is a session too
 	ended := make(chan struct{})
 	go func() { s.running.Wait(); close(ended) }()
 	select {
@@ -197,7 +192,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.cut()
 	forced := 0
-	for _, c := range s.sessions.stop() {
+	for _, c := range s.sessions.all() {
 		if c.cut() {
 			forced++
 		}
@@ -210,6 +205,18 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("%d sessions cut in mid-message", forced)
+}
+
+// close closes the listeners.
+func (s *Server) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped() {
+		close(s.stopping)
+	}
+	for ln := range s.listeners {
+		ln.Close()
+	}
 }
 
 // oneShot is the listener that hands the library one connection. The second

@@ -3,7 +3,6 @@ package milter
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"strings"
 	"syscall"
@@ -156,21 +155,46 @@ func TestCapPerClient(t *testing.T) {
 	})
 }
 
-// A connection accepted in the instant of Shutdown is not let in.
-func TestRegistryStopped(t *testing.T) {
+// lastCall is a listener that still brings one connection when it is closed.
+type lastCall struct {
+	*pipes
+	last net.Conn
+}
+
+func (l *lastCall) Accept() (net.Conn, error) {
+	nc, err := l.pipes.Accept()
+	if err != nil && l.last != nil {
+		nc, l.last = l.last, nil
+		return nc, nil
+	}
+	return nc, err
+}
+
+// A connection accepted in the instant of Shutdown is served like any other.
+func TestAcceptedInTheInstantOfShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := serve(t, always(pass))
-		f.stop()
 		near, far := net.Pipe()
-		start := time.Now()
-		f.start(far, nil)
-		if _, err := near.Read(make([]byte, 1)); err != io.EOF || time.Since(start) != 0 {
-			t.Errorf("read: %v after %v", err, time.Since(start))
+		ln := &lastCall{pipes: newPipes(), last: far}
+		served := make(chan error)
+		go func() { served <- f.Serve(ln) }()
+		synctest.Wait()
+		ended := make(chan error)
+		go func() { ended <- f.Shutdown(context.Background()) }()
+		m := &mta{t: t, nc: near, packets: make(chan string, 10)}
+		go m.read()
+		m.negotiate(6, allActions, allProtocol)
+		if got := m.run(helloA, mailA, "R <r@r.example>", "E"); got[1] != "c" {
+			t.Errorf("answers %q", got)
+		}
+		m.run("Q")
+		if err := errors.Join(<-ended, <-served); err != nil {
+			t.Error(err)
 		}
 	})
 }
 
-// Shutdown closes what is idle at once and lets a message finish.
+// Shutdown lets sessions live on until the MTA ends them, whatever they are at.
 func TestDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := serve(t, judgeFunc(func(context.Context, *rules.Mail) rules.Verdict {
@@ -185,42 +209,49 @@ func TestDrain(t *testing.T) {
 		macros.run(helloA)
 		macros.write(packet('D', "M{auth_authen}\x00alice\x00"))
 		synctest.Wait()
-		ended := make(chan error)
-		start := time.Now()
+		ended := make(chan error, 1)
 		go func() { ended <- f.Shutdown(context.Background()) }()
-		if got := idle.reply(); got != hungUp || time.Since(start) != 0 {
-			t.Errorf("idle session got %q after %v", got, time.Since(start))
-		}
 		time.Sleep(time.Minute)
-		for _, m := range []*mta{busy, macros} {
-			if m == macros {
-				m.write(packet('M', "<a@client-a.example>\x00"))
-			}
-			if got := m.run("R <r@r.example>", "E"); got[1] != "c" {
-				t.Errorf("busy session got %q", got)
-			}
-		}
 		if got := deciding.reply(); got != "c" {
 			t.Errorf("deciding session got %q", got)
 		}
-		for _, m := range []*mta{deciding, busy, macros} {
-			if got := m.reply(); got != hungUp {
-				t.Errorf("got %q after its message", got)
+		macros.write(packet('M', "<a@client-a.example>\x00"))
+		idle.run(mailA)
+		all := []*mta{idle, busy, deciding, macros}
+		for i, m := range all {
+			if m == deciding {
+				m.run(mailA)
+			}
+			if got := m.run("R <r@r.example>", "E"); got[1] != "c" {
+				t.Errorf("session %d got %q", i, got)
 			}
 		}
-		if err := <-ended; err != nil || time.Since(start) > 2*time.Minute {
-			t.Errorf("Shutdown: %v after %v", err, time.Since(start))
+		for i, m := range all {
+			select {
+			case err := <-ended:
+				t.Fatalf("Shutdown: %v, before session %d ended", err, i)
+			default:
+			}
+			m.run("Q")
+			if got := m.reply(); got != hungUp {
+				t.Errorf("session %d got %q after its end", i, got)
+			}
+			synctest.Wait()
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("Shutdown: %v", err)
 		}
 		if got := f.logs.String(); got != "" {
 			t.Errorf("logged %q", got)
 		}
-		if got := f.notes.rules(); len(got) != 3 {
+		if got := f.notes.rules(); len(got) != 5 {
 			t.Errorf("verdicts %q", got)
 		}
 	})
 }
 
-// Messages that do not end in time are cut, also while the judge thinks.
+// Sessions that do not end in time are closed, those in mid-message too, also while
+// the judge thinks.
 func TestDrainForced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := serve(t, judgeFunc(func(ctx context.Context, _ *rules.Mail) rules.Verdict {
@@ -242,6 +273,9 @@ func TestDrainForced(t *testing.T) {
 		}
 		if took := time.Since(start); took != 3*time.Second {
 			t.Errorf("took %v", took)
+		}
+		if got := idle.reply(); got != hungUp {
+			t.Errorf("idle session got %q", got)
 		}
 	})
 }
