@@ -141,8 +141,9 @@ type ruling struct {
 // find keeps evidence, as much as can be read, and says whether its rule decides
 // from now on: the strongest action does, between equals the first.
 func (r *ruling) find(id string, action Action, found []Evidence) bool {
-	if action == Shadow && len(found) > 0 && !strings.HasPrefix(id, "limit.") && id != bulkPace {
-		r.hit(id, "") // overLimit knows whose a limit's window is
+	ofWindow := strings.HasPrefix(id, "limit.") || id == bulkPace // overLimit knows whose it is
+	if action == Shadow && len(found) > 0 && !ofWindow {
+		r.hit(id, "")
 	}
 	decides := len(found) > 0 && (action > max(r.action, Accept) || action == r.action && before(id, r.decider))
 	room := max(0, mostRecorded-len(r.evidence))
@@ -152,6 +153,9 @@ func (r *ruling) find(id string, action Action, found []Evidence) bool {
 	}
 	for _, ev := range found[:min(len(found), room)] {
 		ev.Rule, ev.Shadow = id, action == Shadow
+		if !ofWindow {
+			ev.Exempt = r.exemptBy(id, "", action)
+		}
 		r.evidence = append(r.evidence, ev)
 	}
 	return decides
@@ -304,12 +308,14 @@ func (e *Engine) unavailable(r *ruling, id string, err error) {
 var fixed = map[string]Action{"accounts.unknown": Reject, "internal.panic": Tempfail}
 
 // action is what a rule is set to.
-func (e *Engine) action(id string) Action {
+func (e *Engine) action(id string) Action { return e.set.action(id) }
+
+func (s *Settings) action(id string) Action {
 	action, ok := fixed[id]
 	switch {
 	case !ok:
-		return e.set.Actions[id]
-	case e.set.AllShadow:
+		return s.Actions[id]
+	case s.AllShadow:
 		return Shadow
 	}
 	return action

@@ -54,6 +54,27 @@ func (r *ruling) factor(id, counted string) int64 {
 	return 1
 }
 
+// exemptBy is the id of the exemption that made of a rule's action this one, or has
+// raised the max of its limit; empty when the settings alone did.
+func (r *ruling) exemptBy(id, counted string, action Action) string {
+	whole := action == Shadow
+	x := r.exemption(id, counted, func(x state.Exemption) bool { return whole == (x.Factor == 0) })
+	if x == nil || whole && r.setTo(id) <= Shadow {
+		return ""
+	}
+	return x.ID
+}
+
+// setTo is a rule's or limit's action in the settings in force.
+func (r *ruling) setTo(id string) Action {
+	for _, l := range r.set.Limits {
+		if "limit."+l.Name == id {
+			return l.Action
+		}
+	}
+	return r.set.action(id)
+}
+
 func (r *ruling) exemption(id, counted string, wanted func(state.Exemption) bool) *state.Exemption {
 	for i, x := range r.exemptions {
 		if x.Rule == id && wanted(x) && (r.isFor(x.Subject) || counted != "" && strings.HasSuffix(counted, x.Subject)) {

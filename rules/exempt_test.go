@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"o2n-milter/state"
 )
 
@@ -28,12 +30,13 @@ func TestAlwaysReachable(t *testing.T) {
 	check(t, b.decide(t, to("abuse@provider.example")), Accept, "none")
 }
 
-func (b *bench) exempt(t *testing.T, x state.Exemption) {
+func (b *bench) exempt(t *testing.T, x state.Exemption) (id string) {
 	t.Helper()
 	x.ID, x.Since, x.Until = "E"+NewID(), start, start.Add(time.Hour)
 	if err := state.PutRecord(t.Context(), b.store, &x); err != nil {
 		t.Fatal(err)
 	}
+	return x.ID
 }
 
 func TestExemptions(t *testing.T) {
@@ -50,6 +53,38 @@ func TestExemptions(t *testing.T) {
 	check(t, b.decide(t, mail()), Tempfail, "limit.minute", "limit.minute: 4 used, 1 more")
 	b.at = start.Add(time.Hour)
 	check(t, b.decide(t, forged(2)), Reject, "identity.header_from")
+}
+
+// Evidence names the exemption that spared a message, or that raised the max it met;
+// what is in shadow by the settings alone has none.
+func TestEvidenceNamesTheExemption(t *testing.T) {
+	b := blockingBench(t, func(s *Settings) {
+		s.Limits = []Limit{perMinute(1, Tempfail), perMinute(1, Tempfail), perMinute(1, Shadow)}
+		s.Limits[0].Name, s.Limits[1].Name, s.Limits[2].Name = "free", "raised", "tried"
+		s.Actions["recipients.duplicate"] = Shadow
+	})
+	wanted := map[string]string{"limit.tried": "", "recipients.duplicate": ""}
+	for _, x := range []state.Exemption{
+		{Rule: "identity.header_from"}, {Rule: "limit.free"}, {Rule: "limit.raised", Factor: 2}, {Rule: "limit.tried"}, {Rule: "recipients.duplicate"},
+	} {
+		x.Subject = alice
+		id := b.exempt(t, x)
+		if _, inShadow := wanted[x.Rule]; !inShadow {
+			wanted[x.Rule] = id
+		}
+	}
+	got := map[string]string{}
+	for _, m := range []*Mail{
+		mail(), mail(), mail(), // the second is over free and tried, the third over raised
+		with("From: boss@bank.example", "To: bob@remote.example, bob@remote.example, bob@remote.example"),
+	} {
+		for _, ev := range b.decide(t, m).Evidence {
+			got[ev.Rule] = ev.Exempt
+		}
+	}
+	if diff := cmp.Diff(wanted, got); diff != "" {
+		t.Errorf("exemptions in evidence (-want +got):\n%s", diff)
+	}
 }
 
 func TestExemptFromBlocks(t *testing.T) {

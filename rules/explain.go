@@ -120,49 +120,61 @@ type Remedy struct {
 
 // remedies is the one table of what would have made a message pass, by rule id;
 // limits as "limit.NAME" and "limit.alone". {fact}, {got} and {want} are the
-// evidence's, {account} is the login, {free} when the window has room again.
+// evidence's, {own} and {answers} say where to list an address, {free} when the window
+// has room again.
 var remedies = map[string]string{
 	"message.malformed":   "A header that can be read: {fact}, found {got}, wanted {want}. The program that writes the mail has to be mended.",
 	"message.too_complex": "A simpler message: found {got}, wanted {want}.",
 	"accounts.unknown": "A login that an account source knows: check its spelling, list it as [account.\"LOGIN\"], or let logins that are " +
 		"addresses send for their own domain with accounts.unknown = \"domain\".",
-	"accounts.unavailable": "Nothing about the message: it passes as soon as the account source answers again.",
-	"identity.malformed":   "One From field with an address of the account in plain view: {fact}, found {got}, wanted {want}.",
-	"identity.header_from": "A From address that is the account's ({want}). If {got} is the customer's, list it in addresses or domains of [account.\"{account}\"].",
-	"identity.sender":      "A Sender field with an address of the account ({want}), or none. If {got} is the customer's, list it in addresses or domains of [account.\"{account}\"].",
-	"identity.envelope_from": "An envelope sender that is the account's ({want}). If {got} is the customer's, list it in addresses or domains of " +
-		"[account.\"{account}\"].",
-	"identity.reply_to": "A Reply-To address that is the account's ({want}), or recipients that all are. If answers may go to {got}, list it in " +
-		"reply_to of [account.\"{account}\"].",
-	"identity.display_name": "A name without a foreign address in {fact}: it shows {got}, own are {want}.",
-	"recipients.visible":    "Fewer recipients in To, Cc and Bcc: {got}, {want} are allowed. Several messages, or the bulk service.",
-	"recipients.envelope":   "Fewer recipients: {got}, {want} are allowed. Several messages, or the bulk service.",
-	"recipients.duplicate":  "A list without duplicates: {fact} are {got}, {want} are allowed.",
-	"block.active":          "The end of the block: {got}. o2n-milter block list shows it, o2n-milter block lift ends it now.",
-	"bulk.unsubscribe":      "A way to unsubscribe: {want}; found: {got}.",
-	"bulk.one_click":        "One-click unsubscription (RFC 8058): {want}; found: {got}.",
-	"bulk.reason":           "A sentence in the text that says why the recipient gets the mail; found: {got}.",
-	"bulk.volume":           "Fewer recipients of this letter: {got}, {want} are allowed; more belong to the bulk service.",
-	"bulk.pace":             "Waiting: {got}, {want} are allowed to bulk mail; there is room again {free}.",
-	"content.score":         "Content that the engine scores {want}: it said {got}.",
-	"content.unavailable":   "Nothing about the message: it passes as soon as the content engine answers again.",
-	"limit.NAME":            "Waiting: {got} of {fact}, {want} are allowed; there is room again {free}. Or a higher max, for all, for a plan, or by an exemption.",
-	"limit.alone":           "A smaller message: {got}, but {want} are ever allowed ({fact}).",
-	"hold.full":             "Less mail on hold: {got}, wanted {want}. o2n-milter held list shows what waits, and why.",
-	"store.unavailable":     "Nothing about the message: it passes as soon as the store is back; o2n-milter status says what ails it.",
-	"internal.panic":        "Nothing about the message: it is our own fault. The log has it under the decision's id.",
+	"accounts.unavailable":   "Nothing about the message: it passes as soon as the account source answers again.",
+	"identity.malformed":     "One From field with an address of the account in plain view: {fact}, found {got}, wanted {want}.",
+	"identity.header_from":   "A From address that is the account's ({want}). {own}",
+	"identity.sender":        "A Sender field with an address of the account ({want}), or none. {own}",
+	"identity.envelope_from": "An envelope sender that is the account's ({want}). {own}",
+	"identity.reply_to":      "A Reply-To address that is the account's ({want}), or recipients that all are. {answers}",
+	"identity.display_name":  "A name without a foreign address in {fact}: it shows {got}, own are {want}.",
+	"recipients.visible":     "Fewer recipients in To, Cc and Bcc: {got}, {want} are allowed. Several messages, or the bulk service.",
+	"recipients.envelope":    "Fewer recipients: {got}, {want} are allowed. Several messages, or the bulk service.",
+	"recipients.duplicate":   "A list without duplicates: {fact} are {got}, {want} are allowed.",
+	"block.active":           "The end of the block: {got}. o2n-milter block list shows it, o2n-milter block lift ends it now.",
+	"bulk.unsubscribe":       "A way to unsubscribe: {want}; found: {got}.",
+	"bulk.one_click":         "One-click unsubscription (RFC 8058): {want}; found: {got}.",
+	"bulk.reason":            "A sentence in the text that says why the recipient gets the mail; found: {got}.",
+	"bulk.volume":            "Fewer recipients of this letter: {got}, {want} are allowed; more belong to the bulk service.",
+	"bulk.pace":              "Waiting: {got}, {want} are allowed to bulk mail; there is room again {free}.",
+	"content.score":          "Content that the engine scores {want}: it said {got}.",
+	"content.unavailable":    "Nothing about the message: it passes as soon as the content engine answers again.",
+	"limit.NAME":             "Waiting: {got} of {fact}, {want} are allowed; there is room again {free}. Or a higher max, for all, for a plan, or by an exemption.",
+	"limit.alone":            "A smaller message: {got}, but {want} are ever allowed ({fact}).",
+	"hold.full":              "Less mail on hold: {got}, wanted {want}. o2n-milter held list shows what waits, and why.",
+	"store.unavailable":      "Nothing about the message: it passes as soon as the store is back; o2n-milter status says what ails it.",
+	"internal.panic":         "Nothing about the message: it is our own fault. The log has it under the decision's id.",
+}
+
+// listings are {own} and {answers}, for the mail of an account and of a sender without;
+// {account} is the login.
+var listings = map[bool][2]string{
+	true: {
+		"If {got} is the customer's, list it in addresses or domains of [account.\"{account}\"].",
+		"If answers may go to {got}, list it in reply_to of [account.\"{account}\"].",
+	},
+	false: {
+		"If this server's own programs may write as {got}, list its domain in accounts.hosts. If a customer's may, list the sender " +
+			"in scripts, or the client in ips, of an [account.\"LOGIN\"] that has it in addresses or domains.",
+		"If answers may go to {got}, list the sender in scripts, or the client in ips, of an [account.\"LOGIN\"] that has it in reply_to.",
+	},
 }
 
 // Remedies say, for each rule that was in the way of a message, what would have made
-// it pass, that of the rule that decided first. None for mail that passed.
+// it pass, that of the rule that decided first; for mail that passed, what would if the
+// rules that found something in shadow were enforced.
 func Remedies(action, rule, account string, d *Detail) []Remedy {
 	list := []Remedy{}
-	if action == Accept.String() {
-		return list
-	}
+	passed := action == Accept.String()
 	for _, id := range findersOf(rule, d.Evidence) {
 		for _, ev := range d.Evidence {
-			if ev.Rule == id && !ev.Shadow {
+			if ev.Rule == id && ev.Shadow == passed {
 				list = append(list, Remedy{id, remedy(ev, account, d.Windows)})
 			}
 		}
@@ -178,9 +190,13 @@ func remedy(ev Evidence, account string, windows []Window) string {
 			key = "limit.alone"
 		}
 	}
+	text := remedies[key]
+	for i, name := range []string{"{own}", "{answers}"} {
+		text = strings.ReplaceAll(text, name, listings[account != ""][i])
+	}
 	return strings.NewReplacer(
 		"{fact}", ev.Fact, "{got}", ev.Got, "{want}", ev.Want, "{account}", account, "{free}", freeText(ev, windows),
-	).Replace(remedies[key])
+	).Replace(text)
 }
 
 // aloneMark is how overLimit says that a message alone is over a limit.
@@ -200,7 +216,7 @@ func freeText(ev Evidence, windows []Window) string {
 }
 
 // Outcome says in plain words what became of a message.
-func Outcome(action, rule string) string {
+func Outcome(action, rule string, evidence []Evidence) string {
 	by := ""
 	if rule != "none" && rule != "" {
 		by = ", by the rule " + rule
@@ -209,6 +225,9 @@ func Outcome(action, rule string) string {
 	case "accept":
 		if by != "" {
 			return "It passed unjudged, as the configuration wants it then (" + rule + ")."
+		}
+		if slices.ContainsFunc(evidence, func(ev Evidence) bool { return ev.Shadow }) {
+			return "It passed: what was found is in shadow or exempt, and stops nothing."
 		}
 		return "It passed: no rule was in its way."
 	case "tag":

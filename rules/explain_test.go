@@ -35,12 +35,14 @@ func TestRemediesAreWhole(t *testing.T) {
 	ids := append(IDs(), "limit.alone")
 	for _, id := range ids {
 		text, has := remedies[id]
-		if !has || !strings.HasSuffix(text, ".") {
+		if !has {
 			t.Errorf("%s: %q", id, text)
 		}
-		got := remedy(Evidence{Rule: id, Fact: "F", Got: "G", Want: "W"}, "A", nil)
-		if strings.ContainsAny(got, "{}") {
-			t.Errorf("%s: %s", id, got)
+		for _, account := range []string{"A", ""} {
+			got := remedy(Evidence{Rule: id, Fact: "F", Got: "G", Want: "W"}, account, nil)
+			if strings.ContainsAny(got, "{}") || !strings.HasSuffix(got, ".") {
+				t.Errorf("%s of %q: %s", id, account, got)
+			}
 		}
 	}
 	for id := range maps.Keys(remedies) {
@@ -135,8 +137,38 @@ func TestPassedMailNeedsNoRemedy(t *testing.T) {
 		{"tag", "limit.day", "It passed with the mark"}, {"quarantine", "limit.day", "It was put on hold"},
 		{"tempfail", "limit.day", "It was refused for now"}, {"reject", "bulk.volume", "It was refused for good, by the rule bulk.volume."},
 	} {
-		if got := Outcome(c[0], c[1]); !strings.HasPrefix(got, c[2]) {
+		if got := Outcome(c[0], c[1], nil); !strings.HasPrefix(got, c[2]) {
 			t.Errorf("%s: %s", c, got)
+		}
+	}
+}
+
+// What passed in shadow says so, and what would make it pass if that was enforced.
+func TestShadowHasRemedies(t *testing.T) {
+	b := newBench(t, func(s *Settings) { s.AllShadow = true })
+	d, detail := b.recorded(t, b.decide(t, with("From: boss@bank.example")))
+	if got := Outcome(d.Action, d.Rule, detail.Evidence); !strings.HasPrefix(got, "It passed: what was found is in shadow") {
+		t.Error(got)
+	}
+	rems := Remedies(d.Action, d.Rule, d.Account, &detail)
+	if len(rems) != 1 || !strings.Contains(rems[0].Text, "boss@bank.example is the customer's") {
+		t.Errorf("remedies %q", rems)
+	}
+}
+
+// Whoever sends without an account has none to list an address in.
+func TestRemedyWithoutAccount(t *testing.T) {
+	b := newBench(t, nil)
+	m := with("From: shop@bank.example", "Reply-To: carol@other.example")
+	m.Login, m.Local, m.Sender = "", true, "www-data@web9.example"
+	d, detail := b.recorded(t, b.decide(t, m))
+	rems := Remedies(d.Action, d.Rule, d.Account, &detail)
+	if len(rems) == 0 || rems[0].Rule != "identity.header_from" || !strings.Contains(rems[0].Text, "list its domain in accounts.hosts") {
+		t.Errorf("remedies %q", rems)
+	}
+	for _, r := range rems {
+		if strings.Contains(r.Text, `[account.""]`) || strings.Contains(r.Text, "{") {
+			t.Errorf("%s: %s", r.Rule, r.Text)
 		}
 	}
 }

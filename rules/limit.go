@@ -173,9 +173,10 @@ func firstOf(a state.Answer, n int) state.Answer {
 // longest wait of all enforced ones, as the message passes no earlier.
 func (r *ruling) overLimit(c limitCharge, got string, action Action, seconds int64) {
 	decides := r.find(c.rule, action, []Evidence{{
-		Fact: fmt.Sprintf("%s of %s", c.limit.Unit, printable(c.Subject, 200)),
-		Got:  got,
-		Want: fmt.Sprintf("at most %d in %s", c.Max, FormatDuration(c.Length)),
+		Fact:   fmt.Sprintf("%s of %s", c.limit.Unit, printable(c.Subject, 200)),
+		Got:    got,
+		Want:   fmt.Sprintf("at most %d in %s", c.Max, FormatDuration(c.Length)),
+		Exempt: r.exemptBy(c.rule, c.Subject, action),
 	}})
 	if decides {
 		r.params.unit, r.params.max, r.params.window = c.limit.Unit, c.Max, c.Length

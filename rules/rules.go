@@ -87,6 +87,9 @@ type Evidence struct {
 	Got    string `json:"got"`
 	Want   string `json:"want"`
 	Shadow bool   `json:"shadow"`
+	// Exempt is the id of the exemption for which it stops nothing (then Shadow too) or
+	// which has raised the max in Want; empty when there is none.
+	Exempt string `json:"exempt,omitempty"`
 }
 
 // Verdict is action, rule, reply and evidence. The zero Verdict is not valid.

@@ -205,20 +205,13 @@ func (a *app) printVerdict(v checkView) error {
 	if v.Reply != "" {
 		fmt.Fprintln(a.out, "  reply:", v.Reply)
 	}
-	rows := [][]string{}
-	for _, ev := range v.Evidence {
-		mode := ""
-		if ev.Shadow {
-			mode = "(shadow)"
-		}
-		rows = append(rows, []string{"  " + ev.Rule, ev.Fact, "got " + ev.Got, "want " + ev.Want, mode})
-	}
+	rows := evidenceTable(v.Evidence)
 	for i, c := range v.Charges {
 		rule := "limit." + c.Limit
 		if strings.Contains(c.Limit, ".") { // bulk.pace, which is no [limit.NAME]
 			rule = c.Limit
 		}
-		row := []string{"  " + rule, c.Subject, fmt.Sprintf("would cost %d %s", c.Cost, c.Unit)}
+		row := []string{"  " + rule, clean(c.Subject), fmt.Sprintf("would cost %d %s", c.Cost, c.Unit)}
 		if i < len(v.Windows) {
 			row = append(row, fmt.Sprintf("%d of %d used", v.Windows[i].Used, v.Windows[i].Max))
 		}

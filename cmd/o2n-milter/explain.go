@@ -160,7 +160,7 @@ func (a *app) printExplained(e desk.Explained) error {
 		{"windows, as the message left them", noWindows(e), windowTable(e.Windows)},
 		{"what it would have cost", "", chargeTable(e)},
 		{"the configuration that decided", noLines(e), lineTable(e.Config)},
-		{"what would have made it pass", "", remedyTable(e.Remedies)},
+		{remedyTitle(e), "", remedyTable(e.Remedies)},
 	} {
 		if len(part.rows) == 0 && part.none == "" {
 			continue
@@ -224,13 +224,22 @@ func factRows(f desk.Facts) [][]string {
 func evidenceTable(list []rules.Evidence) [][]string {
 	var rows [][]string
 	for _, ev := range list {
-		mode := ""
-		if ev.Shadow {
-			mode = "(shadow: it stops nothing)"
-		}
-		rows = append(rows, []string{"  " + ev.Rule, clean(ev.Fact), "got " + clean(ev.Got), "want " + clean(ev.Want), mode})
+		rows = append(rows, append([]string{"  " + ev.Rule, clean(ev.Fact), "got " + clean(ev.Got), "want " + clean(ev.Want)}, remarks(ev)...))
 	}
 	return rows
+}
+
+// remarks say what is special about evidence, in a cell where there is anything.
+func remarks(ev rules.Evidence) []string {
+	switch {
+	case ev.Exempt != "" && ev.Shadow:
+		return []string{"(exempt by " + ev.Exempt + ": it stops nothing)"}
+	case ev.Exempt != "":
+		return []string{"(max raised by exemption " + ev.Exempt + ")"}
+	case ev.Shadow:
+		return []string{"(shadow: it stops nothing)"}
+	}
+	return nil
 }
 
 func windowTable(list []rules.Window) [][]string {
@@ -240,7 +249,11 @@ func windowTable(list []rules.Window) [][]string {
 		if w.Used >= w.Max {
 			free = "next free " + w.NextFree.Format(time.RFC3339Nano)
 		}
-		rows = append(rows, []string{"  " + limitRule(w.Limit), clean(w.Subject), fmt.Sprintf("%d of %d %s in %s", w.Used, w.Max, w.Unit, w.Window), free})
+		row := []string{"  " + limitRule(w.Limit), clean(w.Subject), fmt.Sprintf("%d of %d %s in %s", w.Used, w.Max, w.Unit, w.Window), free}
+		if w.Shadow {
+			row = append(row, "(shadow)")
+		}
+		rows = append(rows, row)
 	}
 	return rows
 }
@@ -275,6 +288,13 @@ func lineTable(lines []rules.Line) [][]string {
 		rows = append(rows, []string{"  " + at, clean(l.Key) + " = " + clean(l.Value)})
 	}
 	return rows
+}
+
+func remedyTitle(e desk.Explained) string {
+	if e.Action == rules.Accept.String() {
+		return "what would make it pass if that was enforced"
+	}
+	return "what would have made it pass"
 }
 
 func remedyTable(list []rules.Remedy) [][]string {

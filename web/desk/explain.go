@@ -26,7 +26,7 @@ type Explained struct {
 	Windows  []rules.Window   `json:"windows"` // as the message left them; none were asked where a rule stopped it before
 	Charges  []rules.Charge   `json:"charges"`
 	Config   []rules.Line     `json:"config"`
-	Remedies []rules.Remedy   `json:"remedies"` // what would have made it pass
+	Remedies []rules.Remedy   `json:"remedies"` // what would have made it pass, or would if what is in shadow was enforced
 	Version  string           `json:"version"`  // of the configuration
 }
 
@@ -74,9 +74,9 @@ func orEmpty[T any](list []T) []T {
 }
 
 // Outcome says in plain words what became of the message.
-func (v DecisionView) Outcome() string { return rules.Outcome(v.Action, v.Rule) }
+func (v DecisionView) Outcome() string { return rules.Outcome(v.Action, v.Rule, v.Evidence) }
 
-// Remedies are what would have made it pass.
+// Remedies are what would have made it pass, or would if what is in shadow was enforced.
 func (v DecisionView) Remedies() []rules.Remedy {
 	return rules.Remedies(v.Action, v.Rule, v.Account, &v.Detail)
 }
