@@ -159,7 +159,7 @@ func all(r *http.Request) bool { return r.FormValue("all") != "" }
 func asked[Out any](find func(context.Context, desk.HistoryQuery) (Out, error)) func(*http.Request) (any, error) {
 	return func(r *http.Request) (any, error) {
 		q := desk.HistoryQuery{
-			Subject: r.FormValue("subject"), Recipient: r.FormValue("rcpt"), Rule: r.FormValue("rule"), Action: r.FormValue("action"),
+			Subject: r.FormValue("subject"), Recipient: r.FormValue("rcpt"), Rule: r.FormValue("rule"), Found: r.FormValue("found"), Action: r.FormValue("action"),
 		}
 		var err error
 		if q.Limit, err = limitOf(r, "decisions"); err != nil {

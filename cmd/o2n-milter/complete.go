@@ -67,6 +67,8 @@ func (a *app) flagValues(command, flag string) cobra.CompletionFunc {
 	switch flag {
 	case "rule":
 		return a.completeRules(command)
+	case "found":
+		return a.completeRules("")
 	case "rules":
 		return tomlFiles
 	case "config-directory":

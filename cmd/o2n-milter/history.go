@@ -15,7 +15,7 @@ import (
 
 // historyFlags say which decisions are wanted.
 type historyFlags struct {
-	subject, rcpt, rule, action string
+	subject, rcpt, rule, found, action string
 }
 
 // register adds the flags; about is for --subject, empty: the command takes it as
@@ -26,6 +26,7 @@ func (f *historyFlags) register(c *cobra.Command, about string) {
 	}
 	c.Flags().StringVar(&f.rcpt, "rcpt", "", "only to this `ADDRESS`")
 	c.Flags().StringVar(&f.rule, "rule", "", "only those that this `RULE` decided; none: that passed")
+	c.Flags().StringVar(&f.found, "found", "", "only those in which this `RULE` found something, in shadow too")
 	c.Flags().StringVar(&f.action, "action", "", "only with this `ACTION`: accept, tag, quarantine, tempfail, reject")
 }
 
@@ -35,7 +36,7 @@ func (f *historyFlags) query(since time.Time) url.Values {
 	if !since.IsZero() {
 		q.Set("since", since.UTC().Format(time.RFC3339Nano))
 	}
-	for name, value := range map[string]string{"subject": f.subject, "rcpt": f.rcpt, "rule": f.rule, "action": f.action} {
+	for name, value := range map[string]string{"subject": f.subject, "rcpt": f.rcpt, "rule": f.rule, "found": f.found, "action": f.action} {
 		if value != "" {
 			q.Set(name, value)
 		}

@@ -98,6 +98,7 @@ type HistoryQuery struct {
 	Subject   string // empty: of any
 	Recipient string // an address, or what decisions hold in its place; empty: to anybody
 	Rule      string // that decided; empty: any
+	Found     string // a rule that found something, in shadow too; empty: any or none
 	Action    string // empty: any
 	Since     time.Time
 	Before    time.Time // zero: up to the last
@@ -192,7 +193,7 @@ func (d *Desk) find(ctx context.Context, q HistoryQuery) (wanted state.Query, fo
 	var end place // of what was looked through
 	for _, form := range forms {
 		wanted.Recipient = form
-		list, stop, err := d.look(ctx, wanted, most+1)
+		list, stop, err := d.look(ctx, wanted, q.Found, most+1)
 		if err != nil {
 			return wanted, nil, "", err
 		}
@@ -212,12 +213,12 @@ func (d *Desk) find(ctx context.Context, q HistoryQuery) (wanted state.Query, fo
 	return wanted, found, end.cursor(), nil
 }
 
-// look gives the newest decisions that are wanted, and where it stopped though there
-// may be more.
-func (d *Desk) look(ctx context.Context, wanted state.Query, most int) (found []state.Decision, stop place, err error) {
+// look gives the newest decisions that are wanted and in which this rule found
+// something (empty: any or none), and where it stopped though there may be more.
+func (d *Desk) look(ctx context.Context, wanted state.Query, finder string, most int) (found []state.Decision, stop place, err error) {
 	step := oneHistory(wanted)
 	step.Limit = lookedPage // most of them may be something else
-	if oneHistory(wanted) == wanted {
+	if oneHistory(wanted) == wanted && finder == "" {
 		step.Limit = min(lookedPage, most)
 	}
 	for looked := 0; ; {
@@ -226,7 +227,7 @@ func (d *Desk) look(ctx context.Context, wanted state.Query, most int) (found []
 			return nil, place{}, err
 		}
 		for _, dec := range page {
-			if !wanted.Wants(dec) {
+			if !wanted.Wants(dec) || finder != "" && !foundBy(finder, dec) {
 				continue
 			}
 			if found = append(found, dec); len(found) == most {
@@ -242,6 +243,12 @@ func (d *Desk) look(ctx context.Context, wanted state.Query, most int) (found []
 		}
 		step.Before, step.Past = last.At, last.ID
 	}
+}
+
+// foundBy says whether a rule found something. A record that cannot be read has nothing.
+func foundBy(id string, dec state.Decision) bool {
+	v, err := decisionView(dec)
+	return err == nil && slices.ContainsFunc(v.Evidence, func(ev rules.Evidence) bool { return ev.Rule == id })
 }
 
 // oneHistory is the part of a question that a store answers without looking at
@@ -263,7 +270,7 @@ func oneHistory(q state.Query) state.Query {
 // recipient; of none the empty one.
 func (d *Desk) queryOf(ctx context.Context, q HistoryQuery) (wanted state.Query, forms []string, err error) {
 	wanted = state.Query{Rule: q.Rule, Action: q.Action, Since: q.Since, Before: q.Before, Past: q.Past}
-	if cmp.Or(q.Subject, q.Recipient, q.Rule, q.Action) == "" && q.Since.IsZero() {
+	if cmp.Or(q.Subject, q.Recipient, q.Rule, q.Found, q.Action) == "" && q.Since.IsZero() {
 		return wanted, nil, bad("want a subject, such as account:alice@client-a.example, a recipient, a rule, an action or a time")
 	}
 	if q.Subject != "" {
@@ -274,11 +281,21 @@ func (d *Desk) queryOf(ctx context.Context, q HistoryQuery) (wanted state.Query,
 	if !slices.Contains([]string{"", "accept", "tag", "quarantine", "tempfail", "reject"}, q.Action) {
 		return wanted, nil, bad("action %.40q is not known; want accept, tag, quarantine, tempfail or reject", q.Action)
 	}
+	for _, id := range []string{q.Rule, q.Found} {
+		if !isRule(id) && (id != "none" || id == q.Found) {
+			return wanted, nil, bad("rule %.60q is not known; want a rule's id or limit.NAME", id)
+		}
+	}
 	if q.Recipient == "" {
 		return wanted, []string{""}, nil
 	}
 	forms, err = d.recipient(ctx, q.Recipient)
 	return wanted, forms, err
+}
+
+// isRule is also true of a limit that is configured no more, and of no rule at all.
+func isRule(id string) bool {
+	return id == "" || strings.HasPrefix(id, "limit.") || slices.Contains(rules.IDs(), id)
 }
 
 // recipient are the forms in which decisions may have an address: in the clear, also

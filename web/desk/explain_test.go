@@ -73,6 +73,7 @@ func TestHistoryFilters(t *testing.T) {
 		}
 		if i%2 == 0 {
 			d.Action, d.Rule, d.To, d.Subjects = "accept", "none", []string{"s@x.example", "r@x.example"}, []string{"account:b"}
+			d.Detail = json.RawMessage(`{"evidence":[{"rule":"limit.tried","shadow":true},{"rule":"identity.sender","shadow":true}]}`)
 		}
 		if err := f.Store.Record(t.Context(), d); err != nil {
 			t.Fatal(err)
@@ -81,6 +82,7 @@ func TestHistoryFilters(t *testing.T) {
 	for want, q := range map[string]HistoryQuery{
 		"531": {Rule: "bulk.volume"}, "420": {Rule: "none"}, "543210": {Recipient: "<R@X.example>"}, "42": {Recipient: "s@x.example", Since: start.Add(time.Minute)},
 		"53": {Action: "reject", Since: start.Add(3 * time.Minute)}, "10": {Recipient: "r@x.example", Before: start.Add(2 * time.Minute)},
+		"4": {Found: "limit.tried", Since: start.Add(3 * time.Minute)}, "20": {Found: "identity.sender", Subject: "account:b", Before: start.Add(3 * time.Minute)},
 		"": {Subject: "account:a", Action: "accept"}, "1": {Subject: "account:a", Recipient: "r@x.example", Before: start.Add(2 * time.Minute)},
 	} {
 		if got := strings.Join(f.pages(t, q)[0], ""); got != want {
@@ -89,6 +91,13 @@ func TestHistoryFilters(t *testing.T) {
 	}
 	_, err := f.History(t.Context(), HistoryQuery{Action: "refuse"})
 	wants(t, err, ErrBad, "want accept, tag, quarantine, tempfail or reject")
+	if got := f.pages(t, HistoryQuery{Found: "limit.tried", Limit: 2}); len(got) != 2 || len(got[0]) != 2 || len(got[1]) != 1 {
+		t.Errorf("found in shadow: %v", got)
+	}
+	for _, q := range []HistoryQuery{{Rule: "limit"}, {Rule: "identity.header_form"}, {Found: "identity.header_form"}, {Found: "none"}} {
+		_, err = f.History(t.Context(), q)
+		wants(t, err, ErrBad, "want a rule's id or limit.NAME")
+	}
 	_, err = f.History(t.Context(), HistoryQuery{})
 	wants(t, err, ErrBad, "want a subject")
 	_, err = f.History(t.Context(), HistoryQuery{Recipient: strings.Repeat("x", 2*mostName+1)})
