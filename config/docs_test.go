@@ -2,8 +2,6 @@ package config
 
 import (
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -126,20 +124,6 @@ func TestManualNamesEveryKey(t *testing.T) {
 	slices.Sort(want)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
-	}
-}
-
-func TestManualIsPod(t *testing.T) {
-	checker, err := exec.LookPath("podchecker")
-	if err != nil {
-		t.Skip("SKIPPED: podchecker is missing (package perl)")
-	}
-	pages, err := filepath.Glob("../docs/man/o2n-milter.toml.5.pod")
-	if err != nil || len(pages) != 1 {
-		t.Fatalf("%v, %v", pages, err)
-	}
-	if out, err := exec.Command(checker, "-warnings", pages[0]).CombinedOutput(); err != nil || !strings.Contains(string(out), "pod syntax OK") {
-		t.Errorf("%v: %s", err, out)
 	}
 }
 

@@ -6,16 +6,11 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-
-	"o2n-milter/config"
-	"o2n-milter/rules"
 )
 
 const root = "../.."
@@ -116,20 +111,6 @@ func imports(t *testing.T) map[string][]string {
 	return all
 }
 
-// docs are the documents in Markdown.
-func docs(t *testing.T) []string {
-	t.Helper()
-	list := []string{"README.md", "tests/README.md"}
-	found, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	if err != nil || len(found) == 0 {
-		t.Fatalf("docs: %v, %v", found, err)
-	}
-	for _, path := range found {
-		list = append(list, "docs/"+filepath.Base(path))
-	}
-	return list
-}
-
 func TestImportsGoOneWay(t *testing.T) {
 	all := imports(t)
 	if len(all) < 10 {
@@ -150,102 +131,5 @@ func TestImportsGoOneWay(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-func read(t *testing.T, file string) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
-func sorted(list []string) []string {
-	slices.Sort(list)
-	return slices.Compact(list)
-}
-
-// TestEveryRuleIsDocumented: docs/policy.md has one heading for each rule, no more.
-func TestEveryRuleIsDocumented(t *testing.T) {
-	var documented []string
-	for _, m := range regexp.MustCompile(`(?m)^## (\S+)$`).FindAllStringSubmatch(read(t, "docs/policy.md"), -1) {
-		documented = append(documented, m[1])
-	}
-	if got, want := sorted(documented), sorted(rules.IDs()); !slices.Equal(got, want) {
-		t.Errorf("documented %v\nthere are  %v", got, want)
-	}
-}
-
-// TestDocumentedPathsExist: what the docs call a file or folder of ours is one.
-func TestDocumentedPathsExist(t *testing.T) {
-	path := regexp.MustCompile("`((?:cmd|config|content|milter|message|accounts|rules|state|web|notify|tests|docs|packaging)/[a-z0-9_/.-]*)`")
-	link := regexp.MustCompile(`\]\(([a-z/_.-]+)\)`)
-	for _, file := range docs(t) {
-		text := read(t, file)
-		for _, m := range path.FindAllStringSubmatch(text, -1) {
-			if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
-				t.Errorf("%s: %v", file, err)
-			}
-		}
-		for _, m := range link.FindAllStringSubmatch(text, -1) {
-			if _, err := os.Stat(filepath.Join(root, filepath.Dir(file), m[1])); err != nil {
-				t.Errorf("%s: %v", file, err)
-			}
-		}
-	}
-}
-
-// ofMissingFile are faults that come of files which samples name and this host lacks.
-var ofMissingFile = regexp.MustCompile(`does not exist|notify.webhook_key_file is not; want`)
-
-// TestDocumentedTOML: every TOML sample in the docs is a good configuration.
-func TestDocumentedTOML(t *testing.T) {
-	fenced := regexp.MustCompile("(?s)```toml\n(.*?)```")
-	indented := regexp.MustCompile(`(?m)(?:^    \S.*\n|^\n)+`)
-	checked := 0
-	for _, file := range docs(t) {
-		var samples []string
-		text := read(t, file)
-		for _, m := range fenced.FindAllStringSubmatch(text, -1) {
-			samples = append(samples, m[1])
-		}
-		for _, block := range indented.FindAllString(text, -1) {
-			if strings.HasPrefix(strings.TrimSpace(block), "[") {
-				samples = append(samples, regexp.MustCompile(`(?m)^    `).ReplaceAllString(block, ""))
-			}
-		}
-		for _, sample := range samples {
-			name := filepath.Join(t.TempDir(), "o2n-milter.toml")
-			if err := os.WriteFile(name, []byte(sample), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			_, faults := config.Load(name, true)
-			faults = slices.DeleteFunc(faults, func(f config.Fault) bool { return ofMissingFile.MatchString(f.Error()) })
-			if len(faults) > 0 {
-				t.Errorf("%s: %v in\n%s", file, faults, sample)
-			}
-		}
-		checked += len(samples)
-	}
-	if checked < 20 {
-		t.Errorf("only %d samples found", checked)
-	}
-}
-
-// TestMetricsAreDocumented: the metrics that the code names are those of the docs.
-func TestMetricsAreDocumented(t *testing.T) {
-	name := regexp.MustCompile(`o2n_milter_[a-z_]+`)
-	documented := sorted(name.FindAllString(read(t, "docs/operations.md"), -1))
-	var real []string
-	quoted := regexp.MustCompile(`"(o2n_milter_[a-z_]+)"`)
-	for _, file := range sources(t) {
-		for _, m := range quoted.FindAllStringSubmatch(read(t, file), -1) {
-			real = append(real, m[1])
-		}
-	}
-	if real = sorted(real); !slices.Equal(documented, real) {
-		t.Errorf("documented %v\nthere are  %v", documented, real)
 	}
 }
