@@ -11,7 +11,6 @@
 package replay
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
 
@@ -39,7 +38,9 @@ func (e Envelope) Mail(raw message.Raw) (m *rules.Mail, guess string) {
 	own, where := senderOf(raw.Fields, facts)
 	m.Login, m.Sender = own, own
 	if e.Login == nil {
-		guess = fmt.Sprintf("%s: %s", where, own)
+		if guess = where; own != "" {
+			guess += ": " + own
+		}
 	} else if m.Login = *e.Login; strings.Contains(m.Login, "@") {
 		m.Sender = m.Login
 	}

@@ -75,6 +75,11 @@ func (a *app) check(cmd *cobra.Command, files []string, f checkFlags) error {
 		if err != nil {
 			return err
 		}
+		if guess != "" && m.Login == "" && !v.judged { // "accept" would be about no mail of a customer's
+			fmt.Fprintf(a.err, "o2n-milter: %s: nobody knows whose it is; want --login\n", clean(file))
+			unread++
+			continue
+		}
 		if v.fault != "" {
 			fmt.Fprintf(a.err, "%s: %s\n", file, clean(v.fault)) // whatever it led to is part of the verdict
 		}
@@ -86,7 +91,7 @@ func (a *app) check(cmd *cobra.Command, files []string, f checkFlags) error {
 	}
 	switch {
 	case unread > 0:
-		return exit(exitInput, "%d of %d messages could not be read", unread, len(files))
+		return exit(exitInput, "%d of %d messages could not be judged", unread, len(files))
 	case !passed:
 		return &exitError{code: exitNo}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,12 +24,16 @@ func (f *envelopeFlags) add(c *cobra.Command) {
 
 // read is the envelope; a flag that was not given leaves it to the message.
 func (f *envelopeFlags) read(cmd *cobra.Command) (replay.Envelope, error) {
-	e := replay.Envelope{Recipients: f.rcpts}
+	e := replay.Envelope{}
+	for _, rcpt := range f.rcpts {
+		e.Recipients = append(e.Recipients, bare(rcpt))
+	}
 	if cmd.Flags().Changed("login") {
 		e.Login = &f.login
 	}
 	if cmd.Flags().Changed("from") {
-		e.Sender = &f.from
+		sender := bare(f.from)
+		e.Sender = &sender
 	}
 	if f.client == "" {
 		return e, nil
@@ -38,4 +43,12 @@ func (f *envelopeFlags) read(cmd *cobra.Command) (replay.Envelope, error) {
 		return e, exit(exitUsage, "--client %q: no IP address; want 192.0.2.7 or 2001:db8::1", f.client)
 	}
 	return e, nil
+}
+
+// bare is an address as milters are told it: SMTP has it in brackets, and <> for none.
+func bare(path string) string {
+	if inner, ok := strings.CutPrefix(path, "<"); ok {
+		return strings.TrimSuffix(inner, ">")
+	}
+	return path
 }
