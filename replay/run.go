@@ -1,12 +1,14 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"o2n-milter/message"
 	"o2n-milter/rules"
 	"o2n-milter/state"
 )
@@ -14,12 +16,30 @@ import (
 // Run judges by the rules of one lane, and by those of another beside it. It is used by
 // one goroutine.
 type Run struct {
+	// Each, unless nil, is told of every message once it is judged. Its error ends the
+	// run.
+	Each func(Judged) error
+
 	lane, next *Lane // next is nil where there are no other rules
 	tally      *tally
 	unknown    map[string]int // what records did not tell, and of how many messages
 	faults     int            // verdicts that went wrong inside
 	fault      error          // the first of them
 	partial    bool
+}
+
+// Judged is one message, or recorded decision, and what became of it.
+type Judged struct {
+	At        time.Time `json:"at"`
+	ID        string    `json:"id,omitempty"`   // of the decision
+	File      string    `json:"file,omitempty"` // of the message, and its number there
+	MessageID string    `json:"message_id"`
+	Subject   string    `json:"subject"` // who sent it; empty: it is inbound
+	Action    string    `json:"action"`
+	Rule      string    `json:"rule"`
+	// By the new rules; empty without.
+	NewAction string `json:"new_action,omitempty"`
+	NewRule   string `json:"new_rule,omitempty"`
 }
 
 // NewRun begins with nothing counted; next may be nil.
@@ -32,12 +52,16 @@ func NewRun(lane, next *Lane) *Run {
 func (r *Run) Mail(ctx context.Context, x *Index, e Envelope, seen func(messages int)) error {
 	err := x.Each(ctx, func(m Message) error {
 		mail, _ := e.Mail(m.Raw)
-		r.judge(m.At, func(l *Lane) (rules.Verdict, []string) {
+		j := Judged{At: m.At, File: m.Name}
+		if r.Each != nil {
+			j.MessageID = message.Read(m.Raw.Fields).MessageID
+		}
+		err := r.judge(j, func(l *Lane) (rules.Verdict, []string) {
 			// Not ctx: a verdict that it cuts short is none.
 			return l.Judge(context.WithoutCancel(ctx), m.At, mail), nil
 		})
 		seen(r.tally.all.Count)
-		return nil
+		return err
 	})
 	return r.ended(ctx, err)
 }
@@ -45,9 +69,13 @@ func (r *Run) Mail(ctx context.Context, x *Index, e Envelope, seen func(messages
 // Decisions judges all decisions of a Tape likewise.
 func (r *Run) Decisions(ctx context.Context, t *Tape, seen func(decisions int)) error {
 	err := t.Each(ctx, func(d state.Decision) error {
-		r.judge(d.At, func(l *Lane) (rules.Verdict, []string) { return l.Again(context.WithoutCancel(ctx), d) })
+		j := Judged{At: d.At, ID: d.ID}
+		if r.Each != nil {
+			j.MessageID = rules.MessageIDOf(d)
+		}
+		err := r.judge(j, func(l *Lane) (rules.Verdict, []string) { return l.Again(context.WithoutCancel(ctx), d) })
 		seen(r.tally.all.Count)
-		return nil
+		return err
 	})
 	return r.ended(ctx, err)
 }
@@ -65,7 +93,7 @@ func (r *Run) ended(ctx context.Context, err error) error {
 }
 
 // judge has both lanes judge at once.
-func (r *Run) judge(at time.Time, by func(*Lane) (rules.Verdict, []string)) {
+func (r *Run) judge(j Judged, by func(*Lane) (rules.Verdict, []string)) error {
 	var beside sync.WaitGroup
 	var next *rules.Verdict
 	if r.next != nil {
@@ -83,7 +111,21 @@ func (r *Run) judge(at time.Time, by func(*Lane) (rules.Verdict, []string)) {
 	if next != nil {
 		r.check(*next)
 	}
-	r.tally.add(at, v, next)
+	r.tally.add(j.At, v, next)
+	if r.Each == nil {
+		return nil
+	}
+	return r.Each(j.with(v, next))
+}
+
+// with is the message with its verdicts.
+func (j Judged) with(v rules.Verdict, next *rules.Verdict) Judged {
+	j.Subject, j.Action, j.Rule = senderSubject(v), v.Action.String(), v.Rule
+	if next != nil {
+		j.Subject = cmp.Or(j.Subject, senderSubject(*next))
+		j.NewAction, j.NewRule = next.Action.String(), next.Rule
+	}
+	return j
 }
 
 // check notes what went wrong inside: the rules' own fault, or the store's.

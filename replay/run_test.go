@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -157,7 +158,7 @@ func recorded(t *testing.T, n int) *memory.Store {
 	store := memory.New()
 	for i := range n {
 		d := state.Decision{ID: fmt.Sprintf("D%05d", i), At: begin.Add(time.Duration(i/2) * time.Millisecond), Account: "alice@client-a.example",
-			Rcpts: 1, Subjects: []string{alice, "domain:remote.example"}, Detail: []byte(`{"size":7}`)}
+			Rcpts: 1, Subjects: []string{alice, "domain:remote.example"}, Detail: []byte(`{"size":7,"login":"alice@client-a.example"}`)}
 		if err := store.Record(t.Context(), d); err != nil {
 			t.Fatal(err)
 		}
@@ -176,7 +177,7 @@ func TestTape(t *testing.T) {
 		seen := map[string]bool{}
 		last := time.Time{}
 		err = tape.Each(t.Context(), func(d state.Decision) error {
-			if d.At.Before(last) || string(d.Detail) != `{"size":7}` {
+			if d.At.Before(last) || string(d.Detail) != `{"size":7,"login":"alice@client-a.example"}` {
 				t.Fatalf("%d: %v after %v", n, d, last)
 			}
 			seen[d.ID], last = true, d.At
@@ -227,6 +228,32 @@ func TestExempt(t *testing.T) {
 	}
 	want := []RuleCount{{"none", "accept", spanOf(3, 0, 2)}, {"limit.hour", "tempfail", spanOf(1, 3, 3)}}
 	if diff := cmp.Diff(want, resultOf(t, run).Rules); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestRunEach: every message once it is judged, with both verdicts; an error ends it.
+func TestRunEach(t *testing.T) {
+	run := NewRun(laneOf(t, settings(1)), laneOf(t, settings(2)))
+	var got []Judged
+	run.Each = func(j Judged) error {
+		got = append(got, j)
+		if len(got) == 3 {
+			return io.ErrClosedPipe
+		}
+		return nil
+	}
+	a := strings.Replace(letter("a", 0), "From: ", "Message-ID: <a@client-a.example>\nFrom: ", 1)
+	x := indexOf(t, box(a, letter("b", 1), letter("c", 2), letter("d", 3)), "-")
+	if err := run.Mail(t.Context(), x, Envelope{}, ignore); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("got %v", err)
+	}
+	want := []Judged{
+		{minutes(0), "", "-, message 1", "<a@client-a.example>", alice, "accept", "none", "accept", "none"},
+		{minutes(1), "", "-, message 2", "", alice, "tempfail", "limit.hour", "accept", "none"},
+		{minutes(2), "", "-, message 3", "", alice, "tempfail", "limit.hour", "tempfail", "limit.hour"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }

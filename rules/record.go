@@ -68,6 +68,17 @@ func (e *Engine) record(ctx context.Context, f *facts, v *Verdict) error {
 	return errors.Join(fault, e.store.Record(ctx, d))
 }
 
+// MessageIDOf is that of the message that was decided on; empty when it had none.
+func MessageIDOf(d state.Decision) string {
+	var detail struct {
+		MessageID string `json:"message_id"`
+	}
+	if json.Unmarshal(d.Detail, &detail) != nil {
+		return "" // Again tells of a record that cannot be read
+	}
+	return detail.MessageID
+}
+
 // decisionOf is the record of a verdict, without its detail.
 func decisionOf(f *facts, v *Verdict) state.Decision {
 	m := f.mail

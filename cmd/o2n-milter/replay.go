@@ -30,7 +30,7 @@ const exitInterrupted = 130
 type replayFlags struct {
 	envelope            envelopeFlags
 	rules, since, until string
-	csv                 bool
+	csv, each           bool
 }
 
 func (a *app) replayCommand() *cobra.Command {
@@ -55,6 +55,7 @@ func (a *app) replayCommand() *cobra.Command {
 	c.Flags().StringVar(&f.since, "since", "", "replay recorded decisions of this `TIME` on: 7d, or RFC 3339")
 	c.Flags().StringVar(&f.until, "until", "", "only those before this `TIME`")
 	c.Flags().BoolVar(&f.csv, "csv", false, "print comma-separated values")
+	c.Flags().BoolVar(&f.each, "each", false, "print each message and what became of it, no tables; with --json one object a line")
 	return c
 }
 
@@ -94,6 +95,11 @@ func (a *app) replay(cmd *cobra.Command, sources []string, f replayFlags) error 
 	r := &replayed{app: a, cmd: cmd, notes: []string{}}
 	if err := r.open(f.rules, f.since == ""); err != nil {
 		return err
+	}
+	if f.each {
+		if r.run.Each, err = r.eachPrinter(f.csv); err != nil {
+			return err
+		}
 	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

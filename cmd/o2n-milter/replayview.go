@@ -27,7 +27,9 @@ func (r *replayed) print(asCSV bool) error {
 		res.Unreadable = append(res.Unreadable, x.Unreadable...)
 		res.Notes = append(res.Notes, notesOf(x)...)
 	}
+	each := r.run.Each != nil
 	switch {
+	case each: // they are printed
 	case r.json:
 		err = r.printJSON(res)
 	case asCSV:
@@ -35,7 +37,7 @@ func (r *replayed) print(asCSV bool) error {
 	default:
 		err = r.printReplay(res)
 	}
-	if err == nil && !r.json {
+	if err == nil && (each || !r.json) {
 		r.talk(res)
 	}
 	switch {
