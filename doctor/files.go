@@ -19,9 +19,12 @@ import (
 // about.
 func CheckFiles(cfg *config.Config, faults []config.Fault) []Finding {
 	r := &report{area: "files"}
-	secret := holdsPassword(cfg.State.Redis)
+	secret := ""
+	if holdsPassword(cfg.State.Redis) {
+		secret, _ = cfg.Rules.Origin("state.redis")
+	}
 	for _, path := range cfg.Files {
-		r.configFile(path, secret && path != cfg.Accounts.File)
+		r.configFile(path, path == secret)
 	}
 	faulty := func(key string) bool {
 		return slices.ContainsFunc(faults, func(f config.Fault) bool { return f.Key == key })
@@ -29,7 +32,10 @@ func CheckFiles(cfg *config.Config, faults []config.Fault) []Finding {
 	if !faulty("web.link_key_file") {
 		r.linkKey(cfg.Web.LinkKeyFile)
 	}
-	if cfg.State.Backend != "memory" {
+	if cfg.State.Backend == "memory" {
+		r.add(Warning, "state.backend is memory", "a restart forgets all that was counted, blocks, exemptions and decisions",
+			"[state] backend = \"badger\"")
+	} else {
 		r.folder(cfg.State.Path)
 	}
 	if cfg.State.Backend == "badger" {

@@ -128,25 +128,48 @@ func (c *postfixCheck) wired(s service, parameter string, missing Level, where s
 	c.reach(s, e)
 }
 
-// wanted is the list with the filter at its end.
+// wanted is the list with the filter at its end, by the name that it has there.
 func (c *postfixCheck) wanted(s service, value string) string {
 	if len(c.ours) == 0 {
 		return value
 	}
 	entries, _ := milterList(value) // of a list that cannot be read, what could
 	var list []string
+	name := ""
 	for _, e := range entries {
-		if len(c.find(s, []entry{e})) > 0 {
-			continue
-		}
+		text := e.text
 		if e.own != nil {
-			e.text = braced(e)
+			text = braced(e)
 		}
-		list = append(list, e.text)
+		if len(c.find(s, []entry{e})) == 0 {
+			list = append(list, text)
+		} else if name == "" {
+			name = text
+		}
 	}
-	name := c.name(s, c.ours[0])
+	if name == "" {
+		name = c.name(s, c.best(s))
+	}
 	list = slices.DeleteFunc(list, func(other string) bool { return other == name })
 	return strings.Join(append(list, name), ", ")
+}
+
+// best is the address of ours for a service that names none: a socket that it sees, as
+// only who is let may connect there, else TCP.
+func (c *postfixCheck) best(s service) Address {
+	seen := func(a Address) bool { return a.Path != "" && (!s.chroot || c.inQueue(a)) }
+	tcp := func(a Address) bool { return a.Path == "" }
+	for _, fits := range []func(Address) bool{seen, tcp} {
+		if i := slices.IndexFunc(c.ours, fits); i >= 0 {
+			return c.ours[i]
+		}
+	}
+	return c.ours[0]
+}
+
+// inQueue says whether a socket is where services see it with and without a chroot.
+func (c *postfixCheck) inQueue(a Address) bool {
+	return strings.HasPrefix(a.Path, c.main["queue_directory"]+"/")
 }
 
 func braced(e entry) string {
@@ -238,21 +261,17 @@ func (c *postfixCheck) missing(s service, where string, entries []entry, level L
 
 // movedFirst says where the filter has to listen for a service in a chroot.
 func (c *postfixCheck) movedFirst(s service) string {
-	path := c.ours[0].Path
-	if inside := strings.HasPrefix(path, c.main["queue_directory"]+"/"); path == "" || inside || !s.chroot {
+	a := c.best(s)
+	if a.Path == "" || c.inQueue(a) || !s.chroot {
 		return ""
 	}
 	return fmt.Sprintf("in o2n-milter.toml: [milter] listen = [\"unix:%s\"], as %s runs in a chroot; then ",
-		filepath.Join(c.main["queue_directory"], inChroot, filepath.Base(path)), s)
+		filepath.Join(c.main["queue_directory"], inChroot, filepath.Base(a.Path)), s)
 }
 
 // action looks at what becomes of mail while the filter is away.
 func (c *postfixCheck) action(s service, where string, e entry) {
-	parameter, value := "milter_default_action", c.value(s, "milter_default_action")
-	do := c.edit(s, parameter, "tempfail")
-	if own, ok := e.own["default_action"]; ok {
-		parameter, value, do = "default_action", own, "in "+where+": default_action=tempfail for "+e.text
-	}
+	parameter, value, do := c.setting(s, where, e, "default_action", "tempfail")
 	what := fmt.Sprintf("%s: %s is %s", where, parameter, value)
 	switch value {
 	case "tempfail":
@@ -268,6 +287,16 @@ func (c *postfixCheck) action(s service, where string, e entry) {
 	}
 }
 
+// setting is what holds for our entry of a list: what it has set for itself, else the
+// parameter of the service's. Do sets it to wanted where it stands.
+func (c *postfixCheck) setting(s service, where string, e entry, name, wanted string) (parameter, value, do string) {
+	if own, ok := e.own[name]; ok {
+		return name, own, fmt.Sprintf("in %s: %s=%s for %s", where, name, wanted, e.text)
+	}
+	parameter = "milter_" + name
+	return parameter, c.value(s, parameter), c.edit(s, parameter, wanted)
+}
+
 // enough is how long an answer may take: the filter decides within 8 seconds, and a
 // busy host wants some more.
 const enough = 10 * time.Second
@@ -275,13 +304,10 @@ const enough = 10 * time.Second
 // patience looks at Postfix' time limits.
 func (c *postfixCheck) patience(s service, where string, e entry) {
 	for _, name := range []string{"connect_timeout", "command_timeout", "content_timeout"} {
-		value, ok := e.own[name]
-		if !ok {
-			value = c.value(s, "milter_"+name)
-		}
+		parameter, value, do := c.setting(s, where, e, name, "30s")
 		limit, err := postfixTime(value)
 		if err != nil || limit < enough {
-			c.add(Warning, fmt.Sprintf("%s: milter_%s is %s; want %s or more", where, name, value, enough), whyShort, c.edit(s, "milter_"+name, "30s"))
+			c.add(Warning, fmt.Sprintf("%s: %s is %s; want %s or more", where, parameter, value, enough), whyShort, do)
 		}
 	}
 }
@@ -297,15 +323,12 @@ var lists = []struct{ parameter, macro, why string }{
 // protocol looks at whether the filter can ask for the macros that it wants, which it
 // does from version 6 on.
 func (c *postfixCheck) protocol(s service, where string, e entry) {
-	value := c.value(s, "milter_protocol")
-	if own, ok := e.own["protocol"]; ok {
-		value = own
-	}
+	parameter, value, do := c.setting(s, where, e, "protocol", "6")
 	if version, err := strconv.Atoi(value); err == nil && version >= 6 {
 		return
 	}
-	c.add(Warning, fmt.Sprintf("%s: milter_protocol is %s; want 6", where, value),
-		"the filter cannot ask for the macros that it needs, and goes by what the milter_..._macros lists say", c.edit(s, "milter_protocol", "6"))
+	c.add(Warning, fmt.Sprintf("%s: %s is %s; want 6", where, parameter, value),
+		"the filter cannot ask for the macros that it needs, and goes by what the milter_..._macros lists say", do)
 	for _, l := range lists {
 		if !overrides(c.value(s, l.parameter), l.macro) {
 			c.add(Fault, fmt.Sprintf("%s: %s has no %s", where, l.parameter, l.macro), l.why, c.edit(s, l.parameter, l.macro+" "+c.value(s, l.parameter)))

@@ -105,6 +105,21 @@ func TestPostfixWiring(t *testing.T) {
 		{name: "a signer after us", options: []string{" => submission/inet/smtpd_milters = unix:o2n-milter/milter.sock, local:opendkim/opendkim.sock"},
 			want: []string{"note: submission/inet: smtpd_milters: after the filter comes local:opendkim/opendkim.sock, by its name a signer"}},
 		{name: "a signer before us", options: []string{" => submission/inet/smtpd_milters = { local:opendkim/opendkim.sock, default_action=accept }, unix:o2n-milter/milter.sock"}},
+		{name: "the socket is kept where there is a port too", listen: "tcp:127.0.0.1:8895 unix:" + chrooted,
+			options: []string{" => submission/inet/smtpd_milters = { unix:o2n-milter/milter.sock, command_timeout=20s } inet:localhost:11332"},
+			want:    []string{"warning: submission/inet: smtpd_milters: after the filter comes inet:localhost:11332"},
+			do:      "submission/inet/smtpd_milters=inet:localhost:11332, { unix:o2n-milter/milter.sock, command_timeout=20s }'"},
+		{name: "a socket before a port", listen: "tcp:127.0.0.1:8895 unix:" + chrooted, options: []string{" => submission/inet/smtpd_milters = "},
+			want: []string{"fault: submission/inet: smtpd_milters is empty"}, do: "'submission/inet/smtpd_milters=unix:o2n-milter/milter.sock'"},
+		{name: "a socket in the chroot before a port", listen: "unix:/run/o2n-milter/milter.sock tcp:127.0.0.1:8895 unix:" + chrooted + "2",
+			main: []string{"unix:o2n-milter/milter.sock => inet:localhost:8895"}, options: []string{"unix:o2n-milter/milter.sock => inet:localhost:8895", " => submission/inet/smtpd_milters = "},
+			want: []string{"fault: submission/inet: smtpd_milters is empty"}, do: "'submission/inet/smtpd_milters=unix:o2n-milter/milter.sock2'"},
+		{name: "a port before a socket that the chroot hides", listen: "unix:/run/o2n-milter/milter.sock tcp:127.0.0.1:8895",
+			main: []string{"unix:o2n-milter/milter.sock => inet:localhost:8895"}, options: []string{"unix:o2n-milter/milter.sock => inet:localhost:8895", " => submission/inet/smtpd_milters = "},
+			want: []string{"fault: submission/inet: smtpd_milters is empty"}, do: "postconf -P 'submission/inet/smtpd_milters=inet:127.0.0.1:8895'"},
+		{name: "a time of the milter's own", options: []string{" => submission/inet/smtpd_milters = { unix:o2n-milter/milter.sock, connect_timeout=2s, protocol=2 }"},
+			want: []string{"warning: submission/inet: smtpd_milters: connect_timeout is 2s; want 10s or more", "warning: submission/inet: smtpd_milters: protocol is 2; want 6"},
+			do:   "in submission/inet: smtpd_milters: connect_timeout=30s for unix:o2n-milter/milter.sock"},
 		{name: "twice", options: []string{" => submission/inet/smtpd_milters = unix:o2n-milter/milter.sock, unix:/o2n-milter/milter.sock"},
 			want: []string{"fault: submission/inet: smtpd_milters names the filter 2 times"},
 			do:   "postconf -P 'submission/inet/smtpd_milters=unix:o2n-milter/milter.sock'"},
@@ -155,11 +170,7 @@ func TestPostfixWiring(t *testing.T) {
 			if tt.listen != "" {
 				listen = tt.listen
 			}
-			ours, err := ParseListen(listen)
-			if err != nil {
-				t.Fatal(err)
-			}
-			list := CheckPostfix(p, []Address{ours})
+			list := CheckPostfix(p, listens(t, listen))
 			want := append(tt.want, "note: local_login_sender_maps is static:*: a local user may name any envelope sender")
 			if diff := cmp.Diff(want, worse(list, OK)); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
@@ -168,6 +179,20 @@ func TestPostfixWiring(t *testing.T) {
 			everyReason(t, list)
 		})
 	}
+}
+
+// listens reads addresses, with spaces between them.
+func listens(t testing.TB, texts string) []Address {
+	t.Helper()
+	var ours []Address
+	for _, text := range strings.Fields(texts) {
+		a, err := ParseListen(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ours = append(ours, a)
+	}
+	return ours
 }
 
 // each is a finding about every service that has the filter.

@@ -32,17 +32,22 @@ type sendmailCheck struct {
 	ours []Address
 }
 
-// wantedLine is INPUT_MAIL_FILTER as it should be.
-func (c *sendmailCheck) wantedLine() string {
-	a := c.ours[0]
-	where := "local:" + a.Path
-	if a.Path == "" {
-		host := a.Host
-		if everywhere(host) {
-			host = "127.0.0.1"
-		}
-		where = fmt.Sprintf("inet:%d@%s", a.Port, host)
+// address is how Sendmail has to call the filter: by a socket, as only who is let may
+// connect there, else by TCP.
+func (c *sendmailCheck) address() string {
+	a := c.ours[max(0, slices.IndexFunc(c.ours, func(a Address) bool { return a.Path != "" }))]
+	if a.Path != "" {
+		return "local:" + a.Path
 	}
+	host := a.Host
+	if everywhere(host) {
+		host = "127.0.0.1"
+	}
+	return fmt.Sprintf("inet:%d@%s", a.Port, host)
+}
+
+// wantedLine is INPUT_MAIL_FILTER as it should be, for this address.
+func wantedLine(where string) string {
 	return cfMend + "INPUT_MAIL_FILTER(`o2n-milter', `S=" + where + ", F=T, T=S:30s;R:30s;E:5m')dnl"
 }
 
@@ -72,25 +77,25 @@ func (c *sendmailCheck) filtered() {
 			what = fmt.Sprintf("%s: filter %s is defined, and InputMailFilters does not name it (MAIL_FILTER defines only)", c.path, name)
 		}
 	}
-	c.add(Fault, what, whyUnjudged, c.wantedLine())
+	c.add(Fault, what, whyUnjudged, wantedLine(c.address()))
 }
 
 // filter looks at what an X line says beside the address.
 func (c *sendmailCheck) filter(f filter) {
-	where := c.path + ": X" + f.name
+	where, wanted := c.path+": X"+f.name, wantedLine(f.equates["S"])
 	switch flags := f.equates["F"]; flags {
 	case "T":
 		c.ok("%s: F=T", where)
 	case "4":
 		c.add(Note, where+": F=4", "while the filter is away clients are sent away with 421 and come again; F=T lets them go on to the next message", "")
 	case "R":
-		c.add(Warning, where+": F=R", "while the filter is away all mail is refused for good", c.wantedLine())
+		c.add(Warning, where+": F=R", "while the filter is away all mail is refused for good", wanted)
 	case "":
-		c.add(Fault, where+" has no F=", whyOpen, c.wantedLine())
+		c.add(Fault, where+" has no F=", whyOpen, wanted)
 	default:
-		c.add(Warning, where+": F="+flags, "it is not known what becomes of mail while the filter is away", c.wantedLine())
+		c.add(Warning, where+": F="+flags, "it is not known what becomes of mail while the filter is away", wanted)
 	}
-	c.patience(where, times(f.equates["T"]))
+	c.patience(where, times(f.equates["T"]), wanted)
 	if c.envfrom != "" && !slices.Contains(words(c.envfrom), "{auth_authen}") {
 		c.add(Note, c.path+": Milter.macros.envfrom has no {auth_authen}", "before Sendmail 8.14, where the filter cannot ask for it, every login is unknown", "")
 	}
@@ -98,15 +103,15 @@ func (c *sendmailCheck) filter(f filter) {
 
 // patience looks at Sendmail's time limits. R bounds each answer, and is 10 s unless
 // it is set; E bounds the end of message as a whole, and is 5 m.
-func (c *sendmailCheck) patience(where string, limits map[string]string) {
+func (c *sendmailCheck) patience(where string, limits map[string]string, wanted string) {
 	if limits["R"] == "" {
-		c.add(Note, where+": T= has no R", "it is 10s then, which is short when a disk is slow; the filter asks for patience each 5 seconds", c.wantedLine())
+		c.add(Note, where+": T= has no R", "it is 10s then, which is short when a disk is slow; the filter asks for patience each 5 seconds", wanted)
 	}
 	for _, letter := range []string{"S", "R", "E"} {
 		if value := limits[letter]; value != "" {
 			limit, err := postfixTime(value) // the same units
 			if err != nil || limit < enough {
-				c.add(Warning, fmt.Sprintf("%s: T=%s:%s; want %s or more", where, letter, value, enough), whyShort, c.wantedLine())
+				c.add(Warning, fmt.Sprintf("%s: T=%s:%s; want %s or more", where, letter, value, enough), whyShort, wanted)
 			}
 		}
 	}

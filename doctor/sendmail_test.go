@@ -48,6 +48,10 @@ func TestSendmailWiring(t *testing.T) {
 		{name: "by TCP, another port", listen: "tcp:127.0.0.1:8895", changes: []string{"local:/run/o2n-milter/milter.sock => inet:8896@localhost"},
 			want: []string{"fault: sendmail.cf: no filter has an address of milter.listen (tcp:127.0.0.1:8895)"}, do: "S=inet:8895@127.0.0.1, F=T"},
 		{name: "fails open", changes: []string{", F=T => "}, want: []string{"fault: sendmail.cf: Xo2n has no F="}},
+		{name: "fails open, and listens on a port too", listen: "tcp:127.0.0.1:8895 unix:/run/o2n-milter/milter.sock", changes: []string{", F=T => "},
+			want: []string{"fault: sendmail.cf: Xo2n has no F="}, do: "S=local:/run/o2n-milter/milter.sock, F=T"},
+		{name: "by TCP, and listens on a socket too", listen: "unix:/run/o2n-milter/milter.sock tcp:127.0.0.1:8895",
+			changes: []string{"local:/run/o2n-milter/milter.sock, F=T => inet:8895@localhost, F=R"}, want: []string{"warning: sendmail.cf: Xo2n: F=R"}, do: "S=inet:8895@localhost, F=T"},
 		{name: "refuses", changes: []string{", F=T => , F=R"}, want: []string{"warning: sendmail.cf: Xo2n: F=R"}},
 		{name: "hangs up", changes: []string{", F=T => , F=4"}, want: []string{"note: sendmail.cf: Xo2n: F=4"}},
 		{name: "shrugs", changes: []string{", F=T => , F=x"}, want: []string{"warning: sendmail.cf: Xo2n: F=x"}},
@@ -78,13 +82,9 @@ func TestSendmailWiring(t *testing.T) {
 			if tt.listen != "" {
 				listen = tt.listen
 			}
-			ours, err := ParseListen(listen)
-			if err != nil {
-				t.Fatal(err)
-			}
 			s := readCF(t, "sendmail.cf", changed(t, recordedCF(t, "sendmail.cf"), tt.changes...))
 			submit := readCF(t, "submit.cf", changed(t, recordedCF(t, "submit.cf"), tt.submit...))
-			list := CheckSendmail(s, submit, []Address{ours})
+			list := CheckSendmail(s, submit, listens(t, listen))
 			if diff := cmp.Diff(tt.want, worse(list, OK)); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}

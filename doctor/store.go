@@ -42,14 +42,15 @@ func CheckRedis(s Redis, err error, onFailure string) []Finding {
 // Daemon is what a running daemon says of itself.
 type Daemon struct {
 	Version string
+	Backend string // of the store
 	Store   string // why the store is not whole; empty when it is
 	Clock   string // what is wrong with the host's clock
 	Hold    string // why held mail stays
 }
 
 // CheckDaemon judges what the daemon said, or why it did not. Ours is the version of
-// this program.
-func CheckDaemon(d Daemon, err error, ours string) []Finding {
+// this program, backend the store's in the configuration.
+func CheckDaemon(d Daemon, err error, ours, backend string) []Finding {
 	r := &report{area: "daemon"}
 	if errors.Is(err, fs.ErrPermission) {
 		r.add(Note, err.Error(), "what the daemon says of itself and of the traffic is not known", "run this as root")
@@ -67,6 +68,10 @@ func CheckDaemon(d Daemon, err error, ours string) []Finding {
 		if f.what != "" {
 			r.add(Warning, f.what, f.why, "see docs/operations.md")
 		}
+	}
+	if d.Backend != backend {
+		r.add(Warning, fmt.Sprintf("state.backend has %s, and the daemon's store is %s", backend, d.Backend),
+			"it is read at the start only: other hosts and commands may count somewhere else", "systemctl restart o2n-milter")
 	}
 	if d.Version != ours {
 		r.add(Note, fmt.Sprintf("the daemon is version %s, this is %s", d.Version, ours), "it was not started anew after an upgrade", "systemctl restart o2n-milter")

@@ -13,7 +13,7 @@ type Traffic struct {
 	CannotHold int64  // of these, whose MTA cannot put mail on hold
 	Messages   int64  // that were answered
 	Logins     int64  // of these, with a login
-	Local      int64  // handed in by programs of this host
+	Local      int64  // of clients on this host, webmail with its logins too
 	Unjudged   int64  // from elsewhere without a login: inbound mail, rule none
 	Again      int64  // that came once more after they had passed
 	// Macros says how many of the messages had which macro, without braces.
@@ -64,7 +64,7 @@ func (r *report) socket(t Traffic, span time.Duration) {
 		r.add(Note, fmt.Sprintf("%s: %d messages", where, t.Messages), fmt.Sprintf("too few to say what never comes; want %d", few), "")
 		return
 	}
-	r.ok("%s: %d messages, %d with a login, %d of programs of this host, %d inbound", where, t.Messages, t.Logins, t.Local, t.Unjudged)
+	r.ok("%s: %d messages, %d with a login, %d from this host, %d inbound", where, t.Messages, t.Logins, t.Local, t.Unjudged)
 	r.macros(where, t)
 	r.logins(where, t)
 	r.refusedLater(where, t)

@@ -64,8 +64,8 @@ func (a *app) examine(ctx context.Context, cmd *cobra.Command, mta, dir string) 
 	var status desk.Status
 	err := cl.call("/v1/status", nil, &status)
 	list = append(list, doctor.CheckDaemon(doctor.Daemon{
-		Version: status.Version, Store: status.Reason, Clock: status.Clock, Hold: status.Hold,
-	}, err, version)...)
+		Version: status.Version, Backend: status.Backend, Store: status.Reason, Clock: status.Clock, Hold: status.Hold,
+	}, err, version, cfg.State.Backend)...)
 	var traffic desk.Wiring
 	if err == nil {
 		err = cl.call("/v1/wiring", nil, &traffic)
