@@ -9,7 +9,7 @@ VERSION     := $(shell git describe --always --dirty 2>/dev/null || echo dev)
 TAGS        := mta,browser
 export CGO_ENABLED ?= 1
 
-.PHONY: build run test check packages unit e2e faults fuzz bench accuracy man clean
+.PHONY: build run test check packages unit e2e faults fuzz bench accuracy man deb clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/o2n-milter ./cmd/o2n-milter
@@ -69,6 +69,12 @@ man:
 	@for pod in docs/man/*.pod; do page=$$(basename $$pod .pod); \
 		pod2man --utf8 --errors=die --name=$$(echo $${page%.*} | tr a-z A-Z) --section=$${page##*.} --center=o2n-milter \
 			--release='$(VERSION)' --date=$$(date -u -d @$(SOURCE_DATE_EPOCH) +%F) $$pod $(MAN_DIR)/$$page || exit 1; done
+
+# The Debian package, in bin/deb: make deb ARCH=arm64
+ARCH ?= $(shell dpkg --print-architecture 2>/dev/null)
+deb:
+	@packaging/install
+	$(call timed,Debian package,packaging/build-deb $(ARCH))
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...

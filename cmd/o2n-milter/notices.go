@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"o2n-milter/config"
@@ -139,16 +140,18 @@ func replyLink(d *desk.Desk) func(string, time.Time) string {
 	}
 }
 
-// recorder also counts verdicts for the console's overview, and tells people of
-// the blocks that strikes led to.
+// recorder also counts verdicts for the console's overview and the service manager, and
+// tells people of the blocks that strikes led to.
 type recorder struct {
 	*milter.Log
-	stats *stats.Counter
-	tell  func(notify.Event)
+	stats  *stats.Counter
+	tell   func(notify.Event)
+	judged *atomic.Int64
 }
 
 func (r recorder) Record(m *rules.Mail, v rules.Verdict, took time.Duration) {
 	r.Log.Record(m, v, took)
+	r.judged.Add(1)
 	r.stats.Count(&v)
 	for _, b := range v.Blocked {
 		r.tell(notify.Event{What: notify.Block, At: v.At, Block: b})

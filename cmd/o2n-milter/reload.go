@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -34,6 +35,12 @@ type liveConfig struct {
 }
 
 func (l *liveConfig) close() { l.directory.Close() }
+
+// account looks up a login as each message does.
+func (l *liveConfig) account(ctx context.Context, login string) error {
+	_, err := l.engine.Load().AccountOf(ctx, login)
+	return err
+}
 
 // reload brings a configuration into force that was read again, and its accounts.
 // With a fault the old ones stay. Listeners, session caps and the store are not

@@ -61,7 +61,10 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	reloads := newReloads(reg)
 	clock := newHostClock(log)
 	web.RegisterClock(reg, clock.Offset)
+	manager := manager{log}
+	opened := manager.opening()
 	store, err := openStore(cfg.State, log, reg)
+	opened()
 	if err != nil {
 		return err
 	}
@@ -105,9 +108,10 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	live.engine.Store(rules.New(ruleSettings(cfg, d, told, keeper, log), directory, store, clock.Now))
 	defer startKeeper(keeper, clock.Now)()
 
+	pulse := &pulse{store: store, account: live.account, sessions: messages.Open, now: clock.Now, log: log}
 	server := &milter.Server{
 		Judge:        func() milter.Judge { return live.engine.Load() },
-		Recorder:     recorder{messages, counts, told.tell},
+		Recorder:     recorder{messages, counts, told.tell, &pulse.judged},
 		Log:          log,
 		MaxSessions:  cfg.Milter.MaxSessions,
 		MaxPerClient: cfg.Milter.MaxPerClient,
@@ -143,30 +147,32 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 		go func() { failed <- srv.Serve(h.ln) }()
 	}
 	log.Info("ready", "version", version, "config", cfg.File, "store", cfg.State.Backend)
+	defer pulse.start(manager)()
 
 	for {
 		select {
 		case err := <-failed:
-			stop(server, live.cfg, log)
+			stop(server, live.cfg, manager)
 			return fmt.Errorf("serve: %w", err)
 		case sig := <-signals:
 			if sig == syscall.SIGHUP {
-				live.reload(readConfig(a.configFile, cmd.Flags().Changed("config")))
+				manager.reloading(func() { live.reload(readConfig(a.configFile, cmd.Flags().Changed("config"))) })
 				continue
 			}
 			log.Info("stopping", "signal", sig.String())
-			stop(server, live.cfg, log)
+			stop(server, live.cfg, manager)
 			return nil
 		}
 	}
 }
 
 // stop lets messages in hand finish.
-func stop(server *milter.Server, cfg *config.Config, log *slog.Logger) {
+func stop(server *milter.Server, cfg *config.Config, m manager) {
+	m.stopping(cfg.Milter.ShutdownTimeout + storePatience + closingTime)
 	ctx, cancel := context.WithTimeout(context.Background(), cfg.Milter.ShutdownTimeout)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
-		log.Warn("stopping", "error", err)
+		m.log.Warn("stopping", "error", err)
 	}
 }
 
