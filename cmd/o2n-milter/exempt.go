@@ -24,6 +24,9 @@ func (a *app) exemptAddCommand() *cobra.Command {
 			"  o2n-milter exempt add customer:C-1001 --rule limit.daily --factor 3 --to-domain client-a.example --for 90d --owner sales --reason 'migration'",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("factor") && in.Factor == 0 { // which is how no factor is said
+				return exit(exitUsage, "--factor 0: want 2 to 1000, or no --factor for no limit at all")
+			}
 			in.Subject = args[0]
 			var e desk.ExemptionView
 			if err := a.tell(cmd, "/v1/exemptions", in, &e); err != nil {

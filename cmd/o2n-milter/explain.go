@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/url"
 	"os/signal"
@@ -40,6 +41,9 @@ func (a *app) explainCommand() *cobra.Command {
 			}
 			var e desk.Explained
 			if err := a.ask(cmd, "/v1/explain?"+url.Values{"id": {args[0]}}.Encode(), &e); err != nil {
+				if ee := (*exitError)(nil); errors.As(err, &ee) && ee.code == exitNo {
+					return exit(exitNo, "%w; inbound mail leaves none, others are kept for state.retention", err)
+				}
 				return err
 			}
 			if a.json {
