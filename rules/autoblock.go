@@ -226,8 +226,13 @@ func (e *Engine) blockOf(ctx context.Context, now time.Time, r *ruling, v *Verdi
 	if acc := r.who.account; acc != nil && !strings.HasPrefix(subject, "ip:") {
 		b.Account, b.Customer = acc.Login, acc.Customer
 	}
+	evidence := v.Evidence[:min(len(v.Evidence), mostStruck)]
+	if e.set.HideAddresses {
+		key, _ := e.addressKey(ctx) // without it addresses are left out; record tells why
+		evidence = key.hideEvidence(v.Account, evidence)
+	}
 	var err error
-	if b.Evidence, err = json.Marshal(v.Evidence[:min(len(v.Evidence), mostStruck)]); err != nil {
+	if b.Evidence, err = json.Marshal(evidence); err != nil {
 		return b, err
 	}
 	if b.Decisions, err = e.struck(ctx, now, v, r.guilty()[0], past); err != nil {

@@ -265,6 +265,31 @@ func TestHiddenRecord(t *testing.T) {
 	}
 }
 
+// A block is kept for longer than the decisions behind it: its evidence names no more
+// than they do.
+func TestHiddenBlock(t *testing.T) {
+	b := blockingBench(t, func(s *Settings) { s.HideAddresses = true })
+	var last Verdict
+	for n := 0; len(last.Blocked) == 0 && n < 10; n++ {
+		last = b.decide(t, forged(n))
+	}
+	if len(last.Blocked) == 0 {
+		t.Fatal("nobody is blocked")
+	}
+	blocks, err := b.store.Blocks(context.Background())
+	if err != nil || len(blocks) != 1 {
+		t.Fatal(blocks, err)
+	}
+	_, detail := b.recorded(t, last)
+	var evidence []Evidence
+	if err := json.Unmarshal(blocks[0].Evidence, &evidence); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(detail.Evidence, evidence); diff != "" || !hidden.MatchString(evidence[0].Got) {
+		t.Errorf("%v\nblock's evidence (-the decision's +got)\n%s", evidence, diff)
+	}
+}
+
 // keyless refuses docs.
 type keyless struct{ state.Store }
 

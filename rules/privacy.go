@@ -10,14 +10,15 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"o2n-milter/message"
 	"o2n-milter/state"
 )
 
-// state.addresses = "hashed": decisions hold no mailbox but the account's own. What
-// stands before the @ of any other is a keyed hash, always the same for one address,
+// state.addresses = "hashed": decisions, and the evidence of the blocks that they lead
+// to, hold no mailbox but the account's own. What stands before the @ of any other is a keyed hash, always the same for one address,
 // so that decisions can be counted and found by it. The key is in the store, for all
 // its hosts: who has the whole store can try addresses, who has an extract cannot.
 
@@ -118,39 +119,51 @@ func RecipientForm(address string) string {
 // domain behind it.
 var mailbox = regexp.MustCompile(`("[^"@]*"|[^\s<>()\[\],;:"@]+)@([^\s<>()\[\],;:"'@?]+)`)
 
-// hide takes the addresses out of a decision; own is the account's login.
-func (k *AddressKey) hide(d *state.Decision, detail *Detail, own string) {
-	one := func(address string) string {
-		if own != "" && strings.EqualFold(address, own) {
+// hideBut hides an address unless it is own, the account's login.
+func (k *AddressKey) hideBut(own, address string) string {
+	if own != "" && strings.EqualFold(address, own) {
+		return address
+	}
+	return k.Hide(address)
+}
+
+// hideWithin hides the addresses in a text.
+func (k *AddressKey) hideWithin(own, text string) string {
+	return mailbox.ReplaceAllStringFunc(text, func(address string) string {
+		if _, done := HiddenDomain(address); done {
 			return address
 		}
-		return k.Hide(address)
+		return k.hideBut(own, address)
+	})
+}
+
+// hideEvidence is evidence without addresses.
+func (k *AddressKey) hideEvidence(own string, list []Evidence) []Evidence {
+	list = slices.Clone(list)
+	for i := range list {
+		ev := &list[i]
+		if strings.HasPrefix(ev.Rule, "identity.") {
+			ev.Got = hideGot(ev.Got, func(address string) string { return k.hideBut(own, address) })
+		}
+		ev.Got = k.hideWithin(own, ev.Got)
 	}
+	return list
+}
+
+// hide takes the addresses out of a decision; own is the account's login.
+func (k *AddressKey) hide(d *state.Decision, detail *Detail, own string) {
+	one := func(address string) string { return k.hideBut(own, address) }
 	each := func(list []string) {
 		for i := range list {
 			list[i] = one(list[i])
 		}
 	}
-	within := func(text string) string {
-		return mailbox.ReplaceAllStringFunc(text, func(address string) string {
-			if _, done := HiddenDomain(address); done {
-				return address
-			}
-			return one(address)
-		})
-	}
 	d.From = one(d.From)
 	each(d.To)
 	each(detail.Authors)
 	each(detail.ReplyTo)
-	detail.Subject = within(detail.Subject)
-	for i := range detail.Evidence {
-		ev := &detail.Evidence[i]
-		if strings.HasPrefix(ev.Rule, "identity.") {
-			ev.Got = hideGot(ev.Got, one)
-		}
-		ev.Got = within(ev.Got)
-	}
+	detail.Subject = k.hideWithin(own, detail.Subject)
+	detail.Evidence = k.hideEvidence(own, detail.Evidence)
 }
 
 // lenientMark is how identity.malformed begins where an address follows.

@@ -57,7 +57,6 @@ func (e *Engine) record(ctx context.Context, f *facts, v *Verdict) error {
 	if e.set.HideAddresses {
 		var key *AddressKey
 		key, fault = e.addressKey(ctx) // without it addresses are left out
-		detail.Evidence = slices.Clone(detail.Evidence)
 		key.hide(&d, &detail, v.Account)
 	}
 	var err error
