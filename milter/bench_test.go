@@ -16,6 +16,7 @@ type quiet struct{}
 
 func (quiet) Record(*rules.Mail, rules.Verdict, time.Duration) {}
 func (quiet) Sessions(int)                                     {}
+func (quiet) Kept(bool)                                        {}
 
 // BenchmarkMessage is a message of 4 KB with 12 fields as Postfix sends it, macros
 // before each, over TCP on one connection, judged by nobody.

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	gomilter "github.com/emersion/go-milter"
+
+	"o2n-milter/milter/shelf"
 )
 
 const (
@@ -60,19 +62,25 @@ type conn struct {
 	opened  time.Time
 	phase   phase
 	failed  bool // a write did not go through
+	left    bool // the next process goes on with the session
+
+	// tape is what outlives the process: in reads from it and answers go by it, else by
+	// Conn. nil: the session ends with the process.
+	tape *shelf.Tape
 
 	client netip.Addr    // TCP peer; zero for others, which have no cap
 	early  *list.Element // owned by the registry
 
-	mu    sync.Mutex
-	busy  bool // a message is under way
-	isCut bool
+	mu      sync.Mutex
+	busy    bool // a message is under way
+	isCut   bool
+	leaving bool // to be left to the next process when there is nothing to answer
 
 	once   sync.Once
 	closed chan struct{} // when the library is done with it
 }
 
-func newConn(nc net.Conn, s *Server) *conn {
+func newConn(nc net.Conn, s *Server, counts *counts) *conn {
 	c := &conn{
 		Conn:   nc,
 		log:    s.Log.With("peer", nc.RemoteAddr().String()),
@@ -83,8 +91,16 @@ func newConn(nc net.Conn, s *Server) *conn {
 	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
 		c.client = tcp.AddrPort().Addr().Unmap().WithZone("")
 	}
-	c.session = &session{server: s, conn: c}
+	c.session = &session{server: s, conn: c, counts: counts}
 	return c
+}
+
+// keep has the session go by its tape, if it has one. It is called before the first read.
+func (c *conn) keep(tape *shelf.Tape) {
+	if tape != nil {
+		c.tape = tape
+		c.in.Reset(tape)
+	}
 }
 
 // Read gives the library the packets it is to see. Whatever goes wrong is logged
@@ -104,10 +120,10 @@ func (c *conn) Read(p []byte) (int, error) {
 // next reads packets until one is for the library.
 func (c *conn) next() error {
 	for {
-		if c.failed {
+		c.left = c.proceed(c.session.underWay())
+		if c.failed || c.left {
 			return io.EOF
 		}
-		c.note(c.session.underWay())
 		if err := c.readPacket(); err != nil {
 			return err
 		}
@@ -148,24 +164,27 @@ func (c *conn) readPacket() error {
 // await waits for a packet to begin and sets the time it has to end.
 func (c *conn) await() error {
 	if c.phase == phaseNew {
-		c.Conn.SetReadDeadline(c.opened.Add(firstPacketTime))
+		c.allow(c.opened.Add(firstPacketTime))
 	}
 	if c.in.Buffered() == 0 {
+		if c.tape != nil && c.session.settled() {
+			c.tape.Mark()
+		}
 		if !c.session.underWay() && cap(c.packet) > keepPacket {
 			c.packet = nil
 		}
 		switch c.phase {
 		case phaseNegotiated:
-			c.Conn.SetReadDeadline(time.Now().Add(packetTime))
+			c.allow(time.Now().Add(packetTime))
 		case phaseConnected:
-			c.Conn.SetReadDeadline(time.Now().Add(idleTime))
+			c.allow(time.Now().Add(idleTime))
 		}
 		if _, err := c.in.Peek(1); err != nil {
 			return err
 		}
 	}
 	if c.phase != phaseNew && !c.wholeBuffered() {
-		c.Conn.SetReadDeadline(time.Now().Add(packetTime))
+		c.allow(time.Now().Add(packetTime))
 	}
 	return nil
 }
@@ -180,13 +199,30 @@ func (c *conn) wholeBuffered() bool {
 	return uint64(n-4) >= uint64(binary.BigEndian.Uint32(head))
 }
 
+// allow sets how long the peer may be silent. Nothing is waited for any more by who is
+// to leave.
+func (c *conn) allow(until time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leaving && c.tape.Kept() {
+		until = past
+	}
+	c.Conn.SetReadDeadline(until)
+}
+
+// past is a deadline that is over.
+var past = time.Unix(1, 0)
+
 // explain logs why a connection ends, unless that is the ordinary way.
 func (c *conn) explain(err error) {
 	c.mu.Lock()
 	busy, isCut := c.busy, c.isCut
+	if c.leaving && c.tape.Kept() && errors.Is(err, os.ErrDeadlineExceeded) {
+		c.left = true
+	}
 	c.mu.Unlock()
 	switch {
-	case isCut: // whoever cut it said so
+	case isCut || c.left: // whoever cut it said so
 	case err == io.EOF && !busy:
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.log.Warn("milter: connection closed, peer silent too long", "err", err)
@@ -225,12 +261,22 @@ func changes(code byte) bool {
 	return false
 }
 
-func (c *conn) send(packet []byte) {
+func (c *conn) send(answer []byte) {
 	if c.failed {
 		return
 	}
 	c.Conn.SetWriteDeadline(time.Now().Add(packetTime))
-	if _, err := c.Conn.Write(packet); err != nil {
+	var err error
+	if c.tape != nil {
+		err = c.tape.Answer(answer)
+	} else {
+		_, err = c.Conn.Write(answer)
+	}
+	c.sent(err)
+}
+
+func (c *conn) sent(err error) {
+	if err != nil {
 		c.failed = true
 		c.explain(fmt.Errorf("answer not taken: %w", err))
 	}
@@ -239,27 +285,76 @@ func (c *conn) send(packet []byte) {
 // sendCode sends an answer that has no more to it than its code.
 func (c *conn) sendCode(code byte) { c.send([]byte{0, 0, 0, 1, code}) }
 
+// sendProgress tells the MTA to wait on. That is no answer.
+func (c *conn) sendProgress() {
+	if c.failed {
+		return
+	}
+	c.Conn.SetWriteDeadline(time.Now().Add(packetTime))
+	_, err := c.Conn.Write([]byte{0, 0, 0, 1, 'p'}) // SMFIR_PROGRESS
+	c.sent(err)
+}
+
+// told says that the MTA has the next answer already, from the process before.
+func (c *conn) told() bool { return c.tape != nil && c.tape.Told() }
+
+// unkeep says that the session ends with the process from now on.
+func (c *conn) unkeep() {
+	if c.tape != nil {
+		c.tape.Drop()
+	}
+}
+
 // Close is called by the library when the session is over.
 func (c *conn) Close() error {
+	switch {
+	case c.tape == nil:
+	case c.stays():
+		c.tape.Leave()
+	default:
+		c.tape.Free()
+	}
 	err := c.Conn.Close()
 	c.once.Do(func() { close(c.closed) })
 	return err
 }
 
-// note says whether a message is under way, for who ends the session from outside.
-func (c *conn) note(busy bool) {
+// stays says whether the session goes on after we have closed it.
+func (c *conn) stays() bool {
 	c.mu.Lock()
-	c.busy = busy
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	return c.left || c.leaving && c.isCut && c.tape.Kept()
 }
 
-// cut ends the session from outside and says whether that was in mid-message; the
-// library notices at its next read.
-func (c *conn) cut() (busy bool) {
+// proceed says whether a message is under way, for who ends the session from outside,
+// and whether the session is to be left as it is.
+func (c *conn) proceed(busy bool) (leave bool) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy = busy
+	return c.leaving && c.tape.Kept()
+}
+
+// leave has the session left to the next process as soon as there is nothing to answer.
+// One that cannot be left yet goes on.
+func (c *conn) leave() {
+	if c.tape == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leaving = true
+	if c.tape.Kept() {
+		c.Conn.SetReadDeadline(past)
+	}
+}
+
+// cut ends the session from outside and says whether that is the end of a message that
+// is under way; the library notices at its next read.
+func (c *conn) cut() (lost bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.isCut = true
-	busy = c.busy
-	c.mu.Unlock()
 	c.Conn.Close()
-	return busy
+	return c.busy && !(c.leaving && c.tape.Kept())
 }

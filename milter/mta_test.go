@@ -48,6 +48,7 @@ type notes struct {
 	mails    []string
 	verdicts []rules.Verdict
 	open     []int
+	kept     []bool
 }
 
 func (n *notes) Record(m *rules.Mail, v rules.Verdict, _ time.Duration) {
@@ -61,6 +62,12 @@ func (n *notes) Sessions(open int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.open = append(n.open, open)
+}
+
+func (n *notes) Kept(goesOn bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.kept = append(n.kept, goesOn)
 }
 
 func (n *notes) all() ([]string, []rules.Verdict) {

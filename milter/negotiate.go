@@ -21,6 +21,11 @@ const (
 		gomilter.OptNoHeaderReply | gomilter.OptNoEOHReply | gomilter.OptNoBodyReply
 )
 
+// TapeFormat is the format of the tapes on a shelf. What is asked for decides which
+// questions are answered, so a tape that was begun with other wishes cannot be read. If
+// the same questions are ever answered in another way, the number in front is another.
+const TapeFormat = 1<<48 | uint64(wantActions)<<24 | uint64(wantProtocol)
+
 // wantMacros replaces the MTA's default list at these stages. The queue id, i, is
 // not asked for at CONNECT: Sendmail would give the first message's for ever.
 // Sendmail takes 50 names a stage at most.

@@ -21,6 +21,7 @@ type Log struct {
 	decisions *prometheus.CounterVec
 	seconds   prometheus.Histogram
 	sessions  prometheus.Gauge
+	kept      *prometheus.CounterVec
 	strikes   *prometheus.CounterVec
 	blocks    *prometheus.CounterVec
 	ceiling   prometheus.Counter
@@ -30,7 +31,7 @@ type Log struct {
 }
 
 // NewLog registers o2n_milter_decisions_total, o2n_milter_decision_seconds,
-// o2n_milter_sessions, o2n_milter_strikes_total, o2n_milter_automatic_blocks_total,
+// o2n_milter_sessions, o2n_milter_kept_sessions_total, o2n_milter_strikes_total, o2n_milter_automatic_blocks_total,
 // o2n_milter_block_ceiling_total and o2n_milter_shadow_total. No label ever holds an
 // address, a login or an IP.
 func NewLog(log *slog.Logger, reg prometheus.Registerer) *Log {
@@ -50,6 +51,10 @@ func NewLog(log *slog.Logger, reg prometheus.Registerer) *Log {
 			Help: "Open milter connections.",
 		}),
 	}
+	l.kept = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "o2n_milter_kept_sessions_total",
+		Help: "Sessions that systemd kept while the daemon was away, by what became of them.",
+	}, []string{"result"})
 	l.strikes = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "o2n_milter_strikes_total",
 		Help: "Refused messages that counted as abuse, by rule.",
@@ -66,8 +71,10 @@ func NewLog(log *slog.Logger, reg prometheus.Registerer) *Log {
 		Name: "o2n_milter_shadow_total",
 		Help: "Messages in which a rule in shadow found something, by rule.",
 	}, []string{"rule"})
-	reg.MustRegister(l.decisions, l.seconds, l.sessions, l.strikes, l.blocks, l.ceiling, l.shadow)
+	reg.MustRegister(l.decisions, l.seconds, l.sessions, l.kept, l.strikes, l.blocks, l.ceiling, l.shadow)
 	l.decisions.WithLabelValues("none", "accept")
+	l.kept.WithLabelValues("resumed")
+	l.kept.WithLabelValues("closed")
 	for _, kind := range []string{"account", "customer", "script", "host", "ip", "domain"} {
 		l.blocks.WithLabelValues(kind) // a counter that begins at 1 has no increase
 	}
@@ -82,6 +89,15 @@ func (l *Log) OnlyRefused(only bool) { l.refused.Store(only) }
 func (l *Log) Sessions(open int) {
 	l.open.Store(int64(open))
 	l.sessions.Set(float64(open))
+}
+
+// Kept implements Recorder.
+func (l *Log) Kept(goesOn bool) {
+	result := "closed"
+	if goesOn {
+		result = "resumed"
+	}
+	l.kept.WithLabelValues(result).Inc()
 }
 
 // Open is how many sessions are open.

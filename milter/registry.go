@@ -46,14 +46,25 @@ func (r *registry) add(c *conn, admitted func()) (evicted *conn, err error) {
 			return nil, errTooMany
 		}
 	}
+	r.enter(c)
+	admitted()
+	return evicted, nil
+}
+
+// put lets a session in that was let in before, by an earlier process.
+func (r *registry) put(c *conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.enter(c)
+}
+
+func (r *registry) enter(c *conn) {
 	r.open[c] = struct{}{}
 	if c.client.IsValid() {
 		r.clients[c.client]++
 	}
 	c.early = r.early.PushBack(c)
-	admitted()
 	r.count(len(r.open))
-	return evicted, nil
 }
 
 // evict takes out the oldest early session that fits.

@@ -12,6 +12,7 @@ import (
 
 	gomilter "github.com/emersion/go-milter"
 
+	"o2n-milter/milter/shelf"
 	"o2n-milter/rules"
 )
 
@@ -28,6 +29,8 @@ type Recorder interface {
 	Record(m *rules.Mail, v rules.Verdict, took time.Duration)
 	// Sessions is told how many sessions are open.
 	Sessions(open int)
+	// Kept is told of each session that an earlier process left, and whether it goes on.
+	Kept(goesOn bool)
 }
 
 // Server serves the milter protocol on any number of listeners. Its exported
@@ -41,6 +44,9 @@ type Server struct {
 
 	MaxSessions  int // open at once, all listeners together; 0: no cap
 	MaxPerClient int // open at once from one TCP address; 0: no cap
+
+	// Shelf keeps sessions for the next process; nil: they end with this one.
+	Shelf *shelf.Shelf
 
 	// DecideTimeout ends the context of a decision. 0: 8 s, since Sendmail waits
 	// 10 s for a reply unless its configuration says more.
@@ -101,7 +107,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		switch {
 		case err == nil:
 			delay = 0
-			s.start(nc, counts)
+			s.accepted(nc, counts)
 		case s.stopped():
 			return nil
 		case errors.Is(err, net.ErrClosed):
@@ -125,7 +131,7 @@ func (s *Server) track(ln net.Listener) *counts {
 	}
 	s.listeners[ln] = struct{}{}
 	s.accepting.Add(1)
-	return s.countsOf(ln.Addr())
+	return s.countsOf(ln.Addr().Network() + ":" + ln.Addr().String())
 }
 
 func (s *Server) stopped() bool {
@@ -146,10 +152,9 @@ func (s *Server) pause(d time.Duration) {
 	}
 }
 
-// start runs a session for an accepted connection, if the caps let it in.
-func (s *Server) start(nc net.Conn, counts *counts) {
-	c := newConn(nc, s)
-	c.session.counts = counts
+// accepted runs a session for a new connection, if the caps let it in.
+func (s *Server) accepted(nc net.Conn, counts *counts) {
+	c := newConn(nc, s, counts)
 	evicted, err := s.sessions.add(c, func() { s.running.Add(1) })
 	if evicted != nil {
 		evicted.log.Warn("milter: session closed for a newer one, it had sent no CONNECT")
@@ -160,6 +165,38 @@ func (s *Server) start(nc net.Conn, counts *counts) {
 		nc.Close()
 		return
 	}
+	c.keep(s.Shelf.Take(nc, counts.t.On))
+	s.start(c)
+}
+
+// Resume goes on with the sessions that an earlier process left on the Shelf. It is
+// called before Serve, and no cap refuses them: their MTA has been let in.
+func (s *Server) Resume() {
+	s.init()
+	tapes, closed := s.Shelf.Left()
+	for range closed {
+		s.Recorder.Kept(false)
+	}
+	for _, tape := range tapes {
+		nc, on, err := tape.Resume()
+		s.Recorder.Kept(err == nil)
+		if err != nil {
+			s.Log.Warn("milter: session of an earlier process closed", "reason", err)
+			tape.Free()
+			continue
+		}
+		s.mu.Lock()
+		c := newConn(nc, s, s.countsOf(on))
+		s.mu.Unlock()
+		s.sessions.put(c)
+		s.running.Add(1)
+		c.keep(tape)
+		s.start(c)
+	}
+}
+
+// start runs a session that is counted.
+func (s *Server) start(c *conn) {
 	go func() {
 		defer s.running.Done()
 		defer s.sessions.remove(c)
@@ -174,15 +211,19 @@ func (s *Server) start(nc net.Conn, counts *counts) {
 	}()
 }
 
-// Shutdown stops accepting and waits for the MTA to end its sessions, until ctx ends:
-// a session that is closed earlier costs its client the rest of the mail that he has,
-// for the MTA does not connect again. Then what is left is cut; the error says how
-// many were in mid-message.
+// Shutdown stops accepting and leaves the sessions on the Shelf to the next process, as
+// they are when there is nothing to answer. For the others it waits until the MTA ends
+// them: one that is closed earlier costs its client the rest of the mail that he has,
+// for the MTA does not connect again. What is left when ctx ends is cut; the error says
+// how many messages that loses.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.init()
 	defer s.cut()
 	s.close()
 	s.accepting.Wait() // what was accepted in this instant is a session too
+	for _, c := range s.sessions.all() {
+		c.leave()
+	}
 	ended := make(chan struct{})
 	go func() { s.running.Wait(); close(ended) }()
 	select {
@@ -190,21 +231,21 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	s.cut()
-	forced := 0
+	lost := 0
 	for _, c := range s.sessions.all() {
 		if c.cut() {
-			forced++
+			lost++
 		}
 	}
+	s.cut() // after the connections: what is decided now is not to be answered
 	select {
 	case <-ended:
 	case <-time.After(2 * cutGrace):
 	}
-	if forced == 0 {
+	if lost == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d sessions cut in mid-message", forced)
+	return fmt.Errorf("%d sessions cut in mid-message", lost)
 }
 
 // close closes the listeners.

@@ -29,6 +29,11 @@ type session struct {
 // underWay says whether the MTA is waiting for a verdict, now or later.
 func (s *session) underWay() bool { return s.msg != nil || s.macros.mail.fresh }
 
+// settled says whether nothing that came is needed any more but what CONNECT said.
+func (s *session) settled() bool {
+	return s.conn.phase == phaseConnected && !s.underWay() && !s.broken && !s.macros.connect.fresh && !s.macros.rcpt.fresh
+}
+
 // event takes a packet and says whether the library is to see it too. An error
 // ends the connection.
 func (s *session) event(code byte, data []byte) (forward bool, err error) {
@@ -72,6 +77,7 @@ func (s *session) event(code byte, data []byte) (forward bool, err error) {
 		s.conn.sendCode(byte(gomilter.ActContinue))
 		return false, nil
 	case gomilter.CodeQuitNewConn: // another SMTP session follows, on the same terms
+		s.conn.unkeep()
 		s.msg, s.macros, s.client = nil, macros{}, client{}
 		return false, nil
 	}
@@ -103,6 +109,9 @@ func (s *session) reply(noReply gomilter.OptProtocol) gomilter.Response {
 
 // connected takes CONNECT. A second one is a new SMTP session.
 func (s *session) connected(data []byte) error {
+	if s.client.known {
+		s.conn.unkeep()
+	}
 	s.macros.connect.claim()
 	s.msg = nil
 	var err error
@@ -211,6 +220,10 @@ func (s *session) RcptTo(string, *gomilter.Modifier) (gomilter.Response, error) 
 // Body is the end of the message.
 func (s *session) Body(m *gomilter.Modifier) (gomilter.Response, error) {
 	d := s.draft()
+	if s.conn.told() { // the verdict went out before the process ended
+		s.msg = nil
+		return gomilter.RespContinue, nil
+	}
 	if !d.mailSeen {
 		d.fault("end of message without MAIL")
 	}

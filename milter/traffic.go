@@ -3,7 +3,6 @@ package milter
 import (
 	"hash/maphash"
 	"maps"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -60,9 +59,8 @@ func (c *counts) told() Traffic {
 	return t
 }
 
-// countsOf are those of a listener; s.mu is held.
-func (s *Server) countsOf(addr net.Addr) *counts {
-	on := addr.Network() + ":" + addr.String()
+// countsOf are those of a listener, by its Traffic's name; s.mu is held.
+func (s *Server) countsOf(on string) *counts {
 	if s.traffic[on] == nil {
 		s.traffic[on] = &counts{t: Traffic{On: on, Macros: map[string]int64{}}}
 	}

@@ -82,7 +82,7 @@ func (s *session) decide(d *draft) (v rules.Verdict, why string) {
 		case o := <-done:
 			return o.verdict, o.why
 		case <-progress.C:
-			s.conn.sendCode('p') // SMFIR_PROGRESS
+			s.conn.sendProgress()
 		case <-over:
 			over, tooLate = nil, time.After(cutGrace)
 		case <-tooLate:

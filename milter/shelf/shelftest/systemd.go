@@ -1,0 +1,146 @@
+// Package shelftest plays systemd: the file descriptor store that a service has there
+// (sd_notify(3)), for tests that let processes end and others go on.
+package shelftest
+
+import (
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Systemd keeps what it is sent until the test is over.
+type Systemd struct {
+	Socket string // for NOTIFY_SOCKET
+	Max    int    // descriptors that it keeps (FileDescriptorStoreMax=)
+
+	mu     sync.Mutex
+	kept   []*os.File
+	said   []string // messages that are about something else
+	caught chan struct{}
+}
+
+// catchUp is what Files sends itself: what came before it has been looked at.
+const catchUp = "SHELFTEST=1"
+
+// New listens. Nothing is kept that is over max.
+func New(t testing.TB, max int) *Systemd {
+	t.Helper()
+	s := &Systemd{Socket: filepath.Join(t.TempDir(), "notify"), Max: max, caught: make(chan struct{}, 1)}
+	nc, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: s.Socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		text, oob := make([]byte, 4096), make([]byte, 4096)
+		for {
+			n, rights, _, _, err := nc.ReadMsgUnix(text, oob)
+			if err != nil {
+				return
+			}
+			s.take(string(text[:n]), descriptors(oob[:rights]))
+		}
+	}()
+	t.Cleanup(func() {
+		nc.Close()
+		<-done
+		for _, f := range s.kept {
+			f.Close()
+		}
+	})
+	return s
+}
+
+func descriptors(oob []byte) []int {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil || len(messages) == 0 {
+		return nil
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil {
+		return nil
+	}
+	for _, fd := range fds {
+		unix.CloseOnExec(fd)
+	}
+	return fds
+}
+
+func (s *Systemd) take(text string, fds []int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fields := map[string]string{}
+	for _, line := range strings.Split(text, "\n") {
+		key, value, _ := strings.Cut(line, "=")
+		fields[key] = value
+	}
+	switch {
+	case fields["FDSTORE"] == "1":
+		for _, fd := range fds {
+			f := os.NewFile(uintptr(fd), fields["FDNAME"])
+			if len(s.kept) >= s.Max {
+				f.Close()
+				continue
+			}
+			s.kept = append(s.kept, f)
+		}
+		return
+	case fields["FDSTOREREMOVE"] == "1":
+		var rest []*os.File
+		for _, f := range s.kept {
+			if f.Name() == fields["FDNAME"] {
+				f.Close()
+			} else {
+				rest = append(rest, f)
+			}
+		}
+		s.kept = rest
+	case text == catchUp:
+		s.caught <- struct{}{}
+	case fields["BARRIER"] != "1":
+		s.said = append(s.said, text)
+	}
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}
+
+// Files are descriptors of all that is kept, for the next process, by their names. The
+// newest comes first, as systemd has it.
+func (s *Systemd) Files(t testing.TB) []*os.File {
+	t.Helper()
+	nc, err := net.Dial("unixgram", s.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := io.WriteString(nc, catchUp); err != nil {
+		t.Fatal(err)
+	}
+	<-s.caught
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []*os.File
+	for i := len(s.kept) - 1; i >= 0; i-- {
+		fd, err := unix.FcntlInt(s.kept[i].Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, os.NewFile(uintptr(fd), s.kept[i].Name()))
+	}
+	return list
+}
+
+// Said are the other messages so far.
+func (s *Systemd) Said() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string{}, s.said...)
+}
