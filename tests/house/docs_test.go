@@ -178,6 +178,13 @@ func TestEveryRoomIsInTheREADME(t *testing.T) {
 	}
 }
 
+// TestOperationsHasContents: its first lines lead to each of its sections.
+func TestOperationsHasContents(t *testing.T) {
+	contents, rest, _ := strings.Cut(read(t, "docs/operations.md"), "\n## ")
+	sections := regexp.MustCompile(`(?m)^#{3,} .*$`).ReplaceAllString("## "+rest, "")
+	both(t, found(regexp.MustCompile(`\]\(#([^)]+)\)`), contents), sorted(anchors(sections)))
+}
+
 // ofMissingFile are faults that come of files which samples name and this host lacks.
 var ofMissingFile = regexp.MustCompile(`does not exist|notify.webhook_key_file is not; want`)
 
