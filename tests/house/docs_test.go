@@ -178,6 +178,33 @@ func TestEveryRoomIsInTheREADME(t *testing.T) {
 	}
 }
 
+// TestREADMEShowsDefaults: what it calls the defaults is them, but for limits and accounts.
+func TestREADMEShowsDefaults(t *testing.T) {
+	defaults := map[string]string{}
+	for _, k := range config.Keys() {
+		defaults[k.Name] = k.Default
+	}
+	line := regexp.MustCompile(`^([a-z_]+) = (.*?)\s*(?:#.*)?$`)
+	table, seen := "", 0
+	for text := range strings.Lines(fenced.FindStringSubmatch(read(t, "README.md"))[1]) {
+		text = strings.TrimSpace(text)
+		if strings.HasPrefix(text, "[") {
+			table, _, _ = strings.Cut(strings.Trim(text, "["), "]")
+		}
+		m := line.FindStringSubmatch(text)
+		if m == nil || strings.HasPrefix(table, "limit.") || strings.HasPrefix(table, "account") {
+			continue
+		}
+		seen++
+		if want := defaults[table+"."+m[1]]; m[2] != want {
+			t.Errorf("%s.%s = %s: the default is %s", table, m[1], m[2], want)
+		}
+	}
+	if seen < 20 {
+		t.Errorf("only %d lines seen", seen)
+	}
+}
+
 // TestOperationsHasContents: its first lines lead to each of its sections.
 func TestOperationsHasContents(t *testing.T) {
 	contents, rest, _ := strings.Cut(read(t, "docs/operations.md"), "\n## ")
