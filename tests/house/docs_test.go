@@ -111,6 +111,28 @@ func TestEveryRuleIsDocumented(t *testing.T) {
 	both(t, found(regexp.MustCompile(`(?m)^## (\S+)$`), read(t, "docs/policy.md")), sorted(rules.IDs()))
 }
 
+// TestRepliesAreDocumented: the codes in a rule's part of docs/policy.md are those of its
+// reply.
+func TestRepliesAreDocumented(t *testing.T) {
+	details := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^\t"([a-z_.]+)": \{"(\d\.\d)",$`).FindAllStringSubmatch(read(t, "rules/replies.go"), -1) {
+		details[strings.Replace(m[1], "limit.messages", "limit.NAME", 1)] = m[2]
+	}
+	code := regexp.MustCompile(`\b(\d)\d\d (\d)\.(\d\.\d)\b`)
+	for _, part := range strings.Split(read(t, "docs/policy.md"), "\n## ")[1:] {
+		rule, text, _ := strings.Cut(part, "\n")
+		codes := code.FindAllStringSubmatch(text, -1)
+		if len(codes) == 0 || details[rule] == "" {
+			t.Errorf("%s: %d codes documented, its detail is %q", rule, len(codes), details[rule])
+		}
+		for _, m := range codes {
+			if m[1] != m[2] || m[3] != details[rule] {
+				t.Errorf("%s: %s is documented, its detail is %s", rule, m[0], details[rule])
+			}
+		}
+	}
+}
+
 // TestMetricsAreDocumented: the metrics that the code names are those of the docs.
 func TestMetricsAreDocumented(t *testing.T) {
 	var real []string
