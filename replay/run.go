@@ -143,7 +143,7 @@ func (r *Run) check(v rules.Verdict) {
 func (r *Run) Result(ctx context.Context) (Result, error) {
 	res := r.tally.result()
 	res.Partial = r.partial
-	for _, what := range []string{rules.UnknownRecord, rules.UnknownUnjudged, rules.UnknownNew, rules.UnknownDestination} {
+	for _, what := range []string{rules.UnknownRecord, rules.UnknownUnjudged, rules.UnknownNew, rules.UnknownDestination, rules.UnknownReaders} {
 		if n := r.unknown[what]; n > 0 {
 			res.Notes = append(res.Notes, fmt.Sprintf("of %d messages: %s", n, what))
 		}

@@ -33,7 +33,11 @@ func life(t *testing.T, set func(*Settings), mails []*Mail) (decisions []state.D
 // again judges decisions anew under other settings.
 func again(t *testing.T, set func(*Settings), decisions []state.Decision) (outcomes, unknown []string) {
 	t.Helper()
-	b := newBench(t, set)
+	return newBench(t, set).again(t, decisions)
+}
+
+func (b *bench) again(t *testing.T, decisions []state.Decision) (outcomes, unknown []string) {
+	t.Helper()
 	for _, d := range decisions {
 		b.at = d.At
 		v, what := b.Again(context.Background(), d)
@@ -54,7 +58,7 @@ func again(t *testing.T, set func(*Settings), decisions []state.Decision) (outco
 func aDay() []*Mail {
 	var list []*Mail
 	add := func(m *Mail) {
-		m.Header = append(m.Header, fields(fmt.Sprintf("Message-ID: <%d@client-a.example>", len(list)))...)
+		m.Header = append(slices.Clip(m.Header), fields(fmt.Sprintf("Message-ID: <%d@client-a.example>", len(list)))...)
 		list = append(list, m)
 	}
 	for n := range 12 { // fills the hour of messages

@@ -54,12 +54,11 @@ func (m means) declared(f *facts) []Evidence {
 	if len(marks) == 0 || f.owesNothing() {
 		return nil
 	}
-	return m.missing(f, "bulk by its own "+strings.Join(marks, ", "))
+	return m.missing(m.lacks(f), "bulk by its own "+strings.Join(marks, ", "))
 }
 
-// missing is the evidence that bulk mail lacks this.
-func (m means) missing(f *facts, why string) []Evidence {
-	lack := m.lacks(f)
+// missing is the evidence that bulk mail lacks this; none when lack is empty.
+func (m means) missing(lack, why string) []Evidence {
 	if lack == "" {
 		return nil
 	}

@@ -17,6 +17,9 @@ type Campaign struct {
 	ID         string `json:"id"`
 	Subject    string `json:"subject"`
 	Recipients int64  `json:"recipients"` // different ones, with this message's
+	// Lacks are the rules that ask for what this letter lacks, whether or not the campaign
+	// is large enough for them; none where it owes nothing or is bulk by its own word.
+	Lacks []string `json:"lacks,omitempty"`
 }
 
 // campaignRules are those that a campaign's size decides.
@@ -29,9 +32,7 @@ func (e *Engine) bulkAction(r *ruling, id string) Action { return r.allowed(id, 
 // rule wants to know, where all recipients are the account's own, and where there is
 // nothing in it to tell it from other letters by.
 func (e *Engine) letter(r *ruling) *state.Letter {
-	stopped, _ := r.strongest()
-	wanted := slices.ContainsFunc(campaignRules, func(id string) bool { return e.action(id) != Off })
-	if !wanted || stopped > Quarantine || len(r.outsiders()) == 0 {
+	if !e.isLetter(r) {
 		return nil
 	}
 	sketch, ok := r.sketch()
@@ -39,11 +40,54 @@ func (e *Engine) letter(r *ruling) *state.Letter {
 	if !ok || subject == "" {
 		return nil
 	}
+	r.lacking = e.lacking(r)
+	return e.letterOf(r, subject, sketch, message.Near)
+}
+
+// isLetter says whether a rule wants to know of the message as one of a campaign, and
+// it goes to anybody who is not the account's own.
+func (e *Engine) isLetter(r *ruling) bool {
+	stopped, _ := r.strongest()
+	wanted := slices.ContainsFunc(campaignRules, func(id string) bool { return e.action(id) != Off })
+	return wanted && stopped <= Quarantine && len(r.outsiders()) > 0
+}
+
+// letterOf is a letter that lacks what r.lacking says.
+func (e *Engine) letterOf(r *ruling, subject string, sketch state.Sketch, near int) *state.Letter {
 	counted := r.outsiders()
 	return &state.Letter{
-		Subject: subject, Sketch: sketch, Near: message.Near, Max: e.mostRecipients(r),
+		Subject: subject, Sketch: sketch, Near: near, Max: e.mostRecipients(r),
 		Members: r.mailboxes(counted[:min(len(counted), state.MaxMembers)]), Remember: e.set.Bulk.Window,
 	}
+}
+
+// lacks is what a letter lacks of allMeans, in their order; empty: nothing, or nobody
+// asks for it.
+type lacks [3]string
+
+// lacking is what the letter lacks of what a campaign must have. What is bulk by its own
+// word has been judged already.
+func (e *Engine) lacking(r *ruling) (l lacks) {
+	if len(r.msg.Lists.Declared) > 0 || r.owesNothing() {
+		return l
+	}
+	for i, m := range allMeans {
+		if e.bulkAction(r, m.id) != Off {
+			l[i] = m.lacks(&r.facts)
+		}
+	}
+	return l
+}
+
+// ids are the rules that ask for what is lacking.
+func (l lacks) ids() []string {
+	var ids []string
+	for i, lack := range l {
+		if lack != "" {
+			ids = append(ids, allMeans[i].id)
+		}
+	}
+	return ids
 }
 
 // sketch is the letter's; false when there is nothing in it to tell it by. All mail
@@ -66,8 +110,8 @@ func (e *Engine) mostRecipients(r *ruling) int64 {
 	if e.bulkAction(r, "bulk.volume") >= Quarantine {
 		most = e.set.Bulk.MaxCampaign
 	}
-	for _, m := range allMeans {
-		if e.bulkAction(r, m.id) >= Quarantine && !r.owesNothing() && m.lacks(&r.facts) != "" {
+	for i, m := range allMeans {
+		if r.lacking[i] != "" && e.bulkAction(r, m.id) >= Quarantine {
 			return min(most, e.set.Bulk.Similar-1)
 		}
 	}
@@ -78,16 +122,14 @@ func (e *Engine) mostRecipients(r *ruling) int64 {
 func (e *Engine) counted(r *ruling, l *state.Letter, c state.Campaign) {
 	b := &e.set.Bulk
 	size := c.Known + c.New
-	r.campaign = &Campaign{ID: c.ID, Subject: l.Subject, Recipients: size}
+	r.campaign = &Campaign{ID: c.ID, Subject: l.Subject, Recipients: size, Lacks: r.lacking.ids()}
 	// A store that counts alone has half of every max: there a campaign is full before
 	// it has its size. Whatever bound it then decides.
 	over := func(most int64) bool { return size > most || c.Full && l.Max == most }
-	if over(b.Similar-1) && len(r.msg.Lists.Declared) == 0 && !r.owesNothing() {
+	if over(b.Similar - 1) {
 		why := fmt.Sprintf("campaign %s of %s, %s", c.ID, printable(l.Subject, 200), plural(int(size), "recipient"))
-		for _, m := range allMeans {
-			if action := e.bulkAction(r, m.id); action != Off {
-				r.find(m.id, action, m.missing(&r.facts, why))
-			}
+		for i, m := range allMeans {
+			r.find(m.id, e.bulkAction(r, m.id), m.missing(r.lacking[i], why))
 		}
 	}
 	if action := e.bulkAction(r, "bulk.volume"); action != Off && over(b.MaxCampaign) {

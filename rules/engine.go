@@ -129,6 +129,7 @@ type ruling struct {
 	behind     string    // the subject of the limit or block that decides
 	windows    []Window  // of the charges, in order, where the store was asked
 	campaign   *Campaign // that it is a message of, where the store was asked
+	lacking    lacks     // of a letter that may be one of a campaign
 	params     params
 	hits       []Hit // in shadow; without a subject it is who sent it
 	unjudged   bool

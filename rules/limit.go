@@ -34,26 +34,32 @@ type limitCharge struct {
 // one that another host made, or that was made since judging began, is in force
 // here, also for mail that no limit counts.
 func (e *Engine) charge(ctx context.Context, now time.Time, r *ruling) {
-	refused := r.action >= Quarantine
 	most := math.MaxInt
-	if refused {
+	if r.action >= Quarantine {
 		most = mostRecorded // to be told, not to be taken
 	}
-	costs, letter := e.costs(r, most), e.letter(r)
+	e.settle(ctx, now, r, e.costs(r, most), e.letter(r))
+}
+
+// settle charges what the limits cost and counts the letter, which may be nil, unless a
+// rule already stopped it.
+func (e *Engine) settle(ctx context.Context, now time.Time, r *ruling, limits []limitCharge, letter *state.Letter) {
+	refused := r.action >= Quarantine
+	costs := limits
 	if letter != nil && !refused {
 		pace, err := e.paced(ctx, now, r, letter)
 		if err != nil {
 			e.unavailable(r, "store.unavailable", fmt.Errorf("store: %w", err))
 			return
 		}
-		costs = append(pace, costs...) // bulk comes before the limits
+		costs = append(pace, limits...) // bulk comes before the limits
 	}
 	b := e.bill(r, costs, letter)
 	if !refused {
 		b.ask.Charges = append(b.ask.Charges, learning(b.shadow)...)
 		r.ask = b.ask
 		if again := e.pay(ctx, now, r, b); again {
-			e.charge(ctx, now, r)
+			e.settle(ctx, now, r, limits, letter)
 			return
 		}
 	}

@@ -22,6 +22,15 @@ type Detail struct {
 	// first 10 of each.
 	Authors []string `json:"authors,omitempty"`
 	ReplyTo []string `json:"reply_to,omitempty"`
+	// Senders is how many of the authors, the last ones, are those of Sender.
+	Senders int `json:"senders,omitempty"`
+	// Script is the name that a local program gave itself.
+	Script string `json:"script,omitempty"`
+	// How many recipients To, Cc and Bcc named, and how often one of them, or one of the
+	// envelope, was there already.
+	Visible            int `json:"visible,omitempty"`
+	Duplicates         int `json:"duplicates,omitempty"`
+	EnvelopeDuplicates int `json:"envelope_duplicates,omitempty"`
 	// MessageID and Subject help an operator to find the mail at hand.
 	MessageID string     `json:"message_id,omitempty"`
 	Subject   string     `json:"mail_subject,omitempty"`
@@ -98,12 +107,14 @@ func detailOf(f *facts, v *Verdict) Detail {
 	detail := Detail{
 		Reply: v.Reply(), QueueID: m.QueueID, ClientName: printable(m.ClientName, 255),
 		Login: printable(m.Login, mostName), Host: printable(m.Host, 255),
-		Authors: named(f.msg.From, f.msg.Sender), ReplyTo: named(f.msg.ReplyTo),
+		Authors: named(f.msg.From, f.msg.Sender), ReplyTo: named(f.msg.ReplyTo), Script: f.msg.Script,
+		Visible: f.visible(), Duplicates: f.fieldDuplicates(), EnvelopeDuplicates: duplicates(f.rcpts),
 		MessageID: f.msg.MessageID, Subject: f.msg.Subject, Size: m.Size,
 		Evidence: v.Evidence, Charges: v.Charges[:min(len(v.Charges), mostRecorded)],
 		Windows: v.Windows[:min(len(v.Windows), mostRecorded)], Campaign: v.Campaign,
 		Config: f.linesOf(v), Version: f.set.Version,
 	}
+	detail.Senders = len(detail.Authors) - len(named(f.msg.From))
 	if f.score != nil {
 		detail.Score = f.score.String()
 	}

@@ -210,8 +210,8 @@ func (r *replayed) decisions(ctx context.Context, f replayFlags) error {
 		return err
 	}
 	defer tape.Close()
-	r.notes = append(r.notes, "a record has what rules found, not the mail: a rule that was off or found nothing then finds nothing now; "+
-		"blocks and windows begin empty and are made anew; mail that was held is charged when it came, a campaign keeps the size that it had")
+	r.notes = append(r.notes, "a record has what rules found in the text, not the mail: what a rule that was off had not looked for is not there; "+
+		"windows, campaigns and blocks begin empty and are made anew; mail that was held is charged when it came")
 	seen, done = r.progress(tape.Len(), "judging")
 	defer done()
 	return r.run.Decisions(ctx, tape, seen)
@@ -231,7 +231,8 @@ func (c *client) records(ctx context.Context, q state.Query) ([]state.Decision, 
 	return list.Decisions, err
 }
 
-// exempt puts the daemon's exemptions in force, as they were at each time.
+// exempt puts the daemon's exemptions in force: for the present rules as they were at each
+// time, for the new ones, which are to come, those of now all the time.
 func (r *replayed) exempt(ctx context.Context, cl *client) error {
 	var list desk.ExemptionList
 	if err := cl.call(listPath("/v1/exemptions", true), nil, &list); err != nil {
@@ -248,12 +249,28 @@ func (r *replayed) exempt(ctx context.Context, cl *client) error {
 		}
 		all = append(all, x)
 	}
-	for _, lane := range r.lanes {
-		if err := lane.Exempt(ctx, all); err != nil {
+	for i, lane := range r.lanes {
+		list := all
+		if i > 0 {
+			list = always(all, time.Now())
+		}
+		if err := lane.Exempt(ctx, list); err != nil {
 			return fmt.Errorf("exemptions: %w", err)
 		}
 	}
 	return nil
+}
+
+// always are the exemptions that are in force now, as from the beginning.
+func always(list []state.Exemption, now time.Time) []state.Exemption {
+	var inForce []state.Exemption
+	for _, x := range list {
+		if x.Active(now) {
+			x.Since = time.Time{}
+			inForce = append(inForce, x)
+		}
+	}
+	return inForce
 }
 
 // pointInTime is a time, or how long before now it was.
