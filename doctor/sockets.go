@@ -127,6 +127,8 @@ func CheckAgent(socket string, err error, needed bool) []Finding {
 		r.ok("hold.agent: %s answers", socket)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, io.EOF) && os.Geteuid() != 0:
 		r.add(Note, "hold.agent: "+err.Error(), "it answers only root and the daemon: whether it works is not known", "run this as root")
+	case errors.Is(err, context.DeadlineExceeded):
+		r.add(level, "hold.agent: hold agent at "+socket+": no answer in time", why, "systemctl restart o2n-milter-hold.service, and look at its log")
 	default:
 		r.add(level, "hold.agent: "+err.Error(), why, "systemctl enable --now o2n-milter-hold.socket")
 	}

@@ -98,7 +98,10 @@ func (c *client) call(path string, in, out any) error {
 
 // unreachable says why there is no daemon on the other end.
 func (c *client) unreachable(err error) error {
+	slow, isNet := errors.AsType[net.Error](err)
 	switch {
+	case isNet && slow.Timeout():
+		return exit(exitUnavailable, "daemon at %s: no answer in %s: it hangs or has too much to do; look at its log", c.socket, c.http.Timeout.Round(100*time.Millisecond))
 	case errors.Is(err, os.ErrPermission):
 		return exit(exitUnavailable, "daemon at %s: %w; want root or a member of the socket's group", c.socket, os.ErrPermission)
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):

@@ -24,6 +24,16 @@ import (
 // doctorTime bounds a whole look: monitoring gives up sooner or later.
 const doctorTime = 30 * time.Second
 
+// partOf is what whoever is asked may take of all that time: one that hangs must not
+// make all the others look broken.
+func partOf(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		end = time.Now().Add(doctorTime)
+	}
+	return context.WithTimeout(ctx, time.Until(end)/6)
+}
+
 func (a *app) doctorCommand() *cobra.Command {
 	var mta, dir string
 	c := &cobra.Command{
@@ -61,6 +71,10 @@ func (a *app) examine(ctx context.Context, cmd *cobra.Command, mta, dir string) 
 		list = append(list, a.examineRedis(ctx, cfg)...)
 	}
 	cl := newClient(cfg.Admin.Socket)
+	part, cancel := partOf(ctx)
+	defer cancel()
+	end, _ := part.Deadline()
+	cl.http.Timeout = time.Until(end)
 	var status desk.Status
 	err := cl.call("/v1/status", nil, &status)
 	list = append(list, doctor.CheckDaemon(doctor.Daemon{
@@ -83,6 +97,8 @@ func (a *app) examine(ctx context.Context, cmd *cobra.Command, mta, dir string) 
 }
 
 func (a *app) examineRedis(ctx context.Context, cfg *config.Config) []doctor.Finding {
+	ctx, cancel := partOf(ctx)
+	defer cancel()
 	var s redisdb.Server
 	o, err := redisOptions(cfg.State)
 	if err == nil {
@@ -110,7 +126,9 @@ func (a *app) examineSockets(ctx context.Context, cfg *config.Config, ours []doc
 	}
 	list = append(list, doctor.CheckPrivate("admin.socket", cfg.Admin.Socket)...)
 	list = append(list, doctor.CheckPrivate("hold.agent", cfg.Hold.Agent)...)
-	_, err := hold.NewAgent(cfg.Hold.Agent).Host(ctx)
+	part, cancel := partOf(ctx)
+	defer cancel()
+	_, err := hold.NewAgent(cfg.Hold.Agent).Host(part)
 	return append(list, doctor.CheckAgent(cfg.Hold.Agent, err, doctor.Holds(&cfg.Rules))...)
 }
 
