@@ -115,9 +115,15 @@ func (p *Postfix) edit(s service, name, value string) string {
 		instance = " -c " + p.dir
 	}
 	if _, ok := s.own[name]; ok {
-		return fmt.Sprintf("postconf%s -P '%s/%s=%s' && postfix%s reload", instance, s, name, value, instance)
+		return fmt.Sprintf("postconf%s -P '%s/%s=%s' && postfix%s reload", instance, s, name, dense(value), instance)
 	}
 	return fmt.Sprintf("postconf%s -e '%s = %s' && postfix%s reload", instance, name, value, instance)
+}
+
+// dense is a list without blanks, which postconf -P does not take: commas do as well.
+func dense(value string) string {
+	list := strings.Join(strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(", \t", r) }), ",")
+	return strings.NewReplacer("{,", "{", ",}", "}").Replace(list)
 }
 
 // of lists the services that run a program.
