@@ -6,10 +6,10 @@ CACHE       := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/o2n-milter
 STATICCHECK := $(CACHE)/bin/staticcheck-v0.8.2
 VERSION     := $(shell git describe --always --dirty 2>/dev/null || echo dev)
 # Of tests that need other programs. A comma would end an argument of "call".
-TAGS        := mta,browser
+TAGS        := mta,browser,nspawn
 export CGO_ENABLED ?= 1
 
-.PHONY: build run test check packages unit e2e faults fuzz bench accuracy man deb clean
+.PHONY: build run test check packages unit e2e faults fuzz bench accuracy man deb deb-check deb-reproducible clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/o2n-milter ./cmd/o2n-milter
@@ -75,6 +75,15 @@ ARCH ?= $(shell dpkg --print-architecture 2>/dev/null)
 deb:
 	@packaging/install
 	$(call timed,Debian package,packaging/build-deb $(ARCH))
+
+# What is in bin/deb, and that another build of HEAD gives the same bytes. Two minutes,
+# piuparts as root only.
+deb-check: deb
+	$(call timed,lintian,packaging/check-deb lintian)
+	$(call timed,piuparts,packaging/check-deb piuparts)
+	@$(MAKE) --no-print-directory deb-reproducible
+deb-reproducible:
+	$(call timed,the same package again,packaging/check-deb reproducible)
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...

@@ -27,7 +27,7 @@ func known() []string {
 	return names
 }
 
-// licences says which licences stand in a text, by their names in SPDX or in Debian.
+// licencesIn says which licences stand in a text, by their names in SPDX or in Debian.
 func licencesIn(text string, debian bool) []string {
 	text = strings.Join(strings.Fields(text), " ")
 	var found []string
