@@ -153,6 +153,25 @@ func TestPathsAreDocumented(t *testing.T) {
 		found(handled, read(t, "web/public.go")+read(t, "cmd/o2n-milter/pages.go")))
 }
 
+// TestFilesAreDocumented: the manual page has each file and folder that is a default.
+func TestFilesAreDocumented(t *testing.T) {
+	_, listed, _ := strings.Cut(read(t, "docs/man/o2n-milter.8.pod"), "=head1 FILES")
+	wanted := []string{config.DefaultFile}
+	for _, k := range config.Keys() {
+		if path := strings.Trim(k.Default, `"`); strings.HasPrefix(path, "/") {
+			wanted = append(wanted, path)
+		}
+	}
+	if len(wanted) < 5 {
+		t.Errorf("only %v", wanted)
+	}
+	for _, path := range wanted {
+		if !strings.Contains(listed, "F<"+path+">") && !strings.Contains(listed, "F<"+path+"/>") {
+			t.Errorf("%s is not in FILES", path)
+		}
+	}
+}
+
 // TestVariablesAreDocumented: programs are told what docs/notices.md says, and our own
 // environment is that of the manual page.
 func TestVariablesAreDocumented(t *testing.T) {
