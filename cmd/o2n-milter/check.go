@@ -36,9 +36,10 @@ func (a *app) checkCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check FILE...",
 		Short: "Show the verdict on a message without sending or charging it",
-		Long: "Show the verdict on messages (- is standard input) under the configuration, with empty windows and no\n" +
-			"blocks; with --state live, the verdict that the daemon would give now. Nothing is charged either way. Without --login the Return-Path, else the From address, is taken for the login; without --rcpt\n" +
-			"the addresses of To, Cc and Bcc. --login '' is mail without login. Exit code 1 unless all of it passes.",
+		Long: "Show the verdict on messages (- is standard input) under the configuration, with empty windows, no blocks and no\n" +
+			"exemptions; with --state live, the verdict that the daemon would give now. Nothing is charged either way. Without\n" +
+			"--login the Return-Path, else the From address, is taken for the login; without --rcpt the addresses of To, Cc and\n" +
+			"Bcc. --login '' is mail without login. Exit code 1 unless all of it passes, 65 when some could not be judged.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			var err error

@@ -67,7 +67,7 @@ func TestPages(t *testing.T) {
 		{"/admin/decisions/7K3QF2M9", []string{
 			"Decision 7K3QF2M9 reject", "Reply 550 5.7.1 hello", "Recipients 3", "Subject line hello", "Size 4,711 bytes", "ip:192.0.2.7",
 			"Campaign hello of account:alice@client-a.example: 21 different recipients",
-			"identity.header_from shadow hello hello hello", "minute account:alice@client-a.example 1 messages",
+			"identity.header_from shadow hello hello hello", "limit.day exempt by hello hello", "limit.hour max raised, exempt by hello", "minute account:alice@client-a.example 1 messages",
 			"It was refused for good, by the rule identity.header_from.", "bob@remote.example", "Configuration hello", "Content score hello",
 			"What would have made it pass identity.sender A Sender field with an address of the account (hello), or none. If hello is the customer's",
 			"identity.header_from hello hello:7", `identity.alignment "relaxed" default`, "minute account:alice@client-a.example 10 10 messages 1m 14 Mar 2026",

@@ -106,7 +106,9 @@ func (w *world) decision(id string, at time.Time, text string) {
 	detail, err := json.Marshal(rules.Detail{
 		Reply: "550 5.7.1 " + text, QueueID: cmp.Or(text, "4Xy1"), ClientName: text, MessageID: text, Subject: text, Size: 4711,
 		Evidence: []rules.Evidence{{Rule: "identity.header_from", Fact: text, Got: text, Want: text, Shadow: true},
-			{Rule: "identity.sender", Fact: text, Got: text, Want: text}},
+			{Rule: "identity.sender", Fact: text, Got: text, Want: text},
+			{Rule: "limit.day", Fact: text, Got: text, Want: text, Shadow: true, Exempt: text},
+			{Rule: "limit.hour", Fact: text, Got: text, Want: text, Exempt: text}},
 		Charges:  []rules.Charge{{Limit: "minute", Subject: alice, Unit: rules.Messages, Cost: 1}},
 		Campaign: &rules.Campaign{ID: cmp.Or(text, "ab12"), Subject: alice, Recipients: 21},
 		Login:    text, Authors: []string{text}, ReplyTo: []string{text}, Score: text, Version: cmp.Or(text, "a1b2c3"),
