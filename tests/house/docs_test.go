@@ -81,27 +81,27 @@ func found(pattern *regexp.Regexp, text string) []string {
 	return sorted(list)
 }
 
-// both says what is in one list only.
-func both(t *testing.T, documented, real []string) {
+// both says what is in one list only: in the document, or in the house.
+func both(t *testing.T, document string, documented, real []string) {
 	t.Helper()
 	for _, name := range documented {
 		if !slices.Contains(real, name) {
-			t.Errorf("%s is documented, and is not there", name)
+			t.Errorf("%s has %s, which is not there", document, name)
 		}
 	}
 	for _, name := range real {
 		if !slices.Contains(documented, name) {
-			t.Errorf("%s is there, and not documented", name)
+			t.Errorf("%s is not in %s", name, document)
 		}
 	}
 	if len(real) == 0 {
-		t.Error("nothing found")
+		t.Errorf("nothing found that could be in %s", document)
 	}
 }
 
 // TestEveryRuleIsDocumented: docs/policy.md has one heading for each rule, no more.
 func TestEveryRuleIsDocumented(t *testing.T) {
-	both(t, found(regexp.MustCompile(`(?m)^## (\S+)$`), read(t, "docs/policy.md")), sorted(rules.IDs()))
+	both(t, "docs/policy.md", found(regexp.MustCompile(`(?m)^## (\S+)$`), read(t, "docs/policy.md")), sorted(rules.IDs()))
 }
 
 // TestRepliesAreDocumented: the codes in a rule's part of docs/policy.md are those of its
@@ -132,7 +132,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	for _, file := range sources(t) {
 		real = append(real, found(regexp.MustCompile(`"(o2n_milter_[a-z_]+)"`), read(t, file))...)
 	}
-	both(t, found(metricName, read(t, "docs/operations.md")), sorted(real))
+	both(t, "docs/operations.md", found(metricName, read(t, "docs/operations.md")), sorted(real))
 	for _, file := range append(docs(t), manuals(t)...) {
 		for _, name := range found(metricName, read(t, file)) {
 			if !slices.Contains(real, name) {
@@ -149,7 +149,7 @@ func TestPathsAreDocumented(t *testing.T) {
 	handled := regexp.MustCompile(`\bHandle(?:Func)?\("(?:GET )?(/[a-z]+/?)"`)
 	_, sockets, _ := strings.Cut(read(t, "docs/man/o2n-milter.8.pod"), "=head1 SOCKETS")
 	sockets, _, _ = strings.Cut(sockets, "=head1")
-	both(t, found(regexp.MustCompile(`F<(/[a-z]+/?)>`), sockets),
+	both(t, "SOCKETS of o2n-milter(8)", found(regexp.MustCompile(`F<(/[a-z]+/?)>`), sockets),
 		found(handled, read(t, "web/public.go")+read(t, "cmd/o2n-milter/pages.go")))
 }
 
@@ -176,7 +176,7 @@ func TestFilesAreDocumented(t *testing.T) {
 // environment is that of the manual page.
 func TestVariablesAreDocumented(t *testing.T) {
 	told := found(regexp.MustCompile(`\{"([A-Z]+)", `), read(t, "notify/exec.go"))
-	both(t, found(regexp.MustCompile("`O2N_([A-Z]+)`"), read(t, "docs/notices.md")), told)
+	both(t, "docs/notices.md", found(regexp.MustCompile("`O2N_([A-Z]+)`"), read(t, "docs/notices.md")), told)
 	manual := read(t, "docs/man/o2n-milter.8.pod")
 	for _, file := range sources(t) {
 		if strings.HasPrefix(file, "tests/") {
@@ -204,7 +204,7 @@ func TestEveryRoomIsInTheREADME(t *testing.T) {
 			rooms = append(rooms, e.Name())
 		}
 	}
-	both(t, found(regexp.MustCompile("(?m)^\\| `([a-z]+)[/a-z0-9-]*` \\|"), table), rooms)
+	both(t, "the rooms of README.md", found(regexp.MustCompile("(?m)^\\| `([a-z]+)[/a-z0-9-]*` \\|"), table), rooms)
 	for _, file := range docs(t) {
 		if strings.HasPrefix(file, "docs/") && !strings.Contains(readme, "]("+file+")") {
 			t.Errorf("the README does not lead to %s", file)
@@ -250,7 +250,7 @@ func TestREADMEShowsDefaults(t *testing.T) {
 func TestOperationsHasContents(t *testing.T) {
 	contents, rest, _ := strings.Cut(read(t, "docs/operations.md"), "\n## ")
 	sections := regexp.MustCompile(`(?m)^#{3,} .*$`).ReplaceAllString("## "+rest, "")
-	both(t, found(regexp.MustCompile(`\]\(#([^)]+)\)`), contents), sorted(anchors(sections)))
+	both(t, "the contents of docs/operations.md", found(regexp.MustCompile(`\]\(#([^)]+)\)`), contents), sorted(anchors(sections)))
 }
 
 // ofMissingFile are faults that come of files which samples name and this host lacks.
