@@ -71,6 +71,9 @@ func (a *app) historyCommand() *cobra.Command {
 			}
 			q := f.query(from)
 			if !to.IsZero() {
+				if !to.After(from) {
+					return exit(exitUsage, "--until %q: not after --since; want a later time", until)
+				}
 				q.Set("until", to.UTC().Format(time.RFC3339Nano))
 			}
 			if before != "" {

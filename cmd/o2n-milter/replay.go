@@ -195,6 +195,9 @@ func (r *replayed) decisions(ctx context.Context, f replayFlags) error {
 		if until, err = pointInTime("--until", f.until, now); err != nil {
 			return err
 		}
+		if !until.After(since) {
+			return exit(exitUsage, "--until %q: not after --since; want a later time", f.until)
+		}
 	}
 	cl, err := r.client(r.cmd)
 	if err != nil {
