@@ -39,6 +39,9 @@ var (
 	// ErrUnavailable is in every error that is due to a store which cannot be reached
 	// or cannot serve now, and in none that is due to what was asked.
 	ErrUnavailable = errors.New("the store is away")
+	// ErrNewer is in the errors of a store that a later version has written, in a format
+	// that this one does not read. Nothing was touched.
+	ErrNewer = errors.New("written by a newer o2n-milter: install that version again, or use another folder")
 )
 
 // Window names one sliding window of one subject.

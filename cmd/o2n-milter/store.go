@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -21,6 +22,9 @@ import (
 // it says so, one that can go on alone before it.
 func openStore(cfg config.State, log *slog.Logger, reg prometheus.Registerer) (state.Store, error) {
 	backing, err := openBackend(cfg, log)
+	if errors.Is(err, state.ErrNewer) {
+		return nil, &exitError{exitConfig, err} // no other start helps, but of another version
+	}
 	if err != nil {
 		return nil, err
 	}

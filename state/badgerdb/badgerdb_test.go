@@ -260,7 +260,7 @@ func TestOpenRefusals(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(path, "journal"), []byte(sum([]byte(text))+text+"\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, "written by a newer o2n-milter (format 2"},
+		}, "format 2 (this version reads up to 1): written by a newer o2n-milter"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -271,6 +271,9 @@ func TestOpenRefusals(t *testing.T) {
 				if err == nil {
 					s.Close()
 					t.Fatal("opened")
+				}
+				if newer := strings.HasPrefix(test.name, "newer"); errors.Is(err, state.ErrNewer) != newer {
+					t.Errorf("%v: is ErrNewer %v, want %v", err, !newer, newer)
 				}
 				if !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), path) {
 					t.Errorf("error %q; want %q and the folder in it", err, test.want)

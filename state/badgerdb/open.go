@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"o2n-milter/state"
 )
 
 // format is the layout of keys and values that this version writes; it reads no
@@ -84,7 +86,7 @@ func (s *Store) setAside(o *opened, why error) error {
 // refusal says that an error is none of the database's: another start would do, or
 // another user, or another version.
 func refusal(err error) bool {
-	if errors.Is(err, errNewer) || diskFault(err) != "" {
+	if errors.Is(err, state.ErrNewer) || diskFault(err) != "" {
 		return true
 	}
 	for _, s := range []string{"permission denied", "too many open files", "cannot allocate memory", "Cannot acquire directory lock"} {
@@ -182,7 +184,7 @@ func (s *Store) checkFormat(o *opened) error {
 	case err != nil || n < 1:
 		return fmt.Errorf("%s: found %q; want a number", formatKey, value)
 	case n > format:
-		return fmt.Errorf("format %d (this version reads up to %d): %w", n, format, errNewer)
+		return fmt.Errorf("format %d (this version reads up to %d): %w", n, format, state.ErrNewer)
 	}
 	return nil
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"github.com/dgraph-io/badger/v4/table"
+
+	"o2n-milter/state"
 )
 
 // Badger, given a table that is damaged or missing, does not open, or dies; given a
@@ -34,9 +36,6 @@ const badgerVersion = 8
 const maxTable = 512 << 20
 
 const manifestName = badger.ManifestFilename
-
-// errNewer is a database of a later Badger: not damage.
-var errNewer = errors.New("written by a newer o2n-milter: install that version again, or use another folder")
 
 // shelf is what the database's folder holds before it is opened.
 type shelf struct {
@@ -159,7 +158,7 @@ func checkTable(path string, id uint64) (err error) {
 	return nil
 }
 
-// readManifest fills in what the MANIFEST says; errNewer is the only fault that is an error.
+// readManifest fills in what the MANIFEST says; state.ErrNewer is the only fault that is an error.
 func (sh *shelf) readManifest(dir string) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -181,7 +180,7 @@ func (sh *shelf) readManifest(dir string) (err error) {
 	if n, _ := f.ReadAt(head[:], 0); n == len(head) && string(head[:4]) == "Bdgr" {
 		// Twice this version is no version yet; a flipped bit is likelier.
 		if v := binary.BigEndian.Uint16(head[6:]); v > badgerVersion && v < 2*badgerVersion {
-			return errNewer
+			return state.ErrNewer // of a later Badger: not damage
 		}
 	}
 	manifest, end, err := badger.ReplayManifestFile(f, 0, badger.DefaultOptions(dir).WithLogger(nil))

@@ -11,6 +11,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/google/go-cmp/cmp"
+
+	"o2n-milter/state"
 )
 
 func tables(levels map[uint64]uint8) map[uint64]badger.TableManifest {
@@ -127,7 +129,7 @@ func FuzzManifest(f *testing.F) {
 			t.Fatal(err)
 		}
 		if _, err := fo.repair(start); err != nil {
-			if err != errNewer {
+			if err != state.ErrNewer {
 				t.Fatal(err)
 			}
 			return

@@ -203,8 +203,11 @@ func (s *Store) claim(ctx context.Context, c redis.UniversalClient) error {
 	if _, err := pipe.Exec(ctx); err != nil {
 		return err
 	}
-	if n, err := strconv.Atoi(number.Val()); err != nil || n < 1 || n > format {
-		return fmt.Errorf("%s: found %.100q; this o2n-milter reads up to %d", formatKey, number.Val(), format)
+	switch n, err := strconv.Atoi(number.Val()); {
+	case err != nil || n < 1:
+		return fmt.Errorf("%s: found %.100q; want a number", formatKey, number.Val())
+	case n > format:
+		return fmt.Errorf("%s: format %d (this version reads up to %d): %w", formatKey, n, format, state.ErrNewer)
 	}
 	raw, err := hex.DecodeString(key.Val())
 	if err != nil || len(raw) != len(mine) {

@@ -1,6 +1,7 @@
 package redisdb
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -157,6 +158,8 @@ func TestForeignMeta(t *testing.T) {
 			s := open(t, Options{URL: srv.url()})
 			if err := s.link.fault(); err == nil || !strings.Contains(err.Error(), key) {
 				t.Errorf("%s %q: %v; want an error that names the key", key, value, err)
+			} else if newer := key == formatKey && value == "2"; errors.Is(err, state.ErrNewer) != newer {
+				t.Errorf("%s %q: %v; is ErrNewer %v, want %v", key, value, err, !newer, newer)
 			}
 		}
 	}

@@ -216,7 +216,7 @@ func TestRefusals(t *testing.T) {
 	write(t, filepath.Join(dir, "newer"), string(newer))
 	for file, want := range map[string]string{
 		"journal":      "in use: another o2n-milter",
-		"newer":        "written by a newer o2n-milter (format 2; this one reads up to 1)",
+		"newer":        "format 2 (this version reads up to 1): written by a newer o2n-milter",
 		"none/journal": "no such file or directory",
 		".":            "is a directory",
 	} {

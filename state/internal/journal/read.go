@@ -140,7 +140,7 @@ func (c *content) line(n int, line []byte) (*entry, error) {
 		var h header
 		if ok && json.Unmarshal(text, &h) == nil && h.Journal == program {
 			if h.Format > format {
-				return nil, fmt.Errorf("written by a newer o2n-milter (format %d; this one reads up to %d): install that version again", h.Format, format)
+				return nil, fmt.Errorf("format %d (this version reads up to %d): %w", h.Format, format, state.ErrNewer)
 			}
 			c.seq = max(c.seq, h.Seq)
 			return nil, nil
