@@ -90,7 +90,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
 	root.AddCommand(a.serveCommand(), a.holdAgentCommand(), a.configtestCommand(), a.checkCommand(), a.replayCommand(), a.blockCommand(), a.requestCommand(), a.exemptCommand(), a.heldCommand(),
 		a.linkCommand(), a.consoleCommand(),
-		a.usageCommand(), a.historyCommand(), a.explainCommand(), a.resetCommand(), a.statusCommand(), a.doctorCommand(), a.versionCommand())
+		a.usageCommand(), a.historyCommand(), a.explainCommand(), a.resetCommand(), a.statusCommand(), a.doctorCommand(), a.demoCommand(), a.versionCommand())
 	markFailures(root)
 	a.complete(root)
 	return root

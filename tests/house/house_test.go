@@ -18,15 +18,16 @@ const root = "../.."
 // mayImport says which of our packages each of them may import. What is not
 // listed imports none of ours.
 var mayImport = map[string][]string{
-	"cmd/o2n-milter": {"accounts", "config", "content", "doctor", "hold", "hold/agent", "hold/mtaqueue", "message", "milter", "notify", "replay", "rules", "state", "state/badgerdb", "state/local", "state/memory",
+	"cmd/o2n-milter": {"accounts", "config", "content", "demo", "doctor", "hold", "hold/agent", "hold/mtaqueue", "message", "milter", "milter/shelf", "notify", "replay", "rules", "state", "state/badgerdb", "state/local", "state/memory",
 		"state/redisdb", "web", "web/console", "web/customer", "web/desk", "web/page", "web/stats"},
 	"config":          {"accounts", "message", "rules"},
 	"content":         {"message", "rules"},
+	"demo":            {"hold/agent", "hold/mtaqueue", "hold/wire", "message"},
 	"doctor":          {"config", "rules"},
 	"hold":            {"hold/wire", "rules", "state"},
 	"hold/agent":      {"hold/mtaqueue", "hold/wire"},
 	"hold/mtaqueue":   {"hold/wire"},
-	"milter":          {"message", "rules", "state"},
+	"milter":          {"message", "milter/shelf", "rules", "state"},
 	"notify":          {"message", "rules", "state"},
 	"replay":          {"accounts", "message", "rules", "state", "state/memory"},
 	"web":             {"content", "hold", "notify", "state", "web/desk"},
@@ -48,7 +49,7 @@ var mayImport = map[string][]string{
 
 // only says which packages alone may import these.
 var only = map[string][]string{
-	"github.com/emersion/go-milter":          {"milter", "tests"},
+	"github.com/emersion/go-milter":          {"demo", "milter", "tests"},
 	"github.com/dgraph-io/badger":            {"state/badgerdb"},
 	"github.com/redis/go-redis":              {"state/redisdb"},
 	"github.com/prometheus/client_golang":    {"cmd/o2n-milter", "milter", "web"},
@@ -63,7 +64,8 @@ var only = map[string][]string{
 	"github.com/fsnotify/fsnotify":           {"accounts"},
 	"github.com/rogpeppe/go-internal/txtar":  {"tests"},
 	"github.com/chromedp":                    {"tests"},
-	"github.com/emersion/go-smtp":            {"tests"},
+	"github.com/emersion/go-smtp":            {"demo", "tests"},
+	"github.com/emersion/go-sasl":            {"demo"},
 	"github.com/rogpeppe/go-internal/script": {"cmd/o2n-milter"},
 }
 
