@@ -17,11 +17,13 @@ import (
 )
 
 // Each check of a document is a function from its text to the faults in it, so that
-// TestChecksFindFaults can give it a text that has one.
+// findFaults can give it a text that has one.
 
-// TestDocuments looks at each document by itself.
+// TestDocuments looks at each document by itself, and shows each check a text in which it
+// must find something.
 func TestDocuments(t *testing.T) {
 	know := learn(t)
+	t.Run("faults", func(t *testing.T) { findFaults(t, know) })
 	for _, file := range append(docs(t), manuals(t)...) {
 		for _, fault := range know.faults(file, read(t, file)) {
 			t.Errorf("%s: %s", file, fault)
@@ -29,9 +31,8 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
-// TestChecksFindFaults: each check finds what it is for.
-func TestChecksFindFaults(t *testing.T) {
-	know := learn(t)
+// findFaults wants that each check finds what it is for.
+func findFaults(t *testing.T, know *knowledge) {
 	for text, want := range map[string]string{
 		"see [x](docs/nosuch.md)":                                    "no such file",
 		"see [x](docs/policy.md#nosuch)":                             "no heading",
