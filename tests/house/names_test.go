@@ -98,12 +98,17 @@ func learn(t *testing.T) *knowledge {
 	for _, file := range sources(t) {
 		text := read(t, file)
 		k.literals = append(k.literals, literals(text)...)
-		k.paths = append(k.paths, found(regexp.MustCompile(`"(?:GET |POST )?(/[a-z][a-z/]*)"`), text)...)
+		if strings.HasPrefix(file, "web/") || strings.HasPrefix(file, "cmd/") {
+			k.paths = append(k.paths, found(regexp.MustCompile(`"(?:GET |POST )?(/[a-z][a-z/]*)"`), text)...)
+		}
 	}
 	// Variables of tests, and those of docs/notices.md, which have a test of their own.
-	for _, file := range files(t, ".go") {
-		k.tests = append(k.tests, found(regexp.MustCompile(`(?m)^func ((?:Test|Benchmark)\w+)\(`), read(t, file))...)
-		k.variables = append(k.variables, found(regexp.MustCompile(`Getenv\("(O2N_[A-Z_]+)"\)`), read(t, file))...)
+	for _, file := range files(t, "_test.go") {
+		text := read(t, file)
+		k.tests = append(k.tests, found(regexp.MustCompile(`\nfunc ((?:Test|Benchmark)\w+)\(`), text)...)
+		if strings.Contains(text, "O2N_") {
+			k.variables = append(k.variables, found(regexp.MustCompile(`Getenv\("(O2N_[A-Z_]+)"\)`), text)...)
+		}
 	}
 	k.variables = append(k.variables, found(regexp.MustCompile("`(O2N_[A-Z]+)`"), read(t, "docs/notices.md"))...)
 	k.targets = found(regexp.MustCompile(`(?m)^([a-z][a-z-]*):`), read(t, "Makefile"))
