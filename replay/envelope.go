@@ -12,6 +12,7 @@ package replay
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"o2n-milter/message"
@@ -32,7 +33,7 @@ type Envelope struct {
 func (e Envelope) Mail(raw message.Raw) (m *rules.Mail, guess string) {
 	facts := message.Read(raw.Fields)
 	m = &rules.Mail{
-		Client: e.Client.Unmap(), Header: raw.Fields, Size: raw.Size, CanHold: true,
+		Client: e.Client.Unmap(), Header: withoutReturnPath(raw.Fields), Size: raw.Size, CanHold: true,
 		Body: raw.Body[:min(len(raw.Body), rules.MaxBody)],
 	}
 	own, where := senderOf(raw.Fields, facts)
@@ -56,10 +57,22 @@ func (e Envelope) Mail(raw message.Raw) (m *rules.Mail, guess string) {
 	return m, guess
 }
 
+// withoutReturnPath drops the first Return-Path: who delivered the message wrote the
+// envelope's sender there (RFC 5321 4.4), it was not there when the message was sent.
+func withoutReturnPath(fields []message.Field) []message.Field {
+	i := slices.IndexFunc(fields, isReturnPath)
+	if i < 0 {
+		return fields
+	}
+	return slices.Delete(slices.Clone(fields), i, i+1)
+}
+
+func isReturnPath(f message.Field) bool { return strings.EqualFold(f.Name, "Return-Path") }
+
 // senderOf is the Return-Path's address, else the From address.
 func senderOf(fields []message.Field, facts message.Facts) (address, where string) {
 	for _, h := range fields {
-		if strings.EqualFold(h.Name, "Return-Path") {
+		if isReturnPath(h) {
 			if a := message.ParseAddress(strings.Trim(strings.TrimSpace(h.Value), "<>")); a.Domain != "" {
 				return a.String(), "the Return-Path"
 			}

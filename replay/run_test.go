@@ -120,6 +120,22 @@ func TestRunBlocks(t *testing.T) {
 	}
 }
 
+// TestReturnPath: the delivery's is the envelope's sender and no field of the message; a
+// second one is the sender's own.
+func TestReturnPath(t *testing.T) {
+	for text, want := range map[string]int{"Return-Path: <boss@bank.example>\n": 0, "Return-Path: <a@b.example>\nReturn-Path: <boss@bank.example>\n": 1} {
+		run := NewRun(laneOf(t, settings(2)), nil)
+		sender := "alice@client-a.example"
+		x := indexOf(t, box(strings.Replace(letter("a", 0), "From: ", text+"From: ", 1)), "-")
+		if err := run.Mail(t.Context(), x, Envelope{Login: &sender}, ignore); err != nil {
+			t.Fatal(err)
+		}
+		if res := resultOf(t, run); len(res.Shadow) != want {
+			t.Errorf("%q: found %+v; want %d", text, res.Shadow, want)
+		}
+	}
+}
+
 // TestRunInterrupted: what was judged until then counts, and says that it is not all.
 func TestRunInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
