@@ -235,10 +235,10 @@ func (e *Engine) blockOf(ctx context.Context, now time.Time, r *ruling, v *Verdi
 	if b.Evidence, err = json.Marshal(evidence); err != nil {
 		return b, err
 	}
-	if b.Decisions, err = e.struck(ctx, now, v, r.guilty()[0], past); err != nil {
+	if b.Decisions, err = e.struck(ctx, now, v, r.guilty(), past); err != nil {
 		return b, err
 	}
-	b.Reason = fmt.Sprintf("%d messages refused as abuse in %s, the last one by %s", len(b.Decisions), FormatDuration(set.Within), v.Rule)
+	b.Reason = fmt.Sprintf("%s refused as abuse in %s, the last one by %s", plural(len(b.Decisions), "message"), FormatDuration(set.Within), v.Rule)
 	if len(b.Decisions) == mostStruck {
 		b.Reason = "at least " + b.Reason
 	}
@@ -252,11 +252,16 @@ func blockID(subject string, before int) string {
 }
 
 // struck are the decisions behind a block, the newest first. Those behind an earlier
-// one do not count again.
-func (e *Engine) struck(ctx context.Context, now time.Time, v *Verdict, subject string, past []state.Block) ([]string, error) {
+// one do not count again. Those of an account's script are kept under the account.
+func (e *Engine) struck(ctx context.Context, now time.Time, v *Verdict, chain []string, past []state.Block) ([]string, error) {
 	ids := []string{v.ID}
-	list, err := e.store.Decisions(ctx, state.Query{Subject: subject, Since: now.Add(-e.set.Blocking.Within), Limit: 10 * mostStruck})
+	kept := slices.IndexFunc(chain, func(s string) bool { return slices.Contains(v.Subjects, s) })
+	list, err := e.store.Decisions(ctx, state.Query{Subject: chain[max(kept, 0)], Since: now.Add(-e.set.Blocking.Within), Limit: 10 * mostStruck})
 	for _, d := range list {
+		_, isHidden := HiddenDomain(d.From)
+		if kept > 0 && !isHidden && scriptSubject(d.From) != chain[0] {
+			continue
+		}
 		if slices.ContainsFunc(past, func(b state.Block) bool { return slices.Contains(b.Decisions, d.ID) }) {
 			continue
 		}

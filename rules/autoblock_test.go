@@ -82,6 +82,25 @@ func TestSmallestGuiltySubject(t *testing.T) {
 	check(t, b.decide(t, honest), Reject, "block.active")
 }
 
+// A block of an account's script names what the script did, and not what the account did.
+func TestBlockNamesItsDecisions(t *testing.T) {
+	for _, hashed := range []bool{false, true} {
+		b := blockingBench(t, func(s *Settings) { s.HideAddresses, s.Blocking.Strikes = hashed, 6 })
+		login := with("From: info@shop.example", "Reply-To: boss@bank.example")
+		login.Login, login.Sender = "shop", "info@shop.example"
+		b.decide(t, login)
+		want := map[bool]int{false: 3, true: 4}[hashed] // nobody can tell who that was
+		var last Verdict
+		for n := range 3 {
+			last = b.decide(t, local("www-data@web1.example", "From: boss@bank.example", fmt.Sprintf("Message-ID: <%d>", n)))
+		}
+		got := last.Blocked
+		if len(got) != 1 || got[0].Subject != "script:www-data@web1.example" || len(got[0].Decisions) != want || got[0].Decisions[0] != last.ID {
+			t.Errorf("hashed %v: blocked %+v; want by %d decisions", hashed, got, want)
+		}
+	}
+}
+
 func TestCustomerOfSeveralBlocked(t *testing.T) {
 	b := blockingBench(t, nil)
 	for i := range 3 {
