@@ -80,9 +80,9 @@ func (a *app) printReset(done desk.Resetted, dryRun bool) error {
 	if a.json {
 		return a.printJSON(done)
 	}
-	did := "cleared"
+	did, forgot := "cleared", "forgot"
 	if dryRun {
-		did = "would clear"
+		did, forgot = "would clear", "would forget"
 	}
 	for _, w := range done.Windows {
 		fmt.Fprintf(a.out, "%s limit.%s of %s: %d of %d %s used\n", did, w.Limit, clean(done.Subject), w.Used, w.Max, w.Unit)
@@ -90,5 +90,6 @@ func (a *app) printReset(done desk.Resetted, dryRun bool) error {
 	if len(done.Windows) == 0 {
 		fmt.Fprintf(a.out, "no window of %s holds anything\n", clean(done.Subject))
 	}
+	fmt.Fprintf(a.out, "%s whom %s has written to, and the campaigns of its letters\n", forgot, clean(done.Subject))
 	return nil
 }
