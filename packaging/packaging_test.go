@@ -76,13 +76,17 @@ func TestHosts(t *testing.T) {
 	}{
 		{"Provider.example\n", "web1.provider.example", `"provider.example", "web1.provider.example"`},
 		{"web1.provider.example", "web1.provider.example", `"web1.provider.example"`},
-		{"localhost", "web1", ""},
+		{"localhost", "web1", `"web1"`},
+		{"", "localhost", ""},
+		{"", "web1.provider.example", `"web1.provider.example"`},
 		{"x\"]\nevil.example; rm", "a_b.example", ""},
 	} {
 		etc := t.TempDir()
 		text := strings.NewReplacer("etc=/etc/o2n-milter", "etc="+etc, "/etc/mailname", etc+"/mailname").Replace(head)
-		if err := os.WriteFile(etc+"/mailname", []byte(tt.mailname), 0o644); err != nil {
-			t.Fatal(err)
+		if tt.mailname != "" { // else there is no such file
+			if err := os.WriteFile(etc+"/mailname", []byte(tt.mailname), 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if err := os.Mkdir(etc+"/conf.d", 0o755); err != nil {
 			t.Fatal(err)
