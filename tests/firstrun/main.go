@@ -12,13 +12,13 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"text/tabwriter"
-	"time"
+
+	"o2n-milter/demo"
 )
 
 //go:embed conf.toml
@@ -60,20 +60,12 @@ func run(program, example, dir string, once bool) error {
 		return err
 	}
 	defer log.Close()
-	daemon := exec.Command(program, "serve", "--config", config)
-	daemon.Stdout, daemon.Stderr = log, log
-	// Ctrl-C is for us; the daemon is told when we are done.
-	daemon.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-	if err := daemon.Start(); err != nil {
+	daemon, err := demo.StartDaemon(program, config, log)
+	if err != nil {
 		return err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- daemon.Wait() }()
-	defer func() {
-		_ = daemon.Process.Signal(syscall.SIGTERM) // it may have ended
-		<-ended
-	}()
-	if err := await(ctx, ended); err != nil {
+	defer daemon.Stop()
+	if err := daemon.Await(ctx, webAddr); err != nil {
 		return fmt.Errorf("%w; see %s", err, log.Name())
 	}
 	if err := show(); err != nil {
@@ -87,9 +79,8 @@ func run(program, example, dir string, once bool) error {
 	case <-ctx.Done():
 		fmt.Println("\nstopping")
 		return nil
-	case err := <-ended:
-		ended <- err
-		return fmt.Errorf("the daemon ended: %v; see %s", err, log.Name())
+	case <-daemon.Ended():
+		return fmt.Errorf("%w; see %s", daemon.Err(), log.Name())
 	}
 }
 
@@ -112,27 +103,6 @@ func prepare(example, dir string) (string, error) {
 		os.WriteFile(main, text, 0o644),
 		os.WriteFile(filepath.Join(dir, "link.key"), []byte(rand.Text()+rand.Text()), 0o600),
 		os.WriteFile(filepath.Join(dir, "conf.d", "firstrun.toml"), conf, 0o644))
-}
-
-// await waits until the daemon takes connections.
-func await(ctx context.Context, ended chan error) error {
-	deadline := time.NewTimer(30 * time.Second)
-	defer deadline.Stop()
-	for {
-		if c, err := net.Dial("tcp", milterAddr); err == nil {
-			return c.Close()
-		}
-		select {
-		case err := <-ended:
-			ended <- err
-			return fmt.Errorf("the daemon did not start: %v", err)
-		case <-deadline.C:
-			return errors.New("the daemon does not listen after 30 seconds")
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
 }
 
 // show sends every sample and prints the answers.
