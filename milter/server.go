@@ -152,8 +152,10 @@ func (s *Server) pause(d time.Duration) {
 	}
 }
 
-// accepted runs a session for a new connection, if the caps let it in.
+// accepted runs a session for a new connection, if the caps let it in. It goes on the
+// shelf before all else: until then it ends with the process.
 func (s *Server) accepted(nc net.Conn, counts *counts) {
+	tape := s.Shelf.Take(nc, counts.t.On)
 	c := newConn(nc, s, counts)
 	evicted, err := s.sessions.add(c, func() { s.running.Add(1) })
 	if evicted != nil {
@@ -162,10 +164,13 @@ func (s *Server) accepted(nc net.Conn, counts *counts) {
 	}
 	if err != nil {
 		c.log.Warn("milter: connection refused", "reason", err)
+		if tape != nil {
+			tape.Free()
+		}
 		nc.Close()
 		return
 	}
-	c.keep(s.Shelf.Take(nc, counts.t.On))
+	c.keep(tape)
 	s.start(c)
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"o2n-milter/config"
 	"o2n-milter/milter"
+	"o2n-milter/milter/shelf"
 	"o2n-milter/notify"
 	"o2n-milter/rules"
 	"o2n-milter/web"
@@ -117,11 +118,13 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 		MaxPerClient: cfg.Milter.MaxPerClient,
 	}
 	d.Wiring = wiring(server, clock.Now())
-	sockets, err := openSockets(cfg)
+	sockets, err := openSockets(cfg, log)
 	if err != nil {
 		return err
 	}
-	failed := make(chan error, len(sockets.milter)+3)
+	failed := make(chan error, len(sockets.milter)+len(sockets.admin)+len(sockets.web)+len(sockets.public))
+	server.Shelf = shelf.Open(sockets.sessions, milter.TapeFormat, log)
+	server.Resume()
 	for _, ln := range sockets.milter {
 		log.Info("listening", "for", "milter", "on", ln.Addr().String())
 		go func() { failed <- server.Serve(ln) }()
@@ -131,20 +134,19 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	all, public := withPages(cfg, web.Public(store, reg, clock.Now), operators, customers)
 	for _, h := range []struct {
 		what    string
-		ln      net.Listener
+		lns     []net.Listener
 		handler http.Handler
 	}{
 		{"admin", sockets.admin, admin.Handler()},
 		{"web", sockets.web, all},
 		{"customers", sockets.public, public},
 	} {
-		if h.ln == nil {
-			continue
-		}
-		log.Info("listening", "for", h.what, "on", h.ln.Addr().String())
 		srv := web.NewServer(h.handler)
 		defer srv.Close()
-		go func() { failed <- srv.Serve(h.ln) }()
+		for _, ln := range h.lns {
+			log.Info("listening", "for", h.what, "on", ln.Addr().String())
+			go func() { failed <- srv.Serve(ln) }()
+		}
 	}
 	log.Info("ready", "version", version, "config", cfg.File, "store", cfg.State.Backend)
 	defer pulse.start(manager)()

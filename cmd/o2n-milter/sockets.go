@@ -2,84 +2,113 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/activation"
+	"golang.org/x/sys/unix"
 
 	"o2n-milter/config"
 	"o2n-milter/milter"
+	"o2n-milter/milter/shelf"
 )
 
-// sockets are the listeners by purpose; web and public may be nil.
+// sockets are the listeners by purpose; there may be none for web and public.
 type sockets struct {
-	milter             []net.Listener
-	admin, web, public net.Listener
+	milter, admin, web, public []net.Listener
+
+	sessions []*os.File // of an earlier process, for the shelf
 }
 
 // openSockets takes what systemd hands over and opens what the configuration adds.
-func openSockets(cfg *config.Config) (*sockets, error) {
+func openSockets(cfg *config.Config, log *slog.Logger) (*sockets, error) {
 	var s sockets
-	if err := s.inherit(); err != nil {
+	if err := s.inherit(log); err != nil {
 		return nil, err
 	}
 	if err := s.openMilter(cfg); err != nil {
 		return nil, err
 	}
-	var err error
-	if s.admin == nil {
-		if s.admin, err = milter.Listen("unix:"+cfg.Admin.Socket, cfg.Admin.Mode, cfg.Admin.Group); err != nil {
-			return nil, fmt.Errorf("admin.socket: %w", err)
+	openAdmin := func(addr string) (net.Listener, error) { return milter.Listen(addr, cfg.Admin.Mode, cfg.Admin.Group) }
+	openTCP := func(addr string) (net.Listener, error) { return net.Listen("tcp", strings.TrimPrefix(addr, "tcp:")) }
+	for _, one := range []struct {
+		key, addr string
+		list      *[]net.Listener
+		open      func(addr string) (net.Listener, error)
+	}{
+		{"admin.socket", "unix:" + cfg.Admin.Socket, &s.admin, openAdmin},
+		{"web.listen", "tcp:" + cfg.Web.Listen, &s.web, openTCP},
+		{"web.public_listen", "tcp:" + cfg.Web.PublicListen, &s.public, openTCP},
+	} {
+		if one.addr == "tcp:" || !wanted(cfg, one.key, one.addr, *one.list) {
+			continue
 		}
-	}
-	if s.web == nil && cfg.Web.Listen != "" {
-		if s.web, err = net.Listen("tcp", cfg.Web.Listen); err != nil {
-			return nil, fmt.Errorf("web.listen: %w", err)
+		ln, err := one.open(one.addr)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", one.key, err)
 		}
-	}
-	if s.public == nil && cfg.Web.PublicListen != "" {
-		if s.public, err = net.Listen("tcp", cfg.Web.PublicListen); err != nil {
-			return nil, fmt.Errorf("web.public_listen: %w", err)
-		}
+		*one.list = append(*one.list, ln)
 	}
 	return &s, nil
 }
 
-// inherit takes the sockets of systemd, by FileDescriptorName=: admin, web, public;
-// anything else is a milter socket.
-func (s *sockets) inherit() error {
-	named, err := activation.ListenersWithNames()
-	if err != nil {
-		return fmt.Errorf("sockets of systemd: %w", err)
-	}
-	for name, list := range named {
-		for _, ln := range list {
-			switch {
-			case ln == nil:
-			case strings.HasPrefix(name, "admin"):
-				s.admin = ln
-			case strings.HasPrefix(name, "web"):
-				s.web = ln
-			case strings.HasPrefix(name, "public"):
-				s.public = ln
-			default:
-				s.milter = append(s.milter, ln)
-			}
+// wanted says whether an address is to be opened beside what was handed over: where
+// nothing was, and where the configuration itself says it, and it is another.
+func wanted(cfg *config.Config, key, addr string, handed []net.Listener) bool {
+	file, _ := cfg.Rules.Origin(key)
+	return len(handed) == 0 || file != "" && !covered(addr, handed)
+}
+
+// inherit takes what systemd hands over, by FileDescriptorName=: admin, web, public; the
+// sessions that the daemon gave it to keep; any other is a milter socket.
+func (s *sockets) inherit(log *slog.Logger) error {
+	for _, f := range activation.Files(true) {
+		if shelf.Ours(f.Name()) {
+			s.sessions = append(s.sessions, f)
+			continue
 		}
+		ln, err := listener(f)
+		if err != nil {
+			return fmt.Errorf("socket %q of systemd: %w", f.Name(), err)
+		}
+		if ln == nil {
+			log.Warn("what systemd handed over is no socket to listen on, and not used", "name", f.Name())
+			continue
+		}
+		list := &s.milter
+		switch name := f.Name(); {
+		case strings.HasPrefix(name, "admin"):
+			list = &s.admin
+		case strings.HasPrefix(name, "web"):
+			list = &s.web
+		case strings.HasPrefix(name, "public"):
+			list = &s.public
+		}
+		*list = append(*list, ln)
 	}
 	return nil
+}
+
+// listener is nil for a file that is no listening socket. net.FileListener takes a
+// connection for one, too.
+func listener(f *os.File) (net.Listener, error) {
+	defer f.Close()
+	if listens, err := unix.GetsockoptInt(int(f.Fd()), unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listens != 1 {
+		return nil, nil
+	}
+	return net.FileListener(f)
 }
 
 // openMilter opens what milter.listen says. With sockets handed over, its default
 // is not opened beside them.
 func (s *sockets) openMilter(cfg *config.Config) error {
-	file, _ := cfg.Rules.Origin("milter.listen")
-	if file == "" && len(s.milter) > 0 {
-		return nil
-	}
+	handed := slices.Clone(s.milter)
 	for _, addr := range cfg.Milter.Listen {
-		if s.holds(addr) {
+		if !wanted(cfg, "milter.listen", addr, handed) {
 			continue
 		}
 		ln, err := milter.Listen(addr, cfg.Milter.SocketMode, cfg.Milter.SocketGroup)
@@ -94,9 +123,21 @@ func (s *sockets) openMilter(cfg *config.Config) error {
 	return nil
 }
 
-// holds says whether a socket for the address was handed over already.
-func (s *sockets) holds(addr string) bool {
-	return slices.ContainsFunc(s.milter, func(ln net.Listener) bool {
-		return ln.Addr().Network()+":"+ln.Addr().String() == addr
+// covered says whether who connects to "tcp:host:port" or "unix:/path" comes to one of
+// the listeners.
+func covered(addr string, by []net.Listener) bool {
+	network, where, _ := strings.Cut(addr, ":")
+	if network == "unix" {
+		return slices.ContainsFunc(by, func(ln net.Listener) bool {
+			return ln.Addr().Network() == "unix" && filepath.Clean(ln.Addr().String()) == filepath.Clean(where)
+		})
+	}
+	want, err := net.ResolveTCPAddr("tcp", where)
+	if err != nil {
+		return false // to open it says why
+	}
+	return slices.ContainsFunc(by, func(ln net.Listener) bool {
+		has, ok := ln.Addr().(*net.TCPAddr)
+		return ok && has.Port == want.Port && (has.IP.IsUnspecified() || has.IP.Equal(want.IP))
 	})
 }

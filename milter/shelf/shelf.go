@@ -31,6 +31,9 @@ const (
 	// spareRoom is what all tapes together may have beyond their own room.
 	spareRoom = 32 << 20
 	restTime  = 5 * time.Second
+	// firstSlots are made at the start, so that the first sessions wait for none: a
+	// connection that is not on the shelf yet ends with the process.
+	firstSlots = 32
 
 	prefix = "session-" // of the names of our descriptors
 
@@ -75,6 +78,13 @@ func Open(files []*os.File, format uint64, log *slog.Logger) *Shelf {
 		st.close()
 		return nil
 	}
+	var first []*Tape
+	for range firstSlots - s.made {
+		if t := s.get(); t != nil {
+			first = append(first, t)
+		}
+	}
+	s.free = append(s.free, first...)
 	return s
 }
 
