@@ -72,14 +72,13 @@ func TestHosts(t *testing.T) {
 		t.Fatal("postinst: no comment of renew; want what stands before it")
 	}
 	for _, tt := range []struct {
-		mailname, host, want string
+		mailname, host, want string // of host only "hostname" knows
 	}{
-		{"Provider.example\n", "web1.provider.example", `"provider.example", "web1.provider.example"`},
-		{"web1.provider.example", "web1.provider.example", `"web1.provider.example"`},
-		{"localhost", "web1", `"web1"`},
-		{"", "localhost", ""},
-		{"", "web1.provider.example", `"web1.provider.example"`},
-		{"x\"]\nevil.example; rm", "a_b.example", ""},
+		{"Provider.example\n", "web1.provider.example", `"mail.example", "provider.example", "web1.provider.example"`},
+		{"web1.provider.example", "web1.provider.example", `"mail.example", "web1.provider.example"`},
+		{"localhost", "web1", `"mail.example", "web1"`},
+		{"", "localhost", `"mail.example"`},
+		{"x\"]\nevil.example; rm", "a_b.example", `"mail.example"`},
 	} {
 		etc := t.TempDir()
 		text := strings.NewReplacer("etc=/etc/o2n-milter", "etc="+etc, "/etc/mailname", etc+"/mailname").Replace(head)
@@ -91,7 +90,7 @@ func TestHosts(t *testing.T) {
 		if err := os.Mkdir(etc+"/conf.d", 0o755); err != nil {
 			t.Fatal(err)
 		}
-		run(t, "sh", "-c", text+"\nhostname() { echo "+tt.host+"; }\nname_hosts\n")
+		run(t, "sh", "-c", text+"\nhostname() { [ $# = 0 ] && echo "+tt.host+"; }\npostconf() { printf 'Mail.example\\n/etc/mailname\\n'; }\nname_hosts\n")
 		main := etc + "/o2n-milter.toml"
 		if err := os.WriteFile(main, nil, 0o644); err != nil {
 			t.Fatal(err)
