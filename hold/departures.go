@@ -96,21 +96,28 @@ func (d *departed) room(now time.Time, c state.Charge, under int64) time.Time {
 	return now
 }
 
-// last are the times of the latest departures from a window, at most n, the latest
-// last.
-func (ds departures) last(w state.Window, each int64, n int) []time.Time {
+// places are the departures whose places in a window that fits so many the next n
+// messages take, in order, once those that are free are taken.
+func (ds departures) places(w state.Window, each int64, fit, n int) (taken []time.Time, free int) {
 	d := ds[windowName{w.Limit, w.Subject}]
 	if d == nil {
-		return nil
+		return nil, fit
 	}
-	var list []time.Time
-	for i := len(d.list) - 1; i >= 0; i-- {
-		for cost := d.list[i].cost; cost > 0 && len(list) < n; cost -= max(each, 1) {
-			list = append(list, d.list[i].at)
+	each = max(each, 1)
+	count := func(x departure) int { return int((x.cost + each - 1) / each) }
+	free = fit
+	for _, x := range d.list {
+		free -= count(x)
+	}
+	passed := max(0, -free) // those before them count no more when the first one leaves
+	for _, x := range d.list {
+		for range count(x) {
+			if passed--; passed < 0 && len(taken) < n {
+				taken = append(taken, x.at)
+			}
 		}
 	}
-	slices.Reverse(list)
-	return list
+	return taken, max(0, free)
 }
 
 // forget drops what no window holds any more.

@@ -51,11 +51,15 @@ func (k *Keeper) dues(now time.Time, l *lane) []time.Time {
 		dues[i] = start.UTC().Truncate(time.Second)
 	}
 	for _, c := range l.charges {
-		fit := int(min(c.Max/max(c.Cost, 1), int64(len(dues))+1))
+		fit := int(c.Max / max(c.Cost, 1))
 		if fit < 1 {
 			continue
 		}
-		before := k.left.last(c.Window, c.Cost, fit)
+		left := fit
+		if l.flying != nil {
+			left--
+		}
+		before, free := k.left.places(c.Window, c.Cost, left, len(dues))
 		if l.flying != nil {
 			before = append(before, now)
 		}
@@ -63,7 +67,7 @@ func (k *Keeper) dues(now time.Time, l *lane) []time.Time {
 			var one time.Time // whose place it takes
 			if i >= fit {
 				one = dues[i-fit]
-			} else if j := len(before) - fit + i; j >= 0 {
+			} else if j := i - free; j >= 0 && j < len(before) {
 				one = before[j].UTC()
 			}
 			if at := one.Add(c.Length); !one.IsZero() && at.After(dues[i]) {

@@ -1,6 +1,7 @@
 package hold
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -26,6 +27,59 @@ func TestDues(t *testing.T) {
 		if late := a.at.Sub(due[a.id]); late.Abs() > 10*time.Second {
 			t.Errorf("%s left %s later than it was said", a.id, late)
 		}
+	}
+}
+
+// A wide window with room for all of it makes nobody later.
+func TestDuesOfTwoLimits(t *testing.T) {
+	w := newWorld(t)
+	w.limit("day", "script", 1000, 24*time.Hour)
+	w.start()
+	w.burst("cron", 35)
+	w.run(90 * time.Second) // ten have left, and count in both windows
+	waiting := 0
+	for _, h := range w.all() {
+		if h.State == state.HeldWaiting {
+			waiting++
+			if h.Due.After(start.Add(4 * time.Minute)) {
+				t.Errorf("%s is due at %s", h.QueueID, h.Due.Sub(start))
+			}
+		}
+	}
+	if waiting != 15 {
+		t.Errorf("%d wait; want 15", waiting)
+	}
+}
+
+// Whose places in a window the next four messages take.
+func TestPlaces(t *testing.T) {
+	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
+	w := state.Window{Limit: "minute", Subject: "script:cron", Length: time.Hour, Max: 10}
+	ds := departures{}
+	for s, cost := range []int64{1, 2, 3} { // six in all
+		ds.add(at(10*s), []state.Charge{{Window: w, Cost: cost}})
+	}
+	for fit, want := range map[int]struct {
+		taken []time.Time
+		free  int
+	}{
+		0:  {nil, 0},
+		2:  {[]time.Time{at(20), at(20)}, 0},
+		5:  {[]time.Time{at(10), at(10), at(20), at(20)}, 0},
+		6:  {[]time.Time{at(0), at(10), at(10), at(20)}, 0},
+		7:  {[]time.Time{at(0), at(10), at(10), at(20)}, 1},
+		10: {[]time.Time{at(0), at(10), at(10), at(20)}, 4},
+	} {
+		taken, free := ds.places(w, 1, fit, 4)
+		if !slices.Equal(taken, want.taken) || free != want.free {
+			t.Errorf("fit %d: %v, %d free; want %v", fit, taken, free, want)
+		}
+	}
+	if taken, free := ds.places(w, 2, 4, 4); free != 0 || !slices.Equal(taken, []time.Time{at(0), at(10), at(20), at(20)}) {
+		t.Errorf("two each: %v, %d free", taken, free)
+	}
+	if taken, free := ds.places(state.Window{Limit: "day"}, 1, 3, 4); taken != nil || free != 3 {
+		t.Errorf("an empty window: %v, %d free", taken, free)
 	}
 }
 
