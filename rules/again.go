@@ -38,6 +38,9 @@ func (e *Engine) Again(ctx context.Context, d state.Decision) (v Verdict, unknow
 	if !v.Judged {
 		return v, p.unknown
 	}
+	if v.Action == Quarantine {
+		e.hold(ctx, now, &p.ruling, &v)
+	}
 	err := e.strikeSafely(ctx, now, &p.ruling, &v)
 	d.Action, d.Rule = v.Action.String(), v.Rule
 	v.Err = errors.Join(v.Err, err, e.store.Record(ctx, d))

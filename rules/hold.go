@@ -47,7 +47,7 @@ const tollVersion = 1
 
 // hold writes down what is to be held, so that it leaves again. What cannot be
 // written down is not held: that is hold.full. Without Settings.Hold nothing is
-// really held: check and replay only say so.
+// really held: check only says so.
 func (e *Engine) hold(ctx context.Context, now time.Time, r *ruling, v *Verdict) {
 	if e.set.Hold == nil {
 		return

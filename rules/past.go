@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -32,7 +33,7 @@ type past struct {
 // remember makes of the record the message that rules look at.
 func (p *past) remember() {
 	d, detail := p.decision, &p.detail
-	m := &Mail{Sender: d.From, Host: detail.Host, QueueID: detail.QueueID, Size: detail.Size, CanHold: true}
+	m := &Mail{Sender: d.From, Host: detail.Host, QueueID: cmp.Or(detail.QueueID, p.decision.ID), Size: detail.Size, CanHold: true}
 	if detail.Login != "" {
 		m.Login = d.Account
 	}

@@ -214,7 +214,7 @@ func (r *replayed) decisions(ctx context.Context, f replayFlags) error {
 	}
 	defer tape.Close()
 	r.notes = append(r.notes, "a record has what rules found in the text, not the mail: what a rule that was off had not looked for is not there; "+
-		"windows, campaigns and blocks begin empty and are made anew; mail that was held is charged when it came")
+		"windows, campaigns and blocks begin empty and are made anew")
 	seen, done = r.progress(tape.Len(), "judging")
 	defer done()
 	return r.run.Decisions(ctx, tape, seen)
