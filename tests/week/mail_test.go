@@ -39,7 +39,7 @@ type letter struct {
 	subject string
 	body    string
 	script  string // X-PHP-Originating-Script
-	later   bool   // it comes when what alice sent in the morning no longer counts
+	after   string // it comes well after this letter; empty: at once
 	// boxed is what a replay of the sink's mailbox makes of it where that cannot know
 	// better; empty: what becomes of it in life.
 	boxed string
@@ -113,7 +113,7 @@ type day struct {
 }
 
 // add numbers a letter.
-func (d *day) add(l letter) {
+func (d *day) add(l letter) letter {
 	l.id = fmt.Sprintf("%03d@week.example", len(d.letters)+1)
 	if l.body == "" {
 		l.body = chat[d.chats%len(chat)]
@@ -123,15 +123,18 @@ func (d *day) add(l letter) {
 		l.subject = strings.Join(strings.Fields(l.body)[:3], " ")
 	}
 	d.letters = append(d.letters, l)
+	return l
 }
 
-// aDay is the mail of a small server's day, in its order. Bursts take a few seconds, so
-// that each is within the minute of the limits and, of alice's, within three seconds; her
-// last letter comes eight seconds after her first.
+// aDay is the mail of a small server's day, in its order. What the limits make of it
+// does not hang on moments: all of it is within the minute of their windows, bursts take
+// a part of a second, and what comes after a burst that has met a window of three seconds
+// does so in the middle of the third one.
 func aDay() []letter {
 	var d day
+	var morning letter
 	for _, friend := range many(4, "friend", "remote.example") {
-		d.add(letter{door: alice, sender: alice, rcpts: []string{friend}})
+		morning = d.add(letter{door: alice, sender: alice, rcpts: []string{friend}})
 	}
 	for _, friend := range many(3, "partner", "elsewhere.example") {
 		d.add(letter{door: bob, sender: bob, rcpts: []string{friend}})
@@ -157,7 +160,7 @@ func aDay() []letter {
 	}
 	// No mailbox has the login, so this is somebody else's there.
 	d.add(letter{door: claire, sender: "atelier@client.fr", rcpts: []string{"binder@remote.example"}, boxed: "accept none"})
-	d.site()
+	orders := d.site()
 	d.clients()
 	for _, friend := range many(3, "victim", "remote.example") {
 		d.add(letter{door: mallory, sender: mallory, from: "boss@bank.example", rcpts: []string{friend}})
@@ -165,21 +168,26 @@ func aDay() []letter {
 	for _, friend := range many(2, "cousin", "remote.example") {
 		d.add(letter{door: mallory, sender: mallory, rcpts: []string{friend}})
 	}
-	d.add(letter{door: alice, sender: alice, rcpts: []string{"friend5@remote.example"}, later: true})
+	d.add(letter{door: alice, sender: alice, rcpts: []string{"friend5@remote.example"}, after: morning.id})
+	d.add(letter{door: byHand, sender: site, from: shop, rcpts: []string{"orders@remote.example"}, script: "order.php", after: orders.id})
 	return d.letters
 }
 
 // site is what programs of the server send: a shop with a form that is open to forgers,
-// and a burst of orders.
-func (d *day) site() {
+// and a burst of orders, of which it gives the first.
+func (d *day) site() (first letter) {
 	d.add(letter{door: byHand, sender: cron, rcpts: []string{"admin@remote.example"}})
 	for _, friend := range many(3, "prey", "remote.example") {
 		d.add(letter{door: byHand, sender: site, from: "boss@bank.example", rcpts: []string{friend}, script: "form.php"})
 	}
 	for i := range 25 {
-		d.add(letter{door: byHand, sender: site, from: shop, rcpts: []string{"orders@remote.example"}, script: "order.php",
+		order := d.add(letter{door: byHand, sender: site, from: shop, rcpts: []string{"orders@remote.example"}, script: "order.php",
 			subject: fmt.Sprintf("Order %d", i+1), body: fmt.Sprintf("%d pairs of shoes, size %d", i%4+1, 36+i%9)})
+		if i == 0 {
+			first = order
+		}
 	}
+	return first
 }
 
 // clients is what web servers send without login.
