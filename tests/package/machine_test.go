@@ -25,6 +25,8 @@ type Machine struct {
 	root string
 	init string // process id of its systemd, as this machine counts
 	log  *chapter
+
+	begun time.Time // for the times in the test's log
 }
 
 // bootTimeout and commandTimeout bound what takes 2 s, and 15 s (an installation
@@ -51,7 +53,7 @@ func boot(t *testing.T, kind, title string, files ...string) *Machine {
 	if out, err := command("tar", "-xf", strings.TrimSpace(string(tar)), "-C", root, "--numeric-owner").CombinedOutput(); err != nil {
 		t.Fatalf("tar: %v\n%s", err, out)
 	}
-	m := &Machine{t: t, root: root, log: newChapter(title)}
+	m := &Machine{t: t, root: root, log: newChapter(title), begun: time.Now()}
 	for _, file := range files {
 		m.put(file, "/root/"+filepath.Base(file))
 	}
@@ -137,7 +139,7 @@ func (m *Machine) poll(patience time.Duration, what string, done func() bool) {
 
 // inside is a command of bash in the machine, as root.
 func (m *Machine) inside(ctx context.Context, line string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "nsenter", "--target", m.init, "--all", "--wd=/root", "bash", "-c", line)
+	cmd := exec.CommandContext(ctx, "nsenter", "--target", m.init, "--all", "bash", "-c", "cd; "+line)
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "TERM=dumb",
 		"DEBIAN_FRONTEND=noninteractive", "SYSTEMD_PAGER=cat", "SYSTEMD_COLORS=0"}
 	cmd.WaitDelay = time.Second // what it left in the background may hold its output
@@ -214,7 +216,7 @@ func (m *Machine) until(patience time.Duration, line string) string {
 
 // step begins a section of the transcript, with words on what it shows.
 func (m *Machine) step(title, words string) {
-	m.t.Logf("%s", title)
+	m.t.Logf("%3.0f s: %s", time.Since(m.begun).Seconds(), title)
 	m.log.section(title, words)
 }
 
@@ -261,7 +263,7 @@ func (m *Machine) mainPID() int {
 // lastWords shows the journal of a test that failed.
 func (m *Machine) lastWords() {
 	if m.t.Failed() {
-		text, _ := m.sh("systemctl --no-pager --failed; journalctl --no-pager -n 150 -u 'o2n-milter*'")
+		text, _ := m.sh("systemctl --no-pager --failed; o2n-milter block list; journalctl --no-pager -u 'o2n-milter*' | grep -v msg=message | tail -150")
 		m.t.Logf("journal:\n%s", text)
 	}
 }

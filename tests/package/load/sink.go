@@ -3,12 +3,10 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"fmt"
 	"io"
 	"net"
 	"net/textproto"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -24,9 +22,8 @@ type sink struct {
 	keep   string        // folder that gets the messages; empty when they are only counted
 	ended  chan struct{} // closed when it listens no more
 
-	mu      sync.Mutex
-	times   map[string]int // by Result.ID
-	arrived int
+	mu    sync.Mutex
+	times map[string]int // by Result.ID
 }
 
 func listen(at, keep string) (*sink, error) {
@@ -84,9 +81,15 @@ func (s *sink) take(id string, text []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.times[id]++
-	s.arrived++
 	if s.keep == "" {
 		return nil
 	}
-	return os.WriteFile(filepath.Join(s.keep, fmt.Sprintf("%d.eml", s.arrived)), text, 0o600)
+	f, err := os.CreateTemp(s.keep, "*.eml")
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(text); err != nil {
+		return err
+	}
+	return f.Close()
 }
