@@ -146,6 +146,9 @@ func (a *app) printFollowed(e desk.Explained) error {
 
 func (a *app) printExplained(e desk.Explained) error {
 	fmt.Fprintf(a.out, "%s %s\n", clean(e.ID), clean(e.Outcome))
+	if e.Action == rules.Quarantine.String() {
+		fmt.Fprintf(a.out, "What became of it since: o2n-milter held show %s\n", clean(e.ID))
+	}
 	rows := [][]string{{"at", e.At.Format(time.RFC3339Nano)}, {"action", e.Action}, {"rule", clean(e.Rule)}}
 	if e.Reply != "" {
 		rows = append(rows, []string{"reply", clean(e.Reply)})
