@@ -1,14 +1,19 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
+	"math/rand/v2"
+	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"o2n-milter/accounts"
+	"o2n-milter/message"
 	"o2n-milter/state"
 )
 
@@ -67,7 +72,7 @@ func TestAgainAfterShadow(t *testing.T) {
 				t.Fatalf("%s: in shadow: %s", name, then[i])
 			}
 			got, unknown := again(t, enforced, decisions)
-			if diff := cmp.Diff(want, got); diff != "" || len(unknown) > 0 {
+			if diff := gocmp.Diff(want, got); diff != "" || len(unknown) > 0 {
 				t.Errorf("%s, hashed %v: enforced (-) and again (+):\n%s%q", name, hashed, diff, unknown)
 			}
 		}
@@ -133,5 +138,102 @@ func TestAgainWithOtherAccounts(t *testing.T) {
 				t.Errorf("got %s, then %s; want %s, then %s", before, got[0], c.before, c.after)
 			}
 		})
+	}
+}
+
+// TestAgainOfRandomDays: whatever comes, and whatever rules are to come, decisions that
+// were made in shadow, or by these very rules, tell what becomes of it.
+func TestAgainOfRandomDays(t *testing.T) {
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		day := aRandomDay(r)
+		enforced := randomSettings(r)
+		_, want := life(t, enforced, day)
+		shadow := func(s *Settings) {
+			aDaySet(s)
+			bulkActions(s)
+			s.AllShadow = true
+		}
+		for name, rules := range map[string]func(*Settings){"in shadow": shadow, "by the same rules": enforced} {
+			decisions, _ := life(t, func(s *Settings) {
+				rules(s)
+				s.HideAddresses = seed%2 == 1
+			}, day)
+			got, unknown := again(t, enforced, decisions)
+			if diff := gocmp.Diff(want, got); diff != "" || len(unknown) > 0 {
+				t.Errorf("seed %d, decided %s: enforced (-) and again (+):\n%s%q", seed, name, diff, unknown)
+			}
+		}
+	}
+}
+
+// aRandomDay is mail of several senders, good and bad.
+func aRandomDay(r *rand.Rand) []*Mail {
+	pick := func(list ...string) string { return list[r.IntN(len(list))] }
+	var day []*Mail
+	for n := range 80 {
+		reader := fmt.Sprintf("r%d@%s", r.IntN(30), pick("remote.example", "elsewhere.example", "client-a.example"))
+		m := letterTo(n, pick(offer, soundText(), offer+wayOut, "hello"), fmt.Sprintf("Message-ID: <%d@day.example>", n))
+		m.Recipients = rcpts(reader)
+		from, to := "alice@client-a.example", reader
+		switch r.IntN(10) {
+		case 0:
+			m.Login, m.Sender = "", pick("www-data@web1.example", "info@shop.example", "cron@web1.example", "")
+			m.Local, m.Client = true, netip.MustParseAddr("127.0.0.1")
+			from = cmp.Or(m.Sender, "info@shop.example")
+			m.Header = append(m.Header, fields("X-PHP-Originating-Script: 33:"+pick("a.php", "b.php"))...)
+		case 1:
+			m.Login, m.Client, m.Sender = "", netip.MustParseAddr(pick("198.51.100.7", "198.51.100.9")), pick("info@shop.example", "web@client-b.example")
+			from = m.Sender
+		case 2:
+			m.Login, m.Sender = "bob@client-b.example", pick("bob@client-b.example", "bob@bank.example")
+			from = "bob@client-b.example"
+		}
+		switch r.IntN(12) {
+		case 0:
+			from = pick("boss@bank.example", `"boss@bank.example" <`+from+">", "a@bank.example, "+from)
+		case 1:
+			to = strings.Join(many(r.IntN(14), "remote.example"), ", ")
+		case 2:
+			m.Recipients = rcpts(many(1+r.IntN(14), "remote.example")...)
+		case 3:
+			m.Header = append(m.Header, fields(pick("Reply-To: boss@bank.example", "Sender: boss@bank.example", "Precedence: bulk", "List-Unsubscribe: <https://client-a.example/u>"))...)
+		case 4:
+			to = reader + ", " + reader
+		}
+		m.Header = slices.DeleteFunc(m.Header, func(f message.Field) bool { return f.Name == "From" || f.Name == "To" })
+		m.Header = append(m.Header, fields("From: "+from, "To: "+to)...)
+		day = append(day, m)
+	}
+	return day
+}
+
+// randomSettings are those of aDaySet with other actions, bounds and limits.
+func randomSettings(r *rand.Rand) func(*Settings) {
+	actions := []Action{Off, Shadow, Tag, Quarantine, Tempfail, Reject, Reject, Reject}
+	chosen := map[string]Action{}
+	for _, id := range IDs() {
+		if id != "hold.full" && id != "internal.panic" && id != "accounts.unknown" && id != "limit.NAME" {
+			chosen[id] = actions[r.IntN(len(actions))]
+		}
+	}
+	subjects := []string{"account", "customer", "script", "host", "ip", "domain", "account+domain"}
+	var limits []Limit
+	for i := range 3 {
+		limits = append(limits, Limit{
+			Name: fmt.Sprintf("l%d", i), Subject: subjects[r.IntN(len(subjects))], Unit: []Unit{Messages, Recipients, NewRecipients, Bytes}[r.IntN(4)],
+			Max: int64(1 + r.IntN(20)), Window: time.Duration(1+r.IntN(60)) * time.Minute, Action: actions[r.IntN(len(actions))],
+		})
+	}
+	strikes, similar, visible, duplicates := 2+r.IntN(9), int64(2+r.IntN(19)), r.IntN(12), r.IntN(3)
+	return func(s *Settings) {
+		aDaySet(s)
+		bulkActions(s)
+		for id, action := range chosen {
+			s.Actions[id] = action
+		}
+		s.Limits, s.Blocking.Strikes, s.Bulk.Similar = limits, strikes, similar
+		s.Bulk.MaxCampaign, s.Bulk.PaceMax = similar+3, 2
+		s.MaxVisible, s.MaxEnvelope, s.MaxDuplicates = visible, visible+2, duplicates
 	}
 }
