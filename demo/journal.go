@@ -143,9 +143,9 @@ func (j *journal) tellBlocks() {
 		j.told[b.ID] = true
 		until := "until it is lifted"
 		if b.Until != nil {
-			until = "until " + b.Until.Local().Format(time.TimeOnly)
+			until = "until " + b.Until.Local().Format("15:04")
 		}
-		j.tell(event{At: j.now(), Answer: "block", Who: b.Subject, What: "*** blocked " + until, Rule: b.Rule, ID: b.ID})
+		j.tell(event{At: j.now(), Answer: "block", Who: b.Subject, What: "blocked " + until, Rule: b.Rule, ID: b.ID})
 	}
 }
 
@@ -155,9 +155,10 @@ func (j *journal) tell(e event) {
 		_ = encode(j.out, e)
 		return
 	}
-	line := fmt.Sprintf("%s  %-6s  %-40s  %-34s", e.At.Format(time.TimeOnly), e.Answer, e.Who, e.What)
+	about := fmt.Sprintf("%-23s  %s", e.Who, e.What) // a block's subject takes more room
+	line := fmt.Sprintf("%s  %-6s  %-61s", e.At.Format(time.TimeOnly), e.Answer, about)
 	if e.Rule != "none" {
-		line += fmt.Sprintf("  %-22s  %s", e.Rule, e.ID)
+		line += fmt.Sprintf("  %-20s  %s", e.Rule, e.ID)
 	}
 	fmt.Fprintln(j.out, strings.TrimRight(line, " "))
 }
@@ -182,7 +183,8 @@ func (j *journal) printSummary() error {
 	tw := tabwriter.NewWriter(j.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "\nANSWER\tRULE\tMESSAGES\tONE OF THEM")
 	for _, c := range counts {
-		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\n", c.Answer, c.Rule, c.Messages, c.ID)
+		row := fmt.Sprintf("%s\t%s\t%d\t%s", c.Answer, c.Rule, c.Messages, c.ID)
+		fmt.Fprintln(tw, strings.TrimRight(row, "\t"))
 	}
 	return tw.Flush()
 }

@@ -133,9 +133,15 @@ var conf = template.Must(template.New("conf.toml").Parse(confText))
 
 // write makes the daemon's files, and mail to try.
 func (d *demo) write() error {
+	milter, web := milterPort, webPort
+	if !strings.HasSuffix(d.SMTP, ":"+smtpPort) {
+		// Another demo has the ports that the documents speak of, or is about to. Of
+		// these nobody gets one that somebody else got just now.
+		milter, web = "0", "0"
+	}
 	var err1, err2 error
-	d.Milter, err1 = free(milterPort)
-	d.Web, err2 = free(webPort)
+	d.Milter, err1 = free(milter)
+	d.Web, err2 = free(web)
 	d.Config = d.path("o2n-milter.toml")
 	var text bytes.Buffer
 	err3 := conf.Execute(&text, d.place)

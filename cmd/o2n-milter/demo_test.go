@@ -203,12 +203,18 @@ func TestDemoFindsOtherPorts(t *testing.T) {
 // TestDemoLeavesNothing: however it is ended, by a signal in mid-day or by a pipe that
 // nobody reads any more, its folder is gone, and nobody listens where it was.
 func TestDemoLeavesNothing(t *testing.T) {
+	// Who finds this port taken takes ports that nobody takes after him.
+	if ln, err := net.Listen("tcp", "127.0.0.1:2525"); err == nil {
+		t.Cleanup(func() { ln.Close() }) // after the parallel ones
+	}
 	for name, end := range map[string]func(*exec.Cmd, io.Closer) error{
 		"SIGINT":  func(c *exec.Cmd, _ io.Closer) error { return c.Process.Signal(syscall.SIGINT) },
+		"SIGHUP":  func(c *exec.Cmd, _ io.Closer) error { return c.Process.Signal(syscall.SIGHUP) },
 		"SIGTERM": func(c *exec.Cmd, _ io.Closer) error { return c.Process.Signal(syscall.SIGTERM) },
 		"pipe":    func(_ *exec.Cmd, out io.Closer) error { return out.Close() }, // seen with the next line
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			temp, err := os.MkdirTemp("", "o2n-")
 			if err != nil {
 				t.Fatal(err)
