@@ -109,11 +109,13 @@ func TestCheckDaemon(t *testing.T) {
 		{Daemon{Version: "1", Backend: "badger"}, nil, nil},
 		{Daemon{Version: "2", Backend: "badger"}, nil, []string{"note: the daemon is version 2, this is 1"}},
 		{Daemon{Version: "1", Backend: "redis"}, nil, []string{"warning: state.backend has badger, and the daemon's store is redis"}},
-		{Daemon{"1", "badger", "disk full", "steps", "agent away"}, nil, []string{"warning: disk full", "warning: steps", "warning: agent away"}},
+		{Daemon{Version: "1", Backend: "badger", Config: "c1"}, nil, nil},
+		{Daemon{Version: "1", Backend: "badger", Config: "c2"}, nil, []string{"warning: the files are configuration c1, and the daemon judges by c2"}},
+		{Daemon{"1", "badger", "c1", "disk full", "steps", "agent away"}, nil, []string{"warning: disk full", "warning: steps", "warning: agent away"}},
 		{Daemon{}, errors.New("nobody answers"), []string{"fault: nobody answers"}},
 		{Daemon{}, fs.ErrPermission, []string{"note: permission denied"}},
 	} {
-		list := CheckDaemon(tt.in, tt.err, "1", "badger")
+		list := CheckDaemon(tt.in, tt.err, Daemon{Version: "1", Backend: "badger", Config: "c1"})
 		if got := worse(list, OK); !cmp.Equal(tt.want, got) {
 			t.Errorf("%+v, %v: got %v, want %v", tt.in, tt.err, got, tt.want)
 		}

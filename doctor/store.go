@@ -43,14 +43,15 @@ func CheckRedis(s Redis, err error, onFailure string) []Finding {
 type Daemon struct {
 	Version string
 	Backend string // of the store
+	Config  string // version of the configuration in force; empty: not known
 	Store   string // why the store is not whole; empty when it is
 	Clock   string // what is wrong with the host's clock
 	Hold    string // why held mail stays
 }
 
-// CheckDaemon judges what the daemon said, or why it did not. Ours is the version of
-// this program, backend the store's in the configuration.
-func CheckDaemon(d Daemon, err error, ours, backend string) []Finding {
+// CheckDaemon judges what the daemon said, or why it did not. Want has what this
+// program and the files say.
+func CheckDaemon(d Daemon, err error, want Daemon) []Finding {
 	r := &report{area: "daemon"}
 	if errors.Is(err, fs.ErrPermission) {
 		r.add(Note, err.Error(), "what the daemon says of itself and of the traffic is not known", "run this as root")
@@ -69,12 +70,16 @@ func CheckDaemon(d Daemon, err error, ours, backend string) []Finding {
 			r.add(Warning, f.what, f.why, "see docs/operations.md")
 		}
 	}
-	if d.Backend != backend {
-		r.add(Warning, fmt.Sprintf("state.backend has %s, and the daemon's store is %s", backend, d.Backend),
+	if d.Backend != want.Backend {
+		r.add(Warning, fmt.Sprintf("state.backend has %s, and the daemon's store is %s", want.Backend, d.Backend),
 			"it is read at the start only: other hosts and commands may count somewhere else", "systemctl restart o2n-milter")
 	}
-	if d.Version != ours {
-		r.add(Note, fmt.Sprintf("the daemon is version %s, this is %s", d.Version, ours), "it was not started anew after an upgrade", "systemctl restart o2n-milter")
+	if d.Config != want.Config && d.Config != "" && want.Config != "" {
+		r.add(Warning, fmt.Sprintf("the files are configuration %s, and the daemon judges by %s", want.Config, d.Config),
+			"they have changed since it read them, or it reads others: what they say is not in force", "systemctl reload o2n-milter")
+	}
+	if d.Version != want.Version {
+		r.add(Note, fmt.Sprintf("the daemon is version %s, this is %s", d.Version, want.Version), "it was not started anew after an upgrade", "systemctl restart o2n-milter")
 	}
 	if len(r.list) == 0 {
 		r.ok("the daemon answers and is whole")

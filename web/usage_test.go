@@ -188,7 +188,7 @@ func TestStatus(t *testing.T) {
 	delete(got, "memory")
 	want := map[string]any{
 		"version": "v1", "backend": "memory", "degraded": false, "reason": "", "sessions": 2.0, "last_commit": "2026-11-23T10:00:00Z",
-		"blocks": 0.0, "held": 0.0, "size": 0.0, "clock": "it is late", "hold": "", "all_shadow": false, "expiring": []any{},
+		"blocks": 0.0, "held": 0.0, "size": 0.0, "clock": "it is late", "hold": "", "all_shadow": false, "expiring": []any{}, "configuration": "",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -77,9 +77,13 @@ func (a *app) examine(ctx context.Context, cmd *cobra.Command, mta, dir string) 
 	cl.http.Timeout = time.Until(end)
 	var status desk.Status
 	err := cl.call("/v1/status", nil, &status)
+	want := doctor.Daemon{Version: version, Backend: cfg.State.Backend}
+	if len(faults) == 0 { // else the daemon goes on with what it read before, which is told
+		want.Config = cfg.Rules.Version
+	}
 	list = append(list, doctor.CheckDaemon(doctor.Daemon{
-		Version: status.Version, Backend: status.Backend, Store: status.Reason, Clock: status.Clock, Hold: status.Hold,
-	}, err, version, cfg.State.Backend)...)
+		Version: status.Version, Backend: status.Backend, Config: status.Configuration, Store: status.Reason, Clock: status.Clock, Hold: status.Hold,
+	}, err, want)...)
 	var traffic desk.Wiring
 	if err == nil {
 		err = cl.call("/v1/wiring", nil, &traffic)

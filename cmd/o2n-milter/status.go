@@ -67,6 +67,7 @@ func (a *app) printStatus(s desk.Status) error {
 	}
 	rows := [][]string{
 		{"version", s.Version},
+		{"configuration", s.Configuration},
 		{"store", s.Backend},
 		{"degraded", degraded},
 		{"size", size},

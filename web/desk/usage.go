@@ -40,7 +40,7 @@ func (d *Desk) Status(ctx context.Context) (Status, error) {
 		Version: d.Version, Backend: st.Backend, Degraded: st.Degraded != "", Reason: st.Degraded,
 		Sessions: d.Sessions(), LastCommit: optional(st.LastCommit), Blocks: len(active.Blocks), Held: held,
 		Size: st.Size, Windows: st.Windows, Memory: st.Memory, Clock: clock, Hold: hold,
-		AllShadow: d.Judge.Settings().AllShadow, Expiring: expiring,
+		AllShadow: d.Judge.Settings().AllShadow, Expiring: expiring, Configuration: d.Judge.Settings().Version,
 	}, nil
 }
 

@@ -27,6 +27,8 @@ type Status struct {
 	AllShadow bool `json:"all_shadow"`
 	// Expiring are the exemptions that end within a week, the next one first.
 	Expiring []ExemptionView `json:"expiring"`
+	// Configuration is the version of the one in force, as decisions have it.
+	Configuration string `json:"configuration"`
 }
 
 // Shadow is what rules in shadow would have hit.
