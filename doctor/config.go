@@ -23,7 +23,11 @@ func CheckConfig(cfg *config.Config, faults []config.Fault) []Finding {
 	for _, n := range cfg.Notes {
 		r.add(Note, n.Error(), "it has no effect", "")
 	}
-	if len(r.list) == 0 {
+	switch {
+	case len(r.list) > 0:
+	case len(cfg.Files) == 0:
+		r.add(Note, cfg.File+" does not exist", "all is as it is by default: there is no limit and no account", "write one, or name it: --config FILE")
+	default:
 		r.ok("%s has no fault", cfg.File)
 	}
 	return r.list

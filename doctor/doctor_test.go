@@ -177,8 +177,11 @@ func TestConfig(t *testing.T) {
 	if diff := cmp.Diff([]string{"fault: a.toml:3: x: is no key; want one", "note: a.toml:3: x: is no key; want one"}, worse(list, OK)); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	if got := Worst(CheckConfig(&config.Config{}, nil)); got != OK {
+	if got := Worst(CheckConfig(&config.Config{Files: []string{"a.toml"}}, nil)); got != OK {
 		t.Errorf("without a fault: %v", got)
+	}
+	if got := Worst(CheckConfig(&config.Config{}, nil)); got != Note {
+		t.Errorf("without a file: %v", got)
 	}
 }
 
