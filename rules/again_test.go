@@ -253,6 +253,8 @@ func TestAgainOfGarbage(t *testing.T) {
 		{ID: "X", At: start},
 		{ID: "X", At: start, Account: "alice@client-a.example", Detail: []byte(`{"evidence":7}`)},
 		{ID: "X", At: start, Account: "alice@client-a.example", Rcpts: -1, Client: "nowhere", Subjects: []string{"", "domain:", "script:", "host:"}, Detail: []byte(`null`)},
+		{ID: "X", At: start, Account: "alice@client-a.example", Rcpts: 2, To: []string{"x"},
+			Detail: []byte(`{"login":"?","senders":7,"authors":["alice@client-a.example"],"visible":-1,"duplicates":-1,"campaign":{"lacks":["bulk.none"]}}`)},
 	} {
 		got, unknown := again(t, aDaySet, []state.Decision{d})
 		if got[0] != "accept none" {
