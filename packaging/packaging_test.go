@@ -90,7 +90,7 @@ func TestHosts(t *testing.T) {
 		if err := os.Mkdir(etc+"/conf.d", 0o755); err != nil {
 			t.Fatal(err)
 		}
-		run(t, "sh", "-c", text+"\nhostname() { [ $# = 0 ] && echo "+tt.host+"; }\npostconf() { printf 'Mail.example\\n/etc/mailname\\n'; }\nname_hosts\n")
+		run(t, "sh", "-c", text+"\nhostname() { [ $# = 0 ] && echo "+tt.host+"; }\npostconf() { printf 'Mail.example\\n/etc/mailname\\n'; }\nown() { chmod $1 $2; }\numask 077\nname_hosts\n")
 		main := etc + "/o2n-milter.toml"
 		if err := os.WriteFile(main, nil, 0o644); err != nil {
 			t.Fatal(err)
