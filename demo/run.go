@@ -38,6 +38,9 @@ const (
 	smtpPort   = "2525"
 )
 
+// longestDir leaves room for the names of sockets (unix(7): 107 bytes and a NUL).
+const longestDir = 107 - len("/admin.sock")
+
 // mtaName is the MTA's own name, of the door and of what it tells the filter.
 const mtaName = "mx.provider.example"
 
@@ -62,6 +65,9 @@ type place struct {
 // Run runs the demo until ctx ends, or with Once until the day is over. When it
 // returns nothing of it runs any more.
 func Run(ctx context.Context, opts Options) error {
+	if n := len(opts.Dir); n > longestDir {
+		return fmt.Errorf("%s: %d bytes; want at most %d, as its sockets' paths end at 107 (set TMPDIR)", opts.Dir, n, longestDir)
+	}
 	d := &demo{Options: opts, pipes: newPipes(), failed: make(chan error, 3)}
 	d.journal = &journal{out: opts.Out, json: opts.JSON, now: time.Now, blocks: d.blocks, told: map[string]bool{}}
 	var err error

@@ -46,6 +46,20 @@ func TestDaemonThatDoesNotStart(t *testing.T) {
 	}
 }
 
+func TestLongFolder(t *testing.T) {
+	for n, want := range map[int]string{longestDir - 1: "exit status 3", longestDir: "exit status 3", longestDir + 1: "set TMPDIR"} {
+		dir := shortDir(t)
+		dir += "/" + strings.Repeat("x", n-len(dir)-1)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		err := Run(t.Context(), Options{Program: script(t, "exit 3"), Dir: dir, Out: io.Discard})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%d bytes: %v; want %s", n, err, want)
+		}
+	}
+}
+
 func TestDaemon(t *testing.T) {
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {

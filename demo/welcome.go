@@ -13,8 +13,8 @@ const (
 	refused = "refused.eml"
 )
 
-// welcome is what there is to open and to try.
-type welcome struct {
+// opening is what there is to open and to try.
+type opening struct {
 	SMTP     string `json:"smtp"`
 	Milter   string `json:"milter"`
 	Web      string `json:"web"`
@@ -26,7 +26,7 @@ type welcome struct {
 
 // welcome tells where everything is.
 func (d *demo) welcome() error {
-	w := welcome{SMTP: d.SMTP, Milter: d.Milter, Web: d.Web, Folder: d.Dir, Config: d.Config}
+	w := opening{SMTP: d.SMTP, Milter: d.Milter, Web: d.Web, Folder: d.Dir, Config: d.Config}
 	var link struct{ URL string }
 	if err := d.Ask(d.path("admin.sock"), "/v1/console", struct{}{}, &link); err != nil {
 		return err
