@@ -36,6 +36,9 @@ const (
 	commandTimeout = 3 * time.Minute
 )
 
+// slow is when a command is worth a line in the test's log.
+const slow = 3 * time.Second
+
 // boot unpacks a system that tree makes, with some files of ours in /root, and
 // starts it. It ends with the test. What is done in it becomes a chapter of the transcript.
 func boot(t *testing.T, kind, title string, files ...string) *Machine {
@@ -182,7 +185,11 @@ func (m *Machine) do(line string, patterns ...string) string {
 // fails is do for a command that has to end with this exit code.
 func (m *Machine) fails(want int, line string, patterns ...string) string {
 	m.t.Helper()
+	begun := time.Now()
 	text, code := m.sh(line)
+	if took := time.Since(begun); took > slow {
+		m.t.Logf("%.0f s: %s", took.Seconds(), line)
+	}
 	m.log.command(line, text, code)
 	if code != want {
 		m.t.Fatalf("%s: exit code %d, want %d\n%s", line, code, want, text)
@@ -263,7 +270,7 @@ func (m *Machine) mainPID() int {
 // lastWords shows the journal of a test that failed.
 func (m *Machine) lastWords() {
 	if m.t.Failed() {
-		text, _ := m.sh("systemctl --no-pager --failed; o2n-milter block list; journalctl --no-pager -u 'o2n-milter*' | grep -v msg=message | tail -150")
+		text, _ := m.sh("systemctl --no-pager --failed; o2n-milter block list; journalctl --no-pager -u 'o2n-milter*' | grep -v msg=message | grep -v 0x | tail -60")
 		m.t.Logf("journal:\n%s", text)
 	}
 }
