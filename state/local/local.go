@@ -66,8 +66,10 @@ func (s *Store) Take(ctx context.Context, now time.Time, ask state.Ask) (state.A
 	if ownErr != nil {
 		return answer, err // the caller's fault, or the blocks are not known
 	}
-	s.takes.Add(1)
-	s.failed(now, err)
+	if !ask.Dry { // what is only asked decides nothing, and says nothing of mail
+		s.takes.Add(1)
+		s.failed(now, err)
+	}
 	return alone, nil
 }
 

@@ -127,6 +127,23 @@ func TestHalfTheLimits(t *testing.T) {
 	}
 }
 
+// A question is answered, and makes nobody say that this host decides alone.
+func TestQuestionsDecideNothing(t *testing.T) {
+	b := newBench(t)
+	b.primary.away.Store(true)
+	answer, err := b.Take(ctx, start, state.Ask{Dry: true, Charges: []state.Charge{{Window: window(1), Cost: 1}}})
+	if err != nil || len(answer.Full) > 0 || b.Takes() != 0 || b.log.Len() > 0 {
+		t.Errorf("%+v, %v, %d takes; said %s", answer, err, b.Takes(), b.log.String())
+	}
+	if st, err := b.Status(ctx, start); err != nil || st.Degraded != "" {
+		t.Errorf("degraded %q, %v", st.Degraded, err)
+	}
+	b.passed(start, 1, window(1))
+	if b.Takes() != 1 {
+		t.Errorf("%d takes of a message", b.Takes())
+	}
+}
+
 // While the primary is away Usage tells what is in force here.
 func TestUsageWhileAway(t *testing.T) {
 	b := newBench(t)
