@@ -122,7 +122,7 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	failed := make(chan error, len(sockets.milter)+len(sockets.admin)+len(sockets.web)+len(sockets.public))
+	failed := make(chan error, len(sockets.milter)+len(sockets.admin)+len(sockets.web)+len(sockets.public)+2)
 	server.Shelf = shelf.Open(sockets.sessions, milter.TapeFormat, log)
 	server.Resume()
 	for _, ln := range sockets.milter {
@@ -132,21 +132,28 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	admin := &web.Admin{Desk: d}
 	operators, customers := pages(cfg, d, key, log)
 	all, public := withPages(cfg, web.Public(store, reg, clock.Now), operators, customers)
+	serving, stopOpening := context.WithCancel(context.Background())
+	defer stopOpening()
 	for _, h := range []struct {
-		what    string
-		lns     []net.Listener
-		handler http.Handler
+		what      string
+		lns       []net.Listener
+		key, addr string // more, for pages
+		handler   http.Handler
 	}{
-		{"admin", sockets.admin, admin.Handler()},
-		{"web", sockets.web, all},
-		{"customers", sockets.public, public},
+		{"admin", sockets.admin, "", "", admin.Handler()},
+		{"web", sockets.web, "web.listen", cfg.Web.Listen, all},
+		{"customers", sockets.public, "web.public_listen", cfg.Web.PublicListen, public},
 	} {
 		srv := web.NewServer(h.handler)
 		defer srv.Close()
-		for _, ln := range h.lns {
+		serve := func(ln net.Listener) {
 			log.Info("listening", "for", h.what, "on", ln.Addr().String())
 			go func() { failed <- srv.Serve(ln) }()
 		}
+		for _, ln := range h.lns {
+			serve(ln)
+		}
+		openPages(serving, cfg, h.key, h.addr, h.lns, log, serve)
 	}
 	log.Info("ready", "version", version, "config", cfg.File, "store", cfg.State.Backend)
 	defer pulse.start(manager)()

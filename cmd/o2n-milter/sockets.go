@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"golang.org/x/sys/unix"
@@ -24,7 +26,8 @@ type sockets struct {
 	sessions []*os.File // of an earlier process, for the shelf
 }
 
-// openSockets takes what systemd hands over and opens what the configuration adds.
+// openSockets takes what systemd hands over and opens what the configuration adds; web
+// and public are for openPages.
 func openSockets(cfg *config.Config, log *slog.Logger) (*sockets, error) {
 	var s sockets
 	if err := s.inherit(log); err != nil {
@@ -33,27 +36,44 @@ func openSockets(cfg *config.Config, log *slog.Logger) (*sockets, error) {
 	if err := s.openMilter(cfg); err != nil {
 		return nil, err
 	}
-	openAdmin := func(addr string) (net.Listener, error) { return milter.Listen(addr, cfg.Admin.Mode, cfg.Admin.Group) }
-	openTCP := func(addr string) (net.Listener, error) { return net.Listen("tcp", strings.TrimPrefix(addr, "tcp:")) }
-	for _, one := range []struct {
-		key, addr string
-		list      *[]net.Listener
-		open      func(addr string) (net.Listener, error)
-	}{
-		{"admin.socket", "unix:" + cfg.Admin.Socket, &s.admin, openAdmin},
-		{"web.listen", "tcp:" + cfg.Web.Listen, &s.web, openTCP},
-		{"web.public_listen", "tcp:" + cfg.Web.PublicListen, &s.public, openTCP},
-	} {
-		if one.addr == "tcp:" || !wanted(cfg, one.key, one.addr, *one.list) {
-			continue
-		}
-		ln, err := one.open(one.addr)
+	if addr := "unix:" + cfg.Admin.Socket; wanted(cfg, "admin.socket", addr, s.admin) {
+		ln, err := milter.Listen(addr, cfg.Admin.Mode, cfg.Admin.Group)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", one.key, err)
+			return nil, fmt.Errorf("admin.socket: %w", err)
 		}
-		*one.list = append(*one.list, ln)
+		s.admin = append(s.admin, ln)
 	}
 	return &s, nil
+}
+
+// pageRetry is how often it is tried to open a port that somebody else has.
+const pageRetry = 5 * time.Second
+
+// openPages opens web.listen or web.public_listen beside what was handed over, where it is
+// wanted, and hands it to serve. No message waits for people's pages: while the address
+// cannot be opened, mail is filtered without them, and it is tried again until ctx ends.
+func openPages(ctx context.Context, cfg *config.Config, key, addr string, handed []net.Listener, log *slog.Logger, serve func(net.Listener)) {
+	if addr == "" || !wanted(cfg, key, "tcp:"+addr, handed) {
+		return
+	}
+	ln, err := net.Listen("tcp", addr)
+	if err == nil {
+		serve(ln)
+		return
+	}
+	log.Error("pages cannot be reached there; mail is filtered without them", "key", key, "error", err, "retry", pageRetry)
+	go func() {
+		for ctx.Err() == nil {
+			select {
+			case <-time.After(pageRetry):
+			case <-ctx.Done():
+			}
+			if ln, err := net.Listen("tcp", addr); err == nil {
+				serve(ln)
+				return
+			}
+		}
+	}()
 }
 
 // wanted says whether an address is to be opened beside what was handed over: where
