@@ -35,7 +35,7 @@ func (p *past) remember() {
 	d, detail := p.decision, &p.detail
 	m := &Mail{Sender: d.From, Host: detail.Host, QueueID: cmp.Or(detail.QueueID, p.decision.ID), Size: detail.Size, CanHold: true}
 	if detail.Login != "" {
-		m.Login = d.Account
+		m.Login = cmp.Or(d.Account, detail.Login) // no account: its source did not answer
 	}
 	if ip, err := netip.ParseAddr(d.Client); err == nil {
 		m.Client = ip

@@ -79,6 +79,17 @@ func TestAgainAfterShadow(t *testing.T) {
 	}
 }
 
+// TestAgainOfUnknownAccount: mail whose account could not be looked up then is its
+// login's now.
+func TestAgainOfUnknownAccount(t *testing.T) {
+	d := state.Decision{ID: "X", At: start, From: "alice@client-a.example", Rcpts: 11, To: many(11, "remote.example"), Client: "192.0.2.7",
+		Detail: []byte(`{"login":"alice@client-a.example","evidence":[{"rule":"accounts.unavailable","fact":"message"}]}`)}
+	got, unknown := again(t, nil, []state.Decision{d})
+	if got[0] != "reject recipients.envelope" || !slices.Equal(unknown, []string{UnknownUnjudged}) {
+		t.Errorf("got %q %q", got, unknown)
+	}
+}
+
 // TestAgainWithOtherAccounts: what is an account's now is its own, and what was is not.
 func TestAgainWithOtherAccounts(t *testing.T) {
 	base := accounts.Account{Login: "alice@client-a.example", Domains: []string{"client-a.example"}}
