@@ -3,12 +3,16 @@ package milter
 import (
 	"bufio"
 	"encoding/binary"
+	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
+	"o2n-milter/milter/shelf"
+	"o2n-milter/milter/shelf/shelftest"
 	"o2n-milter/rules"
 )
 
@@ -18,40 +22,91 @@ func (quiet) Record(*rules.Mail, rules.Verdict, time.Duration) {}
 func (quiet) Sessions(int)                                     {}
 func (quiet) Kept(bool)                                        {}
 
-// BenchmarkMessage is a message of 4 KB with 12 fields as Postfix sends it, macros
-// before each, over TCP on one connection, judged by nobody.
-func BenchmarkMessage(b *testing.B) {
-	s := &Server{Judge: func() Judge { return always(pass) }, Recorder: quiet{}}
-	ln, err := Listen("tcp:127.0.0.1:0", 0, "")
+// bench is an MTA on one connection, which sends a message of 4 KB with 12 fields as
+// Postfix sends it, macros before each.
+type bench struct {
+	b  *testing.B
+	nc net.Conn
+	in *bufio.Reader
+}
+
+func (m *bench) reply() {
+	head, err := m.in.Peek(4)
+	if err != nil {
+		m.b.Fatal(err)
+	}
+	m.in.Discard(4 + int(binary.BigEndian.Uint32(head)))
+}
+
+func connect(b *testing.B, addr net.Addr) *bench {
+	nc, err := net.Dial(addr.Network(), addr.String())
 	if err != nil {
 		b.Fatal(err)
 	}
-	go s.Serve(ln)
-	defer s.Shutdown(b.Context())
-	nc, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		b.Fatal(err)
-	}
-	in, m := bufio.NewReader(nc), &mta{}
-	reply := func() {
-		head, err := in.Peek(4)
-		if err != nil {
-			b.Fatal(err)
-		}
-		in.Discard(4 + int(binary.BigEndian.Uint32(head)))
-	}
+	m := &bench{b, nc, bufio.NewReader(nc)}
 	io.WriteString(nc, packet('O', offer(6, allActions, allProtocol)))
-	reply()
-	io.WriteString(nc, m.step(helloA))
-	envelope := m.step(mailA) + m.step("R <r@r.example> rcpt_addr=r@r.example rcpt_mailer=smtp")
+	m.reply()
+	io.WriteString(nc, (&mta{}).step(helloA))
+	return m
+}
+
+var benchEnvelope = (&mta{}).step(mailA) + (&mta{}).step("R <r@r.example> rcpt_addr=r@r.example rcpt_mailer=smtp")
+
+var benchContent = func() string {
 	queueID := packet('D', "Li\x004XyZ1234\x00")
-	content := strings.Repeat(queueID+m.step("L X-Some-Field: of about sixty bytes, as they are on average"), 12) +
+	return strings.Repeat(queueID+(&mta{}).step("L X-Some-Field: of about sixty bytes, as they are on average"), 12) +
 		queueID + packet('N', "") + queueID + packet('B', strings.Repeat("x", 3000)) + queueID + packet('E', "")
-	for b.Loop() {
-		io.WriteString(nc, envelope)
-		reply()
-		io.WriteString(nc, content)
-		reply()
-		io.WriteString(nc, packet('A', ""))
+}()
+
+func (m *bench) message() {
+	io.WriteString(m.nc, benchEnvelope)
+	m.reply()
+	io.WriteString(m.nc, benchContent)
+	m.reply()
+	io.WriteString(m.nc, packet('A', ""))
+}
+
+// kinds runs a benchmark over TCP, judged by nobody, with and without a shelf.
+func kinds(b *testing.B, run func(b *testing.B, addr net.Addr)) {
+	for _, kept := range []bool{false, true} {
+		b.Run(fmt.Sprintf("kept=%v", kept), func(b *testing.B) {
+			s := &Server{Judge: func() Judge { return always(pass) }, Recorder: quiet{}}
+			if kept {
+				b.Setenv("NOTIFY_SOCKET", shelftest.New(b, 2048).Socket)
+				s.Shelf = shelf.Open(nil, TapeFormat, slog.New(slog.DiscardHandler))
+			}
+			ln, err := Listen("tcp:127.0.0.1:0", 0, "")
+			if err != nil {
+				b.Fatal(err)
+			}
+			go s.Serve(ln)
+			defer s.Shutdown(b.Context())
+			b.ReportAllocs()
+			run(b, ln.Addr())
+		})
 	}
+}
+
+// BenchmarkMessage is a message on a connection that stays.
+func BenchmarkMessage(b *testing.B) {
+	kinds(b, func(b *testing.B, addr net.Addr) {
+		m := connect(b, addr)
+		defer m.nc.Close()
+		for b.Loop() {
+			m.message()
+		}
+	})
+}
+
+// BenchmarkSession is a connection for each message.
+func BenchmarkSession(b *testing.B) {
+	kinds(b, func(b *testing.B, addr net.Addr) {
+		for b.Loop() {
+			m := connect(b, addr)
+			m.message()
+			io.WriteString(m.nc, packet('Q', ""))
+			m.in.Peek(1) // until it is closed
+			m.nc.Close()
+		}
+	})
 }

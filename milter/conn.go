@@ -163,13 +163,13 @@ func (c *conn) readPacket() error {
 
 // await waits for a packet to begin and sets the time it has to end.
 func (c *conn) await() error {
+	if c.tape != nil && c.session.settled() {
+		c.tape.Mark(c.in.Buffered())
+	}
 	if c.phase == phaseNew {
 		c.allow(c.opened.Add(firstPacketTime))
 	}
 	if c.in.Buffered() == 0 {
-		if c.tape != nil && c.session.settled() {
-			c.tape.Mark()
-		}
 		if !c.session.underWay() && cap(c.packet) > keepPacket {
 			c.packet = nil
 		}

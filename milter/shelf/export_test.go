@@ -52,3 +52,12 @@ func Kept(memory []byte, conn net.Conn) ([]*os.File, error) {
 	}
 	return files, nil
 }
+
+// Close closes what the process' end would close, but for tapes in use.
+func (s *Shelf) Close() {
+	for _, t := range append(s.free, s.left...) {
+		t.slot.close()
+	}
+	s.free, s.left = nil, nil
+	s.store.close()
+}

@@ -287,27 +287,23 @@ func (t *Tape) Drop() {
 	t.commit()
 }
 
-// Mark is called when no message is under way and all that was read is done with. What
-// was read up to the first call is kept for all messages, what came later is not
-// needed any more.
-func (t *Tape) Mark() {
+// Mark is called when no message is under way and all that was read is done with, but for
+// the last bytes, which the session has not looked at. What was done with at the first
+// call is kept for all messages, what comes later only until a call with none left.
+func (t *Tape) Mark(unread int) {
 	switch {
-	case t.played < t.now.length || t.told > 0: // not at the end yet
+	case t.now.prefix == 0 && t.now.lost == 0:
+		t.now.prefix, t.now.prefixAnswers = t.played-uint32(unread), t.now.answers-t.told
+	case t.now.prefix == 0 || unread > 0 || t.played < t.now.length || t.told > 0:
 		return
-	case t.now.prefix > 0:
-		done := t.now
-		done.length, done.answers, done.lost, done.resumed = done.prefix, done.prefixAnswers, 0, 0
-		if done == t.now {
-			return
-		}
-		t.now = done
-	case t.now.lost == 0:
-		t.now.prefix, t.now.prefixAnswers, t.now.resumed = t.now.length, t.now.answers, 0
 	default:
-		return
+		if t.now.length == t.now.prefix && t.now.lost == 0 {
+			return // nothing came since
+		}
+		t.now.length, t.now.answers, t.now.lost, t.now.resumed = t.now.prefix, t.now.prefixAnswers, 0, 0
+		t.played = t.now.length
 	}
 	t.commit()
-	t.played = t.now.length
 	t.shrink()
 }
 

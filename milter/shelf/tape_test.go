@@ -19,12 +19,14 @@ import (
 
 const format = 7
 
-// open is a shelf with a systemd that keeps max descriptors; nil when it keeps none.
+// open is a shelf with a systemd that keeps max descriptors.
 func open(t testing.TB, max int) (*Shelf, *shelftest.Systemd) {
 	t.Helper()
 	systemd := shelftest.New(t, max)
 	t.Setenv("NOTIFY_SOCKET", systemd.Socket)
-	return Open(nil, format, slog.New(slog.DiscardHandler)), systemd
+	s := Open(nil, format, slog.New(slog.DiscardHandler))
+	t.Cleanup(s.Close)
+	return s, systemd
 }
 
 // pair is a connection, and its peer.
@@ -133,7 +135,7 @@ func (w *witness) answer(size int) {
 }
 
 func (w *witness) mark() {
-	w.tape.Mark()
+	w.tape.Mark(0)
 	if w.prefix == 0 {
 		w.prefix, w.told = len(w.read), w.answers
 	}
@@ -184,7 +186,9 @@ func TestEveryMoment(t *testing.T) {
 // next is the shelf of the next process.
 func next(t *testing.T, systemd *shelftest.Systemd) *Shelf {
 	t.Helper()
-	return Open(systemd.Files(t), format, slog.New(slog.DiscardHandler))
+	s := Open(systemd.Files(t), format, slog.New(slog.DiscardHandler))
+	t.Cleanup(s.Close)
+	return s
 }
 
 // resume goes on with the one session that is left.
@@ -230,7 +234,7 @@ func TestResume(t *testing.T) {
 	send(t, peer, "hello")
 	read(t, tape, "hello")
 	answer(t, tape, "1")
-	tape.Mark()
+	tape.Mark(0)
 	send(t, peer, "MAIL")
 	read(t, tape, "MAIL")
 	answer(t, tape, "2")
@@ -240,7 +244,7 @@ func TestResume(t *testing.T) {
 
 	tape = resume(t, next(t, systemd))
 	read(t, tape, "hello")
-	tape.Mark() // not at the end yet
+	tape.Mark(0) // not at the end yet
 	for _, text := range []string{"one", "two"} {
 		if !tape.Told() {
 			t.Errorf("answer %s is to be given", text)
@@ -252,7 +256,7 @@ func TestResume(t *testing.T) {
 		t.Error("the last answer is not to be given")
 	}
 	answer(t, tape, "3")
-	tape.Mark()
+	tape.Mark(0)
 	tape.conn.Close()
 
 	tape = resume(t, next(t, systemd))
@@ -285,7 +289,7 @@ func TestResumedOnce(t *testing.T) {
 		tape := take(t, s, conn)
 		send(t, peer, "hello")
 		read(t, tape, "hello")
-		tape.Mark()
+		tape.Mark(0)
 		for range 3 { // between messages
 			conn.Close()
 			tape = resume(t, next(t, systemd))
@@ -328,7 +332,7 @@ func TestRoom(t *testing.T) {
 			tape := take(t, s, conn)
 			send(t, peer, "hello")
 			read(t, tape, "hello")
-			tape.Mark()
+			tape.Mark(0)
 			text := bytes.Repeat([]byte("x"), tt.size)
 			go peer.Write(text)
 			got := make([]byte, tt.size)
@@ -343,7 +347,7 @@ func TestRoom(t *testing.T) {
 				t.Errorf("Resume: %v", err)
 			}
 			answer(t, tape, "1")
-			tape.Mark()
+			tape.Mark(0)
 			if !tape.Kept() || s.spare.Load() != spareRoom {
 				t.Errorf("next message: kept %v, spare %d", tape.Kept(), s.spare.Load())
 			}
@@ -445,7 +449,7 @@ func TestFewerQuestions(t *testing.T) {
 	tape = resume(t, next(t, systemd))
 	read(t, tape, "x")
 	answer(t, tape, "1")
-	tape.Mark()
+	tape.Mark(0)
 	if _, err := tape.Read(make([]byte, 1)); err != errReplay {
 		t.Errorf("Read: %v", err)
 	}
