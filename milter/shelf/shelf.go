@@ -41,7 +41,7 @@ const (
 
 	// layout is the number of the tapes' head, in the highest byte of its format. Another
 	// head takes another number.
-	layout = 1 << 56
+	layout = 2 << 56
 )
 
 // Shelf hands out tapes. A nil Shelf has none.

@@ -27,7 +27,7 @@ const (
 // Why a session cannot be resumed.
 var (
 	errLost   = errors.New("more was read than its tape holds")
-	errAgain  = errors.New("it was resumed in mid-message, and the process ended again")
+	errAgain  = errors.New("two processes were working at its message when they ended")
 	errGone   = errors.New("its peer has gone")
 	errReplay = errors.New("fewer questions on the tape than answers went out")
 )
@@ -67,7 +67,9 @@ type Tape struct {
 type head struct {
 	format    uint64
 	active    uint32 // which copy is in force
+	working   uint32 // 1: the session does not just wait for its peer
 	labelSize uint32
+	_         uint32
 	label     [labelRoom]byte
 	copies    [2]record
 	answer    [answerRoom]byte // the answer that is on its way
@@ -85,7 +87,7 @@ type state struct {
 	answers       uint32 // answers that went out for these
 	owed          uint32 // bytes of the answer that is on its way
 	lost          uint32 // 1: the message under way is not all on the tape
-	resumed       uint32 // how often the message under way was resumed
+	resumed       uint32 // how often the message under way ended a process, perhaps
 	_             uint32
 }
 
@@ -166,7 +168,7 @@ func (t *Tape) commit() {
 
 // begin makes the tape that of a new session.
 func (t *Tape) begin(conn net.Conn, raw syscall.RawConn, label string) {
-	t.conn, t.raw, t.played, t.told, t.now = conn, raw, 0, 0, state{}
+	t.conn, t.raw, t.played, t.told, t.now, t.head.working = conn, raw, 0, 0, state{}, 1
 	t.head.labelSize = uint32(copy(t.head.label[:], label))
 	t.commit()
 }
@@ -206,7 +208,10 @@ func (t *Tape) fits(size int) int {
 func (t *Tape) record(p []byte) (int, error) {
 	c := t.inForce()
 	c.recv.base, c.recv.size = address(&t.data[t.now.length]), uint64(len(p))
-	if err := t.raw.Read(t.recv); err != nil {
+	atomic.StoreUint32(&t.head.working, 0)
+	err := t.raw.Read(t.recv)
+	atomic.StoreUint32(&t.head.working, 1)
+	if err != nil {
 		return 0, err
 	}
 	if t.errno != 0 {
@@ -337,18 +342,20 @@ func (t *Tape) load(format uint64) error {
 
 // Resume opens the connection of a tape that an earlier process left. label is what
 // Take was given. Read and Answer then begin anew from the session's start. A message
-// that was resumed before is not: it may be what ends the process.
+// that two processes were working at when they ended is not resumed: it may be what ends
+// them.
 func (t *Tape) Resume() (conn net.Conn, label string, err error) {
 	if t.now.lost != 0 {
 		return nil, "", errLost
 	}
-	if t.now.length > t.now.prefix {
+	if t.now.length > t.now.prefix && t.head.working == 1 {
 		if t.now.resumed > 0 {
 			return nil, "", errAgain
 		}
 		t.now.resumed++
 		t.commit()
 	}
+	atomic.StoreUint32(&t.head.working, 1)
 	if t.conn, err = t.slot.peek(); err != nil {
 		return nil, "", err
 	}
@@ -362,6 +369,7 @@ func (t *Tape) Resume() (conn net.Conn, label string, err error) {
 // Leave leaves the session to the next process, as it stands. The connection is to be
 // closed behind it, and not to be shut down.
 func (t *Tape) Leave() {
+	atomic.StoreUint32(&t.head.working, 0)
 	t.now.resumed = 0
 	t.commit()
 }

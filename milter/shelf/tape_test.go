@@ -280,42 +280,57 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// A message that was under way when a process was killed is resumed once; one that was
-// left in peace any number of times.
+// A message that a process was working at when it ended is resumed once; one that waited
+// for its peer, or was left in peace, any number of times.
 func TestResumedOnce(t *testing.T) {
-	for _, leave := range []bool{false, true} {
-		s, systemd := open(t, 100)
-		conn, peer := pair(t)
-		tape := take(t, s, conn)
-		send(t, peer, "hello")
-		read(t, tape, "hello")
-		tape.Mark(0)
-		for range 3 { // between messages
-			conn.Close()
-			tape = resume(t, next(t, systemd))
-			conn = tape.conn
-		}
-		read(t, tape, "hello")
-		send(t, peer, "MAIL")
-		read(t, tape, "MAIL")
-		for i := range 3 {
-			if leave {
-				tape.Leave()
+	for _, end := range []string{"working", "waiting", "left", "between messages"} {
+		t.Run(end, func(t *testing.T) {
+			s, systemd := open(t, 100)
+			conn, peer := pair(t)
+			tape := take(t, s, conn)
+			send(t, peer, "hello")
+			read(t, tape, "hello")
+			tape.Mark(0)
+			if end != "between messages" {
+				send(t, peer, "MAIL")
+				read(t, tape, "MAIL")
 			}
-			conn.Close()
-			left, _ := next(t, systemd).Left()
-			tape = left[0]
-			_, _, err := tape.Resume()
-			if again := i > 0 && !leave; again != (err == errAgain) || !again && err != nil {
-				t.Fatalf("leave %v, resumed %d times: %v", leave, i, err)
+			for i := range 4 {
+				switch end {
+				case "waiting":
+					// The moment at which it waits, and not that after it.
+					recv := tape.recv
+					var before []byte
+					tape.recv = func(fd uintptr) bool { before = bytes.Clone(tape.slot.memory[:headSize]); return recv(fd) }
+					tape.conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+					if _, err := tape.Read(make([]byte, 1)); err == nil {
+						t.Fatal("read")
+					}
+					copy(tape.slot.memory, before)
+				case "left":
+					tape.Leave()
+				}
+				tape.conn.Close()
+				left, _ := next(t, systemd).Left()
+				tape = left[0]
+				_, _, err := tape.Resume()
+				want := error(nil)
+				if end == "working" && i > 0 {
+					want = errAgain
+				}
+				if err != want {
+					t.Fatalf("resumed %d times: %v, want %v", i, err, want)
+				}
+				if err != nil {
+					break
+				}
+				read(t, tape, "hello")
+				if end != "between messages" {
+					read(t, tape, "MAIL")
+				}
 			}
-			if err != nil {
-				break
-			}
-			conn = tape.conn
-		}
-		tape.Free()
-		peer.Close()
+			tape.Free()
+		})
 	}
 }
 
