@@ -62,8 +62,8 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	reloads := newReloads(reg)
 	clock := newHostClock(log)
 	web.RegisterClock(reg, clock.Offset)
-	manager := manager{log}
-	opened := manager.opening()
+	systemd := manager{log}
+	opened := systemd.opening()
 	store, err := openStore(cfg.State, log, reg)
 	opened()
 	if err != nil {
@@ -109,10 +109,10 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	live.engine.Store(rules.New(ruleSettings(cfg, d, told, keeper, log), directory, store, clock.Now))
 	defer startKeeper(keeper, clock.Now)()
 
-	pulse := &pulse{store: store, account: live.account, sessions: messages.Open, now: clock.Now, log: log}
+	alive := &pulse{store: store, account: live.account, sessions: messages.Open, now: clock.Now, log: log}
 	server := &milter.Server{
 		Judge:        func() milter.Judge { return live.engine.Load() },
-		Recorder:     recorder{messages, counts, told.tell, &pulse.judged},
+		Recorder:     recorder{messages, counts, told.tell, &alive.judged},
 		Log:          log,
 		MaxSessions:  cfg.Milter.MaxSessions,
 		MaxPerClient: cfg.Milter.MaxPerClient,
@@ -156,20 +156,20 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 		openPages(serving, cfg, h.key, h.addr, h.lns, log, serve)
 	}
 	log.Info("ready", "version", version, "config", cfg.File, "store", cfg.State.Backend)
-	defer pulse.start(manager)()
+	defer alive.start(systemd)()
 
 	for {
 		select {
 		case err := <-failed:
-			stop(server, live.cfg, manager)
+			stop(server, live.cfg, systemd)
 			return fmt.Errorf("serve: %w", err)
 		case sig := <-signals:
 			if sig == syscall.SIGHUP {
-				manager.reloading(func() { live.reload(readConfig(a.configFile, cmd.Flags().Changed("config"))) })
+				systemd.reloading(func() { live.reload(readConfig(a.configFile, cmd.Flags().Changed("config"))) })
 				continue
 			}
 			log.Info("stopping", "signal", sig.String())
-			stop(server, live.cfg, manager)
+			stop(server, live.cfg, systemd)
 			return nil
 		}
 	}
