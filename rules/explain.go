@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -216,7 +217,7 @@ func freeText(ev Evidence, windows []Window) string {
 }
 
 // Outcome says in plain words what became of a message.
-func Outcome(action, rule string, evidence []Evidence) string {
+func Outcome(action, rule string, d *Detail) string {
 	by := ""
 	if rule != "none" && rule != "" {
 		by = ", by the rule " + rule
@@ -226,16 +227,28 @@ func Outcome(action, rule string, evidence []Evidence) string {
 		if by != "" {
 			return "It passed unjudged, as the configuration wants it then (" + rule + ")."
 		}
-		if slices.ContainsFunc(evidence, func(ev Evidence) bool { return ev.Shadow }) {
+		if slices.ContainsFunc(d.Evidence, func(ev Evidence) bool { return ev.Shadow }) {
 			return "It passed: what was found is in shadow or exempt, and stops nothing."
 		}
 		return "It passed: no rule was in its way."
 	case "tag":
 		return "It passed with the mark X-O2N-Milter" + by + "."
 	case "quarantine":
+		if configuredAs(d, Tempfail) {
+			by += ": a program of this host is not deferred, as it would try for ever or not at all"
+		}
 		return "It was put on hold in the MTA's queue" + by + "."
 	case "tempfail":
+		if configuredAs(d, Quarantine) {
+			by += ": its MTA could not hold it"
+		}
 		return "It was refused for now: its sender may try again" + by + "."
 	}
 	return "It was refused for good" + by + "."
+}
+
+// configuredAs says that the rule that decided is set to this: its action is the first
+// line of a record.
+func configuredAs(d *Detail, action Action) bool {
+	return len(d.Config) > 0 && d.Config[0].Value == strconv.Quote(action.String())
 }

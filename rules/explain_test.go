@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -137,8 +138,23 @@ func TestPassedMailNeedsNoRemedy(t *testing.T) {
 		{"tag", "limit.day", "It passed with the mark"}, {"quarantine", "limit.day", "It was put on hold"},
 		{"tempfail", "limit.day", "It was refused for now"}, {"reject", "bulk.volume", "It was refused for good, by the rule bulk.volume."},
 	} {
-		if got := Outcome(c[0], c[1], nil); !strings.HasPrefix(got, c[2]) {
+		if got := Outcome(c[0], c[1], &Detail{}); !strings.HasPrefix(got, c[2]) {
 			t.Errorf("%s: %s", c, got)
+		}
+	}
+}
+
+// Where the action is not the one that is configured, the outcome says why.
+func TestOutcomeOfAnotherAction(t *testing.T) {
+	for _, c := range []struct{ set, got, want string }{
+		{"tempfail", "quarantine", "It was put on hold in the MTA's queue, by the rule limit.host: a program of this host is not deferred, as it would try for ever or not at all."},
+		{"quarantine", "quarantine", "It was put on hold in the MTA's queue, by the rule limit.host."},
+		{"quarantine", "tempfail", "It was refused for now: its sender may try again, by the rule limit.host: its MTA could not hold it."},
+		{"tempfail", "tempfail", "It was refused for now: its sender may try again, by the rule limit.host."},
+	} {
+		d := &Detail{Config: []Line{{Key: "limit.host.action", Value: strconv.Quote(c.set)}}}
+		if got := Outcome(c.got, "limit.host", d); got != c.want {
+			t.Errorf("set to %s: %s", c.set, got)
 		}
 	}
 }
@@ -147,7 +163,7 @@ func TestPassedMailNeedsNoRemedy(t *testing.T) {
 func TestShadowHasRemedies(t *testing.T) {
 	b := newBench(t, func(s *Settings) { s.AllShadow = true })
 	d, detail := b.recorded(t, b.decide(t, with("From: boss@bank.example")))
-	if got := Outcome(d.Action, d.Rule, detail.Evidence); !strings.HasPrefix(got, "It passed: what was found is in shadow") {
+	if got := Outcome(d.Action, d.Rule, &detail); !strings.HasPrefix(got, "It passed: what was found is in shadow") {
 		t.Error(got)
 	}
 	rems := Remedies(d.Action, d.Rule, d.Account, &detail)

@@ -74,7 +74,7 @@ func orEmpty[T any](list []T) []T {
 }
 
 // Outcome says in plain words what became of the message.
-func (v DecisionView) Outcome() string { return rules.Outcome(v.Action, v.Rule, v.Evidence) }
+func (v DecisionView) Outcome() string { return rules.Outcome(v.Action, v.Rule, &v.Detail) }
 
 // Remedies are what would have made it pass, or would if what is in shadow was enforced.
 func (v DecisionView) Remedies() []rules.Remedy {
