@@ -9,7 +9,7 @@ VERSION     := $(shell git describe --always --dirty 2>/dev/null || echo dev)
 TAGS        := mta,browser,nspawn
 export CGO_ENABLED ?= 1
 
-.PHONY: build run test check packages unit e2e faults fuzz bench accuracy man deb deb-check deb-reproducible clean
+.PHONY: build run test check packages unit e2e faults fuzz bench accuracy man deb deb-check deb-reproducible test-package clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/o2n-milter ./cmd/o2n-milter
@@ -38,6 +38,7 @@ e2e: build packages
 	$(call timed,faults in short,$(FAULT_RUN))
 	$(call timed,journeys in a browser and behind Postfix,tests/isolated go test -count=1 -tags browser -timeout 10m ./tests/browser)
 	$(call timed,first run,CGO_ENABLED=0 go run ./tests/firstrun -once -dir "$$(mktemp -d)")
+	$(call timed,the package in a system of its own,tests/package/run short)
 
 $(STATICCHECK):
 	$(call timed,build staticcheck,GOBIN=$(CACHE)/bin go install honnef.co/go/tools/cmd/staticcheck@v0.8.2 && mv $(CACHE)/bin/staticcheck $@)
@@ -84,6 +85,11 @@ deb-check: deb
 	@$(MAKE) --no-print-directory deb-reproducible
 deb-reproducible:
 	$(call timed,the same package again,packaging/check-deb reproducible)
+
+# The package from installation to purge, in systems of its own where systemd is the first process, and under load
+# through restarts, upgrades and kill -9. Ten minutes; writes docs/package-transcript.md.
+test-package: deb-check
+	$(call timed,the package in systems of its own,tests/package/run full)
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...

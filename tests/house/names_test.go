@@ -25,6 +25,9 @@ func TestDocuments(t *testing.T) {
 	know := learn(t)
 	t.Run("faults", func(t *testing.T) { findFaults(t, know) })
 	for _, file := range append(docs(t), manuals(t)...) {
+		if file == "docs/package-transcript.md" {
+			continue // what a program printed, as it was
+		}
 		for _, fault := range know.faults(file, read(t, file)) {
 			t.Errorf("%s: %s", file, fault)
 		}
