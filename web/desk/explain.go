@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -247,6 +248,9 @@ func (d *Desk) look(ctx context.Context, wanted state.Query, finder string, most
 
 // foundBy says whether a rule found something. A record that cannot be read has nothing.
 func foundBy(id string, dec state.Decision) bool {
+	if !bytes.Contains(dec.Detail, []byte(id)) { // nearly all: nothing is decoded for them
+		return false
+	}
 	v, err := decisionView(dec)
 	return err == nil && slices.ContainsFunc(v.Evidence, func(ev rules.Evidence) bool { return ev.Rule == id })
 }
