@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,7 @@ func (p *place) changed(t *testing.T, args ...string) (counts map[string]int, bl
 	for _, b := range res.NewBlocks {
 		blocked = append(blocked, b.Subject)
 	}
+	slices.Sort(blocked) // they are told by the second, several come in one
 	return counts, blocked
 }
 

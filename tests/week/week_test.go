@@ -210,8 +210,8 @@ var becomes = map[string]int{
 	"ip:" + otherIP + ": reject block.active":              1,
 }
 
-// blocks are those that the stricter rules make, in this order.
-var blocks = []string{"account:" + info, "script:" + site + "/form.php", "ip:" + otherIP, "account:" + mallory}
+// blocks are whom the stricter rules block.
+var blocks = []string{"account:" + info, "account:" + mallory, "ip:" + otherIP, "script:" + site + "/form.php"}
 
 // inBox is what the sink's mailboxes can know of what became of letters.
 func inBox(letters []letter, is verdicts) verdicts {
