@@ -87,6 +87,7 @@ func Open(files []*os.File, format uint64, log *slog.Logger) *Shelf {
 		}
 	}
 	s.free = append(s.free, first...)
+	st.patient = false
 	return s
 }
 
@@ -108,31 +109,34 @@ func (s *Shelf) inherit(files []*os.File) {
 		if number, err := strconv.Atoi(strings.TrimPrefix(name, prefix)); err == nil {
 			s.next = max(s.next, number+1)
 		}
-		slot, err := slotOf(name, fds)
-		if err != nil {
-			for _, fd := range fds {
-				syscall.Close(fd)
-			}
-		} else if err = s.adopt(slot); err != nil {
-			if slot.parked() {
-				s.closed++
-			}
-			slot.close()
-		}
-		if err != nil {
-			s.log.Warn("a kept session is given up", "name", name, "reason", err)
+		if err := s.adopt(name, fds); err != nil {
 			s.store.remove(name)
 		}
 	}
 }
 
-func (s *Shelf) adopt(slot *slot) error {
+// adopt takes over a slot. With an error it is given up, and what waits in it is closed.
+func (s *Shelf) adopt(name string, fds []int) error {
+	slot, err := slotOf(name, fds)
+	if err != nil {
+		for _, fd := range fds {
+			syscall.Close(fd)
+		}
+		s.log.Warn("a kept session is given up", "name", name, "reason", err)
+		return err
+	}
 	t := newTape(s, slot)
+	parked := slot.parked()
 	if err := t.load(s.format); err != nil {
+		if parked {
+			s.closed++
+			s.log.Warn("a kept session is given up", "name", name, "reason", err)
+		}
+		slot.close()
 		return err
 	}
 	s.made++
-	if slot.parked() {
+	if parked {
 		s.left = append(s.left, t)
 	} else {
 		s.free = append(s.free, t)

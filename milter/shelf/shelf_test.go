@@ -226,3 +226,52 @@ func TestPeerGone(t *testing.T) {
 	}
 	left[0].Free()
 }
+
+// At the start there may be much to say to a systemd that is busy, and all of it is said.
+func TestBusyAtTheStart(t *testing.T) {
+	s, systemd := open(t, 2048)
+	for range 100 {
+		conn, _ := pair(t)
+		take(t, s, conn).Free()
+	}
+	files := systemd.Files(t)
+	systemd.Busy(t, func(idle func()) {
+		opened := make(chan *Shelf)
+		go func() { opened <- Open(files, format+1, slog.New(slog.DiscardHandler)) }()
+		idle()
+		again := <-opened
+		if again == nil {
+			t.Fatal("there is no shelf")
+		}
+		again.Close()
+	})
+	kept := systemd.Files(t)
+	for _, f := range kept {
+		f.Close()
+	}
+	if len(kept) != 3*firstSlots {
+		t.Errorf("%d descriptors are kept, want %d", len(kept), 3*firstSlots)
+	}
+}
+
+// Later a session does not wait for systemd; it is not kept then, and the next one is.
+func TestBusyLater(t *testing.T) {
+	s, systemd := open(t, 2048)
+	conn, _ := pair(t)
+	for range firstSlots {
+		take(t, s, conn)
+	}
+	systemd.Busy(t, func(func()) {
+		if s.Take(conn, "") != nil {
+			t.Error("there is a tape")
+		}
+	})
+	for _, f := range systemd.Files(t) { // it has looked at all then
+		f.Close()
+	}
+	if s.Take(conn, "") != nil {
+		t.Error("not put off for a while")
+	}
+	s.rest = time.Time{}
+	take(t, s, conn)
+}

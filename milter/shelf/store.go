@@ -17,6 +17,9 @@ const probeTime = 2 * time.Second
 type store struct {
 	fd int
 	to unix.Sockaddr
+	// patient is true at the start, when there may be much to say at once. Later nothing
+	// waits for a first process that is busy: that would hold up mail.
+	patient bool
 }
 
 // openStore is nil where nobody is to be notified.
@@ -28,7 +31,12 @@ func openStore(socket string) *store {
 	if err != nil {
 		return nil
 	}
-	return &store{fd: fd, to: &unix.SockaddrUnix{Name: socket}}
+	wait := unix.NsecToTimeval(int64(probeTime))
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &wait); err != nil {
+		unix.Close(fd)
+		return nil
+	}
+	return &store{fd: fd, to: &unix.SockaddrUnix{Name: socket}, patient: true}
 }
 
 func (s *store) close() { unix.Close(s.fd) }
@@ -43,9 +51,14 @@ func (s *store) slots() int {
 	return min(maxSlots, most/len(slot{}.files))
 }
 
-// send never waits: a first process that is busy must not hold up mail.
 func (s *store) send(text string, files ...int) error {
-	return unix.Sendmsg(s.fd, []byte(text), unix.UnixRights(files...), s.to, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	flags := unix.MSG_NOSIGNAL
+	if !s.patient {
+		flags |= unix.MSG_DONTWAIT
+	}
+	err := unix.Sendmsg(s.fd, []byte(text), unix.UnixRights(files...), s.to, flags)
+	s.patient = s.patient && err == nil // it is not waited for another time
+	return err
 }
 
 // put has systemd keep files. It need not watch them: we say when they are to go.

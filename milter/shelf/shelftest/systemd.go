@@ -23,15 +23,19 @@ type Systemd struct {
 	kept   []*os.File
 	said   []string // messages that are about something else
 	caught chan struct{}
+	idle   chan struct{}
 }
 
-// catchUp is what Files sends itself: what came before it has been looked at.
-const catchUp = "SHELFTEST=1"
+// What systemd is told by its own methods.
+const (
+	catchUp = "SHELFTEST=1" // say that all that came before has been looked at
+	hold    = "SHELFTEST=2" // say so, and look at nothing until idle
+)
 
 // New listens. Nothing is kept that is over max.
 func New(t testing.TB, max int) *Systemd {
 	t.Helper()
-	s := &Systemd{Socket: filepath.Join(t.TempDir(), "notify"), Max: max, caught: make(chan struct{}, 1)}
+	s := &Systemd{Socket: filepath.Join(t.TempDir(), "notify"), Max: max, caught: make(chan struct{}, 1), idle: make(chan struct{}, 1)}
 	nc, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: s.Socket, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +49,15 @@ func New(t testing.TB, max int) *Systemd {
 			if err != nil {
 				return
 			}
-			s.take(string(text[:n]), descriptors(oob[:rights]))
+			switch told := string(text[:n]); told {
+			case catchUp:
+				s.caught <- struct{}{}
+			case hold:
+				s.caught <- struct{}{}
+				<-s.idle
+			default:
+				s.take(told, descriptors(oob[:rights]))
+			}
 		}
 	}()
 	t.Cleanup(func() {
@@ -102,8 +114,6 @@ func (s *Systemd) take(text string, fds []int) {
 			}
 		}
 		s.kept = rest
-	case text == catchUp:
-		s.caught <- struct{}{}
 	case fields["BARRIER"] != "1":
 		s.said = append(s.said, text)
 	}
@@ -116,14 +126,7 @@ func (s *Systemd) take(text string, fds []int) {
 // newest comes first, as systemd has it.
 func (s *Systemd) Files(t testing.TB) []*os.File {
 	t.Helper()
-	nc, err := net.Dial("unixgram", s.Socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	if _, err := io.WriteString(nc, catchUp); err != nil {
-		t.Fatal(err)
-	}
+	s.tell(t, catchUp)
 	<-s.caught
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,4 +146,51 @@ func (s *Systemd) Said() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]string{}, s.said...)
+}
+
+// Busy runs f while the queue of what systemd has not looked at is full, and goes on when f
+// calls idle, or ends.
+func (s *Systemd) Busy(t testing.TB, f func(idle func())) {
+	t.Helper()
+	s.tell(t, hold)
+	<-s.caught
+	idle := sync.OnceFunc(func() { s.idle <- struct{}{} })
+	defer idle()
+	// A socket's own buffer may be full before the queue is.
+	for n := 1; n > 0; {
+		n = s.fill(t)
+	}
+	f(idle)
+}
+
+// fill sends from one socket what goes without waiting, and says how much that was.
+func (s *Systemd) fill(t testing.TB) (sent int) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	for {
+		err := unix.Sendto(fd, []byte("STATUS=busy"), unix.MSG_DONTWAIT, &unix.SockaddrUnix{Name: s.Socket})
+		if err == unix.EAGAIN {
+			return sent
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent++
+	}
+}
+
+func (s *Systemd) tell(t testing.TB, text string) {
+	t.Helper()
+	nc, err := net.Dial("unixgram", s.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := io.WriteString(nc, text); err != nil {
+		t.Fatal(err)
+	}
 }
