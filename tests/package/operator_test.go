@@ -156,7 +156,7 @@ func (m *Machine) restart() {
 func (m *Machine) killed() {
 	m.step("Kill -9", "systemd starts it again; the mail that is sent meanwhile waits.")
 	pid := m.mainPID()
-	m.do(fmt.Sprintf("kill -9 %d", pid))
+	m.do(kill9)
 	m.passes()
 	if m.mainPID() == pid {
 		m.t.Errorf("still process %d", pid)

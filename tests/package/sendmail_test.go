@@ -5,6 +5,7 @@ package pkgtest
 import (
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // TestSendmail is the package on Debian 12 with Sendmail.
@@ -25,6 +26,7 @@ func TestSendmail(t *testing.T) {
 	m.held()
 	m.killed()
 	m.exposure()
+	m.campaign(disturbances{every: 1500 * time.Millisecond, restarts: 3, kills: 3})
 	m.removeAndPurge(before, `sed -i '/o2n-milter.m4/d' /etc/mail/sendmail.mc`, "make -s -C /etc/mail >/dev/null 2>&1 && systemctl restart sendmail",
 		"rm -r /etc/systemd/system/o2n-milter-hold.service.d")
 }

@@ -10,7 +10,7 @@ const dialog = `exec 3<>/dev/tcp/127.0.0.1/25
 hear() { while IFS= read -r -t 60 line <&3; do case $line in ???-*) ;; *) echo "<- ${line%$'\r'}"; return ;; esac; done; echo "<- nothing"; }
 say() { echo "-> $1"; printf '%s\r\n' "$1" >&3; hear; }
 body() { printf 'From: <alice@client-a.example>\r\nTo: <reader@remote.example>\r\n\r\nHello.\r\n.\r\n' >&3; hear; }
-die() { echo "(kill -9)"; kill -9 $(systemctl show --value -p MainPID o2n-milter); }
+die() { echo "(kill -9)"; ` + kill9 + `; }
 renew() { echo "(restart)"; systemctl restart o2n-milter; }
 login() { hear; say 'EHLO client.example'; say "AUTH PLAIN $(printf '\0alice@client-a.example\0secret' | base64)"; }
 mail() { say 'MAIL FROM:<alice@client-a.example>'; }

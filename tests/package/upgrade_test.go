@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -29,6 +30,7 @@ func TestUpgrade(t *testing.T) {
 	m.upgrade(filepath.Base(now), version(t, now))
 	m.doctor()
 	m.exposure()
+	m.campaign(disturbances{every: 1500 * time.Millisecond, restarts: 3, kills: 3})
 	m.downgrade(filepath.Base(first), version(t, first))
 	m.newerStore()
 }

@@ -15,65 +15,63 @@ import (
 	"time"
 )
 
+var (
+	server   = flag.String("server", "127.0.0.1:25", "the SMTP server")
+	sinkAt   = flag.String("sink", "127.0.0.1:2525", "where its mail arrives")
+	password = flag.String("password", "", "of the logins load1@client-a.example and so on")
+	clients  = flag.Int("clients", 4, "that send at the same time")
+	rate     = flag.Int("rate", 50, "messages a second of all clients")
+	settle   = flag.Duration("settle", time.Minute, "how long accepted mail may take to arrive")
+	receive  = flag.String("receive", "", "send nothing, and write what arrives into this folder")
+)
+
 func main() {
-	var (
-		server   = flag.String("server", "127.0.0.1:25", "the SMTP server")
-		sinkAt   = flag.String("sink", "127.0.0.1:2525", "where its mail arrives")
-		password = flag.String("password", "", "of the logins load1@client-a.example and so on")
-		clients  = flag.Int("clients", 4, "that send at the same time")
-		rate     = flag.Int("rate", 50, "messages a second of all clients")
-		settle   = flag.Duration("settle", time.Minute, "how long accepted mail may take to arrive")
-		receive  = flag.String("receive", "", "send nothing, and write what arrives into this folder")
-	)
 	flag.Parse()
-	if *receive != "" {
-		s, err := listen(*sinkAt, *receive)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "load:", err)
-			os.Exit(1)
-		}
-		<-s.ended
-		return
-	}
-	report, err := run(*server, *sinkAt, *password, *clients, *rate, *settle)
-	if err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
 		os.Exit(1)
 	}
-	out := json.NewEncoder(os.Stdout)
-	out.SetIndent("", "  ")
-	out.Encode(report)
 }
 
-// run sends until standard input ends.
-func run(server, sinkAt, password string, clients, rate int, settle time.Duration) (Report, error) {
-	arrived, err := listen(sinkAt, "")
+func run() error {
+	arrived, err := listen(*sinkAt, *receive)
 	if err != nil {
-		return Report{}, err
+		return err
 	}
 	defer arrived.close()
+	if *receive != "" {
+		<-arrived.ended
+		return nil
+	}
+	out := json.NewEncoder(os.Stdout)
+	out.SetIndent("", "  ")
+	return out.Encode(send(arrived))
+}
+
+// send sends until standard input ends.
+func send(arrived *sink) Report {
 	ctx, stop := context.WithCancel(context.Background())
 	go func() { io.Copy(io.Discard, os.Stdin); stop() }()
 
 	begun := time.Now()
+	turn := time.Second / time.Duration(*rate)
 	results := make(chan Result)
-	for i := range clients {
+	for i := range *clients {
 		c := client{
-			server: server, login: fmt.Sprintf("load%d@client-a.example", i+1), password: password,
+			server: *server, login: fmt.Sprintf("load%d@client-a.example", i+1), password: *password,
 			// They take turns, so that at each moment another one is somewhere else.
-			first: begun.Add(time.Duration(i) * time.Second / time.Duration(rate)),
-			every: time.Duration(clients) * time.Second / time.Duration(rate),
+			first: begun.Add(time.Duration(i) * turn), every: time.Duration(*clients) * turn,
 			// Half of the clients send one message per connection, half many.
 			perConnection: 1 + 19*(i%2),
 		}
 		go func() { c.send(ctx, results); results <- Result{last: true} }()
 	}
-	all := collect(results, clients)
+	all := collect(results, *clients)
 	seconds := time.Since(begun).Seconds()
-	arrived.await(all, settle)
+	arrived.await(all, *settle)
 	report := arrived.report(all)
 	report.Seconds = seconds
-	return report, nil
+	return report
 }
 
 // collect reads results until every client has sent its last.
