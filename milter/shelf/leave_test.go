@@ -206,3 +206,30 @@ func TestStopWaitsForWhatIsNotKept(t *testing.T) {
 		t.Errorf("judged %q, resumed %v", judged, kept)
 	}
 }
+
+// A connection that begins another SMTP session, as neither Postfix nor Sendmail does, is
+// not kept from then on.
+func TestAnotherSession(t *testing.T) {
+	for _, again := range []string{
+		packet('C', "host.example\x004\x10\x00192.0.2.8\x00"),
+		packet('K', "") + packet('C', "host.example\x004\x10\x00192.0.2.8\x00"),
+	} {
+		systemd := shelftest.New(t, 2048)
+		t.Setenv("NOTIFY_SOCKET", systemd.Socket)
+		f := newFilter(t, nil)
+		h := call(t, f.listen(t))
+		h.say(2)
+		h.steps = append([]step{{again, 0}}, h.steps...)
+		h.say(5) // up to an answer
+		killed := newFilter(t, systemd.Files(t))
+		killed.Resume()
+		if _, kept := killed.told(); len(kept) != 1 || kept[0] {
+			t.Errorf("%q: resumed %v", again[4:5], kept)
+		}
+		h.say(len(h.steps))
+		f.stop(t)
+		if judged, _ := f.told(); strings.Join(judged, " ") != "accept tag reject" {
+			t.Errorf("%q: judged %q", again[4:5], judged)
+		}
+	}
+}

@@ -238,6 +238,11 @@ func TestBusyAtTheStart(t *testing.T) {
 	systemd.Busy(t, func(idle func()) {
 		opened := make(chan *Shelf)
 		go func() { opened <- Open(files, format+1, slog.New(slog.DiscardHandler)) }()
+		select {
+		case <-opened:
+			t.Fatal("not waited for")
+		case <-time.After(100 * time.Millisecond):
+		}
 		idle()
 		again := <-opened
 		if again == nil {
@@ -262,8 +267,12 @@ func TestBusyLater(t *testing.T) {
 		take(t, s, conn)
 	}
 	systemd.Busy(t, func(func()) {
+		start := time.Now()
 		if s.Take(conn, "") != nil {
 			t.Error("there is a tape")
+		}
+		if took := time.Since(start); took > probeTime/2 {
+			t.Errorf("waited for %v", took)
 		}
 	})
 	for _, f := range systemd.Files(t) { // it has looked at all then
