@@ -26,7 +26,8 @@ type Machine struct {
 	init string // process id of its systemd, as this machine counts
 	log  *chapter
 
-	begun time.Time // for the times in the test's log
+	nspawn *mta.Proc
+	begun  time.Time // for the times in the test's log
 }
 
 // bootTimeout and commandTimeout bound what takes 2 s, and 15 s (an installation
@@ -80,13 +81,13 @@ func (m *Machine) start() {
 	m.t.Helper()
 	// Neither machined nor a unit of this machine's systemd is needed, and its
 	// network stays out of reach.
-	nspawn := mta.Start(m.t, exec.Command("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network",
+	m.nspawn = mta.Start(m.t, exec.Command("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network",
 		"--console=pipe", "--boot", "-D", m.root))
 	m.poll(bootTimeout, "systemd is the first process", func() bool {
-		if !nspawn.Running() {
-			m.t.Fatalf("systemd-nspawn ended: %v", nspawn.Err())
+		if !m.nspawn.Running() {
+			m.t.Fatalf("systemd-nspawn ended: %v", m.nspawn.Err())
 		}
-		m.init = firstProcess(nspawn.Cmd.Process.Pid)
+		m.init = firstProcess(m.nspawn.Cmd.Process.Pid)
 		return m.init != ""
 	})
 	m.poll(bootTimeout, "the system is up", func() bool {

@@ -201,6 +201,20 @@ func (m *Machine) held() {
 	m.do("rm " + rulesFile + "; systemctl reload o2n-milter")
 }
 
+// reboot comes back to what was there, without a hand.
+func (m *Machine) reboot() {
+	m.step("Reboot", "")
+	m.do("o2n-milter block add account:bob@client-a.example --for 4h --reason 'stolen password'")
+	m.sh("systemctl poweroff") // which may take the command itself away
+	m.poll(bootTimeout, "the system is off", func() bool { return !m.nspawn.Running() })
+	m.start()
+	m.do("systemctl is-system-running; systemctl --no-legend --failed", `^running$`, `!failed`)
+	m.do("systemctl is-active o2n-milter.service o2n-milter.socket o2n-milter-postfix.socket o2n-milter-admin.socket o2n-milter-web.socket o2n-milter-hold.socket")
+	m.sinkOn()
+	m.passes()
+	m.mail(asBob, `550 5\.7\.1 .* \[block\.active \w+\]`)
+}
+
 // inventory lists the files of the system, but for what changes by itself.
 func (m *Machine) inventory() map[string]bool {
 	m.t.Helper()

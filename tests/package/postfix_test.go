@@ -43,6 +43,7 @@ func (m *Machine) rest(next, after string) {
 	m.campaign(disturbances{every: 1500 * time.Millisecond, restarts: 10, kills: 3, upgrades: []string{next, after}})
 	m.hung()
 	m.exposure()
+	m.reboot()
 }
 
 // wirePostfix is all that Postfix has to be told.
