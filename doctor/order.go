@@ -29,7 +29,7 @@ func (r *report) ourPlace(where string, names []string, ours []int, do string) {
 	after := names[ours[0]+1:]
 	var refusing, signing []string
 	for _, name := range after {
-		if strings.Contains(strings.ToLower(name), "dkim") {
+		if isSigner(name) {
 			signing = append(signing, name)
 		} else {
 			refusing = append(refusing, name)
@@ -46,3 +46,6 @@ func (r *report) ourPlace(where string, names []string, ours []int, do string) {
 		r.ok("%s: the filter is the last milter", where)
 	}
 }
+
+// isSigner goes by the name, or the socket, that a milter is known by.
+func isSigner(name string) bool { return strings.Contains(strings.ToLower(name), "dkim") }

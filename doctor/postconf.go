@@ -110,14 +110,19 @@ func (p *Postfix) value(s service, name string) string {
 // edit is the command that sets a parameter for a service: where its master.cf entry
 // says something else, it is said there.
 func (p *Postfix) edit(s service, name, value string) string {
-	instance := ""
-	if p.dir != postfixDir {
-		instance = " -c " + p.dir
-	}
+	instance := p.instanceFlag()
 	if _, ok := s.own[name]; ok {
 		return fmt.Sprintf("postconf%s -P '%s/%s=%s' && postfix%s reload", instance, s, name, dense(value), instance)
 	}
 	return fmt.Sprintf("postconf%s -e '%s = %s' && postfix%s reload", instance, name, value, instance)
+}
+
+// instanceFlag is what Postfix' commands need to know the instance by.
+func (p *Postfix) instanceFlag() string {
+	if p.dir == postfixDir {
+		return ""
+	}
+	return " -c " + p.dir
 }
 
 // dense is a list without blanks, which postconf -P does not take: commas do as well.

@@ -118,6 +118,9 @@ func (c *postfixCheck) wired(s service, parameter string, missing Level, where s
 		names[i] = e.text
 	}
 	c.ourPlace(where, names, found, do)
+	if parameter == "smtpd_milters" {
+		c.daemonName(s, names)
+	}
 	e := entries[found[0]]
 	c.action(s, where, e)
 	c.patience(s, where, e)
@@ -126,6 +129,27 @@ func (c *postfixCheck) wired(s service, parameter string, missing Level, where s
 		c.add(Note, s.String()+": smtpd_milter_maps is set, which was not looked at", "for the clients that it names it takes the place of smtpd_milters", "")
 	}
 	c.reach(s, e)
+}
+
+// daemonName looks at whether a signer can tell a customer's mail from a stranger's. We
+// go by logins; OpenDKIM's MacroList and its like go by {daemon_name}, which is the host's
+// name for all services unless master.cf says more (postconf(5), milter_macro_daemon_name).
+func (c *postfixCheck) daemonName(s service, names []string) {
+	const parameter = "milter_macro_daemon_name"
+	signer := slices.IndexFunc(names, isSigner)
+	if signer < 0 || !c.takesLogins(s) {
+		return
+	}
+	name := c.value(s, parameter)
+	for _, other := range c.of("smtpd") {
+		if c.takesLogins(other) || c.value(other, parameter) != name || !strings.Contains(c.value(other, "smtpd_milters"), names[signer]) {
+			continue
+		}
+		c.add(Note, fmt.Sprintf("%s: %s is %s, as on %s, and %s signs on both", s, parameter, name, other, names[signer]),
+			"a signer that goes by {daemon_name} (OpenDKIM: MacroList daemon_name|ORIGINATING) signs strangers' mail too, or none; to others it is all one",
+			fmt.Sprintf("postconf%[1]s -P '%[2]s/%[3]s=ORIGINATING' && postfix%[1]s reload", c.instanceFlag(), s, parameter))
+		return
+	}
 }
 
 // wanted is the list with the filter at its end, by the name that it has there.

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,7 @@ func worse(list []Finding, than Level) []string {
 }
 
 func TestPostfixWiring(t *testing.T) {
+	signed := []string{"smtpd_milters = unix:o2n-milter/milter.sock => smtpd_milters = local:opendkim/opendkim.sock unix:o2n-milter/milter.sock"}
 	for _, tt := range []struct {
 		name                    string
 		main, services, options []string
@@ -104,6 +106,11 @@ func TestPostfixWiring(t *testing.T) {
 			do:   "submission/inet/smtpd_milters=inet:localhost:11332,unix:o2n-milter/milter.sock"},
 		{name: "a signer after us", options: []string{" => submission/inet/smtpd_milters = unix:o2n-milter/milter.sock, local:opendkim/opendkim.sock"},
 			want: []string{"note: submission/inet: smtpd_milters: after the filter comes local:opendkim/opendkim.sock, by its name a signer"}},
+		{name: "a signer that cannot tell whose mail it is", main: signed, options: signed,
+			want: []string{
+				"note: submissions/inet: milter_macro_daemon_name is mx.host.example, as on smtp/inet, and local:opendkim/opendkim.sock signs on both",
+			}, do: "postconf -P 'submissions/inet/milter_macro_daemon_name=ORIGINATING' && postfix reload"},
+		{name: "a signer that can", main: signed, options: slices.Concat(signed, []string{" => submissions/inet/milter_macro_daemon_name = ORIGINATING"})},
 		{name: "a signer before us", options: []string{" => submission/inet/smtpd_milters = { local:opendkim/opendkim.sock, default_action=accept }, unix:o2n-milter/milter.sock"}},
 		{name: "the socket is kept where there is a port too", listen: "tcp:127.0.0.1:8895 unix:" + chrooted,
 			options: []string{" => submission/inet/smtpd_milters = { unix:o2n-milter/milter.sock, command_timeout=20s } inet:localhost:11332"},
