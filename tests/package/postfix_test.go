@@ -12,8 +12,11 @@ import (
 // Postfix. With -short it is the part that every change is tried with.
 func TestPostfix(t *testing.T) {
 	now := deb(t)
-	next, after := later(t, now, "later1"), later(t, now, "later2")
-	m := boot(t, "postfix", "Debian 12 with Postfix", now, next, after, loadProgram(t))
+	next := []string{later(t, now, "later1")}
+	if !testing.Short() {
+		next = append(next, later(t, now, "later2"), later(t, now, "later3"))
+	}
+	m := boot(t, "postfix", "Debian 12 with Postfix", append(next, now, loadProgram(t))...)
 	before := m.inventory()
 	m.install(filepath.Base(now))
 	m.wirePostfix()
@@ -21,16 +24,16 @@ func TestPostfix(t *testing.T) {
 	m.firstMail()
 	m.reloadBad()
 	if testing.Short() {
-		m.campaign(disturbances{every: 2 * time.Second, restarts: 1, kills: 1, upgrades: []string{next}})
+		m.campaign(disturbances{every: 2 * time.Second, restarts: 1, kills: 1, upgrades: next})
 	} else {
-		m.rest(next, after)
+		m.rest(next[0], next[1:])
 	}
 	m.removeAndPurge(before, "postconf -X smtpd_milters non_smtpd_milters milter_default_action", "systemctl reload postfix")
 	m.do("ls -d /var/spool/postfix/o2n-milter 2>&1 || true", `No such file`)
 }
 
 // rest is what takes minutes.
-func (m *Machine) rest(next, after string) {
+func (m *Machine) rest(next string, others []string) {
 	m.firstWeek()
 	m.doctor()
 	m.reloadGood()
@@ -40,7 +43,8 @@ func (m *Machine) rest(next, after string) {
 	m.session()
 	m.held()
 	m.exposure()
-	m.campaign(disturbances{every: 1500 * time.Millisecond, restarts: 10, kills: 3, upgrades: []string{next, after}})
+	m.faultyUpgrade(filepath.Base(next), version(m.t, next))
+	m.campaign(disturbances{every: 1500 * time.Millisecond, restarts: 10, kills: 3, upgrades: others})
 	m.hung()
 	m.exposure()
 	m.reboot()

@@ -21,7 +21,8 @@ rcpt() { say 'RCPT TO:<reader@remote.example>'; }
 func (m *Machine) session() {
 	m.step("One session, many processes", "The daemon dies or is restarted between any two commands of one SMTP session, and no command of it fails. "+
 		"(Functions of bash: `mail`, `rcpt` and the like send a command and print the reply, `die` is kill -9, `renew` is systemctl restart.)")
-	m.quiet("o2n-milter reset account:alice@client-a.example") // ten messages a minute are the limit
+	const reset = "o2n-milter reset account:alice@client-a.example" // ten messages a minute are the limit
+	m.quiet(reset)
 	m.quiet("cat >/root/dialog <<'END'\n" + dialog + "END\n")
 	for _, line := range []string{
 		"login; die; mail; rcpt; say DATA; body",
@@ -40,4 +41,5 @@ func (m *Machine) session() {
 			return code == 0
 		})
 	}
+	m.quiet(reset)
 }

@@ -48,6 +48,22 @@ func (m *Machine) upgrade(file, version string) {
 	m.passes()
 }
 
+// faultyUpgrade finds a fault in the configuration: the old process goes on, and the new
+// version takes over when the fault is mended.
+func (m *Machine) faultyUpgrade(file, version string) {
+	m.step("Upgrade with a fault in the configuration", "The new version says it, and the process of the old one goes on until it is mended.")
+	pid := m.mainPID()
+	m.do("echo '[reciepients]' >" + rulesFile)
+	m.do("apt-get install -y ./"+file, regexp.QuoteMeta(rulesFile)+`:1: .*reciepients`)
+	m.passes()
+	if now := m.mainPID(); now != pid {
+		m.t.Errorf("process %d became %d", pid, now)
+	}
+	m.do("dpkg-query -W o2n-milter", regexp.QuoteMeta(version))
+	m.do("rm " + rulesFile + " && systemctl restart o2n-milter")
+	m.passes()
+}
+
 // downgrade works while the store is one that the older version can read.
 func (m *Machine) downgrade(file, version string) {
 	m.step("Downgrade", "To a version that can read the store.")
@@ -61,7 +77,7 @@ func (m *Machine) downgrade(file, version string) {
 const formatKey = "meta/format"
 
 // newerStore fakes what a later version has written: the daemon refuses it in one
-// sentence, systemd does not start it over and over, and nothing is lost.
+// sentence, and when a version that can read it is back nothing is lost.
 func (m *Machine) newerStore() {
 	m.step("A store of a later version", "(Its format number is raised by hand.) The daemon says so and does not touch it.")
 	m.quiet("systemctl stop o2n-milter.service o2n-milter*.socket")
