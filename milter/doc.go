@@ -12,6 +12,10 @@
 // tempfail) swap the session for a new one in mid-message, so none is given: mail
 // passes by "continue" and is refused by a reply code, both at end of message.
 //
+// Under systemd a session outlives the process: what its connection brought lies on a
+// shelf.Tape, from which the next process reads it anew. So the same packets must lead to
+// the same number of answers, whatever the verdict (TapeFormat).
+//
 // Invariants: no message ends without a verdict; one session object lives as long
 // as its connection; nothing is kept from one message to the next but what
 // CONNECT said; every byte of memory a peer can make us hold has a bound.

@@ -24,6 +24,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -99,8 +101,7 @@ func (s *Shelf) inherit(files []*os.File) {
 	byName := map[string][]int{}
 	for _, f := range files {
 		// Its own descriptor: that of an os.File ends with it.
-		if fd, err := syscall.Dup(int(f.Fd())); err == nil {
-			syscall.CloseOnExec(fd)
+		if fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0); err == nil {
 			byName[f.Name()] = append(byName[f.Name()], fd)
 		}
 		f.Close()
@@ -120,7 +121,7 @@ func (s *Shelf) adopt(name string, fds []int) error {
 	slot, err := slotOf(name, fds)
 	if err != nil {
 		for _, fd := range fds {
-			syscall.Close(fd)
+			unix.Close(fd)
 		}
 		s.log.Warn("a kept session is given up", "name", name, "reason", err)
 		return err
