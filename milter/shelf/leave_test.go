@@ -177,7 +177,7 @@ func TestStopWaitsForWhatIsNotKept(t *testing.T) {
 	h := call(t, f.listen(t))
 	h.say(7)
 	part := packet('B', strings.Repeat("x", 65535))
-	for range 80 { // 5 MiB
+	for range 200 { // 12.5 MiB
 		if _, err := h.nc.Write([]byte(part)); err != nil {
 			t.Fatal(err)
 		}

@@ -33,7 +33,7 @@ const (
 	// FileDescriptorStoreMax= must have room for all.
 	maxSlots = 512
 	// spareRoom is what all tapes together may have beyond their own room.
-	spareRoom = 32 << 20
+	spareRoom = 64 << 20
 	restTime  = time.Second
 	// firstSlots are made at the start, so that the first sessions wait for none: a
 	// connection that is not on the shelf yet ends with the process.

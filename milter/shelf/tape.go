@@ -16,9 +16,9 @@ const (
 	headSize   = 8 << 10 // two pages
 	answerRoom = 4 << 10 // the longest answer that is counted; a verdict has 500 bytes
 	labelRoom  = 128     // a unix socket's path has 108 at most (unix(7))
-	// tapeRoom holds a message with attachments as they usually are. Nobody pays for
-	// what is not written.
-	tapeRoom = 4 << 20
+	// tapeRoom holds what Postfix takes by default (message_size_limit is 10,240,000), and
+	// the macros and packet heads around it. Nobody pays for what is not written.
+	tapeRoom = 12 << 20
 	// ownRoom is every tape's own; what goes beyond comes out of the shelf's spare room
 	// in steps of the same size.
 	ownRoom = 64 << 10
