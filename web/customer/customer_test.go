@@ -103,6 +103,14 @@ func TestPage(t *testing.T) {
 			want: []string{"ends by itself on 23 Nov 2026, 14:00 UTC", "all accounts of your contract", "first", "second"},
 		},
 		{
+			name: "a block of a program, by its name", scope: desk.ScopeFull,
+			set: func(w *world) {
+				w.block("B1AAAAAA", "script:www-data@web1.example/wp-mailer.php", alice)
+			},
+			want:   []string{"a program on your web space ( wp-mailer.php )"},
+			wantFR: []string{"un programme de votre hébergement ( wp-mailer.php )"},
+		},
+		{
 			name: "a block of the contract, seen by another account", account: amy, scope: desk.ScopeFull,
 			set: func(w *world) {
 				w.block("B1AAAAAA", "customer:C-1001", alice, w.forge(alice, "Alice's own mail"))

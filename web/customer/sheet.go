@@ -35,13 +35,15 @@ type block struct {
 	desk.CustomerBlock
 	Rule  ruleText
 	Whose string // key
-	Cause string // the reason, in plain words where it is the rules' own
-	Mails []mail
-	Found []finding // the block's own, where its mails are not kept
-	Left  int64     // how often he may still unblock himself
-	Self  bool      // "unblock me now" is here
-	Area  bool      // it would be, with a link of the customer area
-	Entry entry
+	// Program is the script's name, empty where all of its user's scripts are blocked.
+	Program string
+	Cause   string // the reason, in plain words where it is the rules' own
+	Mails   []mail
+	Found   []finding // the block's own, where its mails are not kept
+	Left    int64     // how often he may still unblock himself
+	Self    bool      // "unblock me now" is here
+	Area    bool      // it would be, with a link of the customer area
+	Entry   entry
 }
 
 // mostAnswers of earlier requests are shown.
@@ -129,9 +131,13 @@ func (v *visit) sheet(view *page.View, c desk.CustomerView, answered []desk.Requ
 }
 
 func (v *visit) block(l page.Lang, b desk.CustomerBlock, e entry) block {
-	kind, _, _ := strings.Cut(b.Subject, ":")
+	kind, name, _ := strings.Cut(b.Subject, ":")
+	program := ""
+	if kind == "script" {
+		_, program, _ = strings.Cut(name, "/") // behind it is what the script calls itself
+	}
 	shown := block{
-		CustomerBlock: b, Rule: v.ruleText(b.Rule), Whose: "subject." + kind,
+		CustomerBlock: b, Rule: v.ruleText(b.Rule), Whose: "subject." + kind, Program: program,
 		Mails: mails(l, b.Decisions), Left: int64(b.SelfLeft),
 		Self: b.CanSelf && v.scope == desk.ScopeFull,
 		Area: b.CanSelf && v.scope != desk.ScopeFull,
