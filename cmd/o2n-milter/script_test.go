@@ -189,11 +189,19 @@ func cmdAwait(ts *testscript.TestScript, _ bool, args []string) {
 // 32768 (ip(7), ip_local_port_range). No two scripts get the same one.
 var nextPort atomic.Int32
 
-// cmdFreeTCP finds a free loopback port: "freetcp WEB" sets $WEB to 127.0.0.1:port.
+// ownHost is a loopback address of this process alone: all of 127/8 is the host's, and
+// a process id has 22 bits at the most (proc(5), pid_max). On 127.0.0.1 two runs of
+// the tests at one moment would take each other's ports between freetcp and daemon.
+func ownHost() string {
+	pid := os.Getpid()
+	return net.IPv4(127, byte(1+pid>>16), byte(pid>>8), byte(pid)).String()
+}
+
+// cmdFreeTCP finds a free loopback port: "freetcp WEB" sets $WEB to address and port.
 func cmdFreeTCP(ts *testscript.TestScript, _ bool, args []string) {
-	nextPort.CompareAndSwap(0, 20000+int32(os.Getpid()%5000))
+	nextPort.CompareAndSwap(0, 20000)
 	for range 1000 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(int(nextPort.Add(1))))
+		addr := net.JoinHostPort(ownHost(), strconv.Itoa(int(nextPort.Add(1))))
 		if ln, err := net.Listen("tcp", addr); err == nil {
 			ts.Check(ln.Close())
 			ts.Setenv(args[0], addr)
