@@ -7,10 +7,17 @@ import (
 	"syscall"
 )
 
-// Watch has f told of each moment of the next session at which the process may be killed:
-// the tape as it is, how many bytes came since the last moment, and how many went out.
+// Watch has f told of each moment at which the process may be killed, of the session that is
+// to be resumed, else of the next one: the tape as it is, how many bytes came since the last
+// moment, and how many went out.
 func (s *Shelf) Watch(f func(memory []byte, came, sent int)) {
-	t := s.get()
+	var t *Tape
+	if len(s.left) > 0 {
+		t = s.left[0]
+	} else {
+		t = s.get()
+		defer s.put(t)
+	}
 	recv, send := t.recv, t.send
 	memory := func() []byte { return bytes.Clone(t.slot.memory[:headSize+int(t.inForce().noted().length)]) }
 	t.recv = func(fd uintptr) bool {
@@ -29,7 +36,6 @@ func (s *Shelf) Watch(f func(memory []byte, came, sent int)) {
 		}
 		return done
 	}
-	s.put(t)
 }
 
 // Kept are the descriptors of a slot with this tape and this connection.
