@@ -61,9 +61,10 @@ func mixed() []step {
 		{mail("carol", "c@c.example"), 0}, // as Sendmail, which sends no ABORT
 		{mail("dave", "d@d.example") + rcpt("5@r.example") + content("three"), 1},
 		{reset + hello, 0}, // EHLO in mid-message
-		{packet('D', "Mi\x00Q9\x00") + packet('M', "<>\x00") + rcpt("6@r.example") + content("four"), 1},
-		{end, 1},
 		{packet('D', "M{auth_authen}\x00eve\x00") + reset, 0}, // a MAIL that never came
+		{packet('D', "Mi\x00Q9\x00{auth_authen}\x00gina\x00") + packet('M', "<>\x00") + rcpt("6@r.example") + content("four"), 1},
+		{end, 1},
+		// No ABORT and no macros: no login.
 		{packet('M', "<f@f.example>\x00") + rcpt("7@r.example") + content("five"), 1},
 		{end, 1},
 		{reset + packet('Q', ""), 0},
@@ -169,7 +170,7 @@ func TestKilledTwiceAmongLogins(t *testing.T) {
 	if !slices.Equal(want.judged, []string{
 		`192.0.2.7 "alice" <a@a.example> [{1@r.example false}] [{Subject one}] 10003 []`,
 		`192.0.2.7 "" <none@c.example> [{3@r.example false} {4@r.example false}] [{Subject two}] 10003 []`,
-		`192.0.2.7 "" <> [{6@r.example false}] [{Subject four}] 10004 []`,
+		`192.0.2.7 "gina" <> [{6@r.example false}] [{Subject four}] 10004 []`,
 		`192.0.2.7 "" <f@f.example> [{7@r.example false}] [{Subject five}] 10004 []`,
 	}) {
 		t.Fatalf("judged %q", want.judged)
