@@ -143,13 +143,17 @@ func (s *scripts) signal(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(s.find(ts, args[0]).Process.Signal(sig))
 }
 
-// reap waits for a daemon's end: "reap NAME"; "! reap NAME" wants it to have failed.
-func (s *scripts) reap(ts *testscript.TestScript, _ bool, args []string) {
+// reap waits for a daemon's end: "reap NAME"; "! reap NAME" wants it to have failed,
+// or to have been killed.
+func (s *scripts) reap(ts *testscript.TestScript, neg bool, args []string) {
 	cmd := s.find(ts, args[0])
-	done := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(done) }()
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
 	select {
-	case <-done:
+	case err := <-done:
+		if (err != nil) != neg {
+			ts.Fatalf("%s: %v", args[0], cmd.ProcessState)
+		}
 	case <-time.After(20 * time.Second):
 		ts.Fatalf("%s does not end", args[0])
 	}
