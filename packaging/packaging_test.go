@@ -105,6 +105,98 @@ func TestHosts(t *testing.T) {
 	}
 }
 
+// functions are those of the postinst, with etc in the place of its folder.
+func functions(t *testing.T, etc string) string {
+	t.Helper()
+	script, err := os.ReadFile("deb/o2n-milter.postinst")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _, ok := strings.Cut(string(script), "\nif [ \"$1\" = configure ]")
+	if !ok {
+		t.Fatal("postinst: no step configure; want functions in front of it")
+	}
+	if err := os.Mkdir(etc+"/conf.d", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(text, "etc=/etc/o2n-milter", "etc="+etc) + "\n"
+}
+
+// What cannot be made whole is not there, fails the installation, and is made by the next.
+func TestHalfMade(t *testing.T) {
+	for _, tt := range []struct{ what, fault, file string }{
+		{"make_key", "od() { return 1; }", "/link.key"},
+		{"make_key", "tr() { command tr \"$@\" | head -c 10; return 1; }", "/link.key"},
+		{"name_hosts", "cat() { [ $# = 1 ] || { head -c 10; return 1; }; }", "/conf.d/hosts.toml"},
+	} {
+		etc := t.TempDir()
+		text := functions(t, etc) + "chown() { :; }\nown() { :; }\npostconf() { echo mail.example; }\n"
+		if out, err := exec.Command("sh", "-c", text+tt.fault+"\n"+tt.what).CombinedOutput(); err == nil {
+			t.Errorf("%s with %s: no failure, %q", tt.what, tt.fault, out)
+		}
+		if _, err := os.Stat(etc + tt.file); !os.IsNotExist(err) {
+			t.Errorf("%s with %s: %s: %v; want none", tt.what, tt.fault, tt.file, err)
+		}
+		run(t, "sh", "-c", text+tt.what)
+		if made, err := os.ReadFile(etc + tt.file); err != nil || len(made) < 64 {
+			t.Errorf("%s again: %q, %v", tt.what, made, err)
+		}
+	}
+}
+
+// An upgrade leaves the old daemon alone where its user cannot read what root can.
+func TestRenew(t *testing.T) {
+	for _, answer := range []string{"0", "78"} {
+		dir := t.TempDir()
+		for name, body := range map[string]string{
+			"o2n-milter":         "exit 0", // as root
+			"setpriv":            "[ \"$*\" = '--reuid o2n-milter --regid o2n-milter --init-groups o2n-milter configtest' ] && exit " + answer,
+			"deb-systemd-invoke": "touch " + dir + "/restarted",
+		} {
+			if err := os.WriteFile(dir+"/"+name, []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run(t, "sh", "-c", functions(t, dir)+"PATH="+dir+":$PATH\nrenew")
+		_, err := os.Stat(dir + "/restarted")
+		if (err == nil) != (answer == "0") {
+			t.Errorf("configtest ends with %s: %v", answer, err)
+		}
+	}
+}
+
+// The state's folder may be a file system of its own, or a link to where there is room.
+func TestPurge(t *testing.T) {
+	script, err := os.ReadFile("deb/o2n-milter.postrm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ made, left string }{
+		{"mkdir var/lib/o2n-milter", ""},
+		{"mkdir srv; touch srv/alien; ln -s ../../srv var/lib/o2n-milter", "srv/alien\n"},
+		{"mkdir var/lib/o2n-milter; mount -t tmpfs none var/lib/o2n-milter", "var/lib/o2n-milter\n"},
+	} {
+		root := t.TempDir()
+		text := strings.NewReplacer(" /etc/", " "+root+"/etc/", " /run/", " "+root+"/run/", " /var/", " "+root+"/var/").Replace(string(script))
+		made := "set -e; cd " + root + "; mkdir -p etc/o2n-milter/conf.d run var/lib; touch etc/o2n-milter/link.key; " + tt.made
+		if strings.Contains(tt.made, "mkdir var") {
+			made += "; touch var/lib/o2n-milter/000001.sst"
+		}
+		command := made + "\nset -- purge\n" + text + "\nfind srv var/lib -mindepth 1 -name '[ao]*' 2>/dev/null || true"
+		in := []string{"sh", "-c", command}
+		if strings.Contains(tt.made, "mount") {
+			if exec.Command("unshare", "-m", "true").Run() != nil {
+				t.Log("SKIPPED: no file system can be mounted")
+				continue
+			}
+			in = append([]string{"unshare", "-m"}, in...)
+		}
+		if got := run(t, in[0], in[1:]...); !strings.HasSuffix(got, tt.left) || tt.left == "" && got != "" {
+			t.Errorf("%s: %q is left, want %q", tt.made, got, tt.left)
+		}
+	}
+}
+
 // The exposure that systemd computes is 1.0 at most; 9 and more is what other milters have.
 func TestSandbox(t *testing.T) {
 	need(t, "systemd-analyze")
