@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -80,6 +81,7 @@ type tally struct {
 	sync.Mutex
 	passed  map[string]int // by login
 	codes   map[int]int
+	away    int // answers that the store could not be asked
 	lost    int // no answer
 	slowest time.Duration
 }
@@ -95,6 +97,9 @@ func (s *tally) add(login string, out mta.Outcome, took time.Duration, err error
 		return
 	}
 	s.codes[out.Reply.Code]++
+	if strings.Contains(out.Reply.Text, "[store.unavailable ") {
+		s.away++
+	}
 	if out.Reply.Code == 250 && out.Quarantine == "" {
 		s.passed[login]++
 	}

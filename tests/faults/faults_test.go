@@ -45,11 +45,14 @@ func TestRace(t *testing.T) {
 					wg.Go(func() { got.session(daemons[i%len(daemons)].addr, account, next) })
 				}
 				wg.Wait()
-				if got.passed[account] != places || got.lost > 0 || got.codes[451] != letters-places {
-					t.Fatalf("round %d: %d passed of %d places, answers %v, %d without", round, got.passed[account], places, got.codes, got.lost)
+				// A store that took longer than it may, on a busy machine, may have charged what was
+				// then deferred: a place is lost so, none is won.
+				passed := got.passed[account]
+				if passed > places || passed+got.away < places || got.lost > 0 || got.codes[451] != letters-passed {
+					t.Fatalf("round %d: %d passed of %d places, answers %v, %d of a store away, %d without", round, passed, places, got.codes, got.away, got.lost)
 				}
 			}
-			summary(t, "%d rounds of %d connections for %d places: exactly %d each time", rounds, sessions, places, places)
+			summary(t, "%d rounds of %d connections for %d places: %d each time and never more", rounds, sessions, places, places)
 		})
 	}
 }
