@@ -26,9 +26,12 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs testdata/*.txt: what an operator types and what comes of it.
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { runScripts(t, "testdata") }
+
+func runScripts(t *testing.T, dir string) {
+	t.Helper()
 	s := &scripts{daemons: map[string]*exec.Cmd{}}
-	testscript.Run(t, testscript.Params{Dir: "testdata", Cmds: s.cmds(), Setup: func(env *testscript.Env) error {
+	testscript.Run(t, testscript.Params{Dir: dir, Cmds: s.cmds(), Setup: func(env *testscript.Env) error {
 		env.Setenv("GORACE", raceOptions)
 		return nil
 	}})

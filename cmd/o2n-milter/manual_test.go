@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -163,8 +161,7 @@ func TestManualExamples(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "examples.txt"), []byte(script+exampleFiles), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := &scripts{daemons: map[string]*exec.Cmd{}}
-	testscript.Run(t, testscript.Params{Dir: dir, Cmds: s.cmds()})
+	runScripts(t, dir)
 }
 
 // exampleWorld is what the examples find: a daemon that has refused a message, and one on hold.
@@ -176,7 +173,8 @@ daemon daemon o2n-milter serve --config rules.toml
 await unix admin.sock
 await tcp $MILTER
 milter $MILTER alice@client-a.example ceo@bank.example identity.header_from
-exec sh -c 'for i in $(seq 100); do o2n-milter history --config rules.toml --rule identity.header_from | awk ''NR == 2 { print $2 }'' | grep . && exit 0; sleep 0.1; done; exit 1'
+awaitoutput 1 ^20 o2n-milter history --config rules.toml --rule identity.header_from
+exec sh -c 'o2n-milter history --config rules.toml --rule identity.header_from | awk ''NR == 2 { print $2 }'''
 setid ID
 `
 

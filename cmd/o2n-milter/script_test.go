@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,6 +33,7 @@ func (s *scripts) cmds() map[string]func(*testscript.TestScript, bool, []string)
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"exits": cmdExits, "await": cmdAwait, "freetcp": cmdFreeTCP, "expand": cmdExpand, "setid": cmdSetID, "holdmail": cmdHoldMail, "holdagent": cmdHoldAgent,
 		"milter": cmdMilter, "httpget": cmdHTTPGet, "awaitmetric": cmdAwaitMetric,
+		"awaitlines": cmdAwaitLines, "awaitoutput": cmdAwaitOutput,
 		"daemon": s.daemon, "handover": s.handover, "signal": s.signal, "reap": s.reap,
 	}
 }
@@ -137,9 +139,9 @@ func (s *scripts) find(ts *testscript.TestScript, name string) *exec.Cmd {
 	return cmd
 }
 
-// signal sends HUP, TERM or KILL: "signal NAME HUP".
+// signal sends HUP, INT, TERM or KILL: "signal NAME HUP".
 func (s *scripts) signal(ts *testscript.TestScript, _ bool, args []string) {
-	sig := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}[args[1]]
+	sig := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}[args[1]]
 	ts.Check(s.find(ts, args[0]).Process.Signal(sig))
 }
 
@@ -290,4 +292,45 @@ func cmdAwaitMetric(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		return err
 	})
+}
+
+// wantLines is nil where so many lines of text match.
+func wantLines(text []byte, count, pattern string) error {
+	want, err := strconv.Atoi(count)
+	re, err2 := regexp.Compile(pattern)
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	got := 0
+	for line := range bytes.Lines(text) {
+		if re.Match(line) {
+			got++
+		}
+	}
+	if got != want {
+		return fmt.Errorf("%d lines match %s, want %d", got, pattern, want)
+	}
+	return nil
+}
+
+// cmdAwaitLines waits until so many lines of a file match: "awaitlines 1 PATTERN daemon.log".
+func cmdAwaitLines(ts *testscript.TestScript, _ bool, args []string) {
+	until(ts, "awaitlines "+args[2], func() error {
+		text, err := os.ReadFile(ts.MkAbs(args[2]))
+		return errors.Join(err, wantLines(text, args[0], args[1]))
+	})
+}
+
+// cmdAwaitOutput runs a command until so many lines of its output match:
+// "awaitoutput 2 PATTERN o2n-milter history". The output is there for stdout then.
+func cmdAwaitOutput(ts *testscript.TestScript, _ bool, args []string) {
+	var out []byte
+	until(ts, "awaitoutput "+args[0]+" "+args[1], func() (err error) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		out, err = command(ctx, ts, args[2:]).Output()
+		return errors.Join(err, wantLines(out, args[0], args[1]))
+	})
+	_, err := ts.Stdout().Write(out)
+	ts.Check(err)
 }
