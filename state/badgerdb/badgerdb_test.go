@@ -255,6 +255,17 @@ func TestOpenRefusals(t *testing.T) {
 			prepared(t, path, formatKey, "1")
 			poke(t, filepath.Join(path, "badger", manifestName), 7, badgerVersion+1)
 		}, "written by a newer o2n-milter"},
+		{"newer, and damaged as it seems", func(t *testing.T, path string) {
+			openAt(t, path).Close()
+			if text, err := os.ReadFile(filepath.Join(path, "format")); err != nil || string(text) != "1\n" {
+				t.Fatalf("file format: %q, %v", text, err)
+			}
+			for name, text := range map[string]string{"format": "2\n", "badger/000009.sst": "a table that nobody can read"} {
+				if err := os.WriteFile(filepath.Join(path, name), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, "format 2 (this version reads up to 1): written by a newer o2n-milter"},
 		{"newer journal", func(t *testing.T, path string) {
 			text := `{"journal":"o2n-milter","format":2,"seq":0}`
 			if err := os.WriteFile(filepath.Join(path, "journal"), []byte(sum([]byte(text))+text+"\n"), 0o600); err != nil {

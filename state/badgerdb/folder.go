@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"o2n-milter/state"
 )
 
 // The store's folder:
@@ -20,6 +22,7 @@ import (
 //	badger/            the database
 //	badger.bad-TIME/   a damaged one, or damaged parts of one; the newest two are kept
 //	journal            every doc, in text (state/internal/journal)
+//	format             the number of the layout: what is newer is not touched
 //	progress           how far the database was on the disk, and the time line
 //	opening            there while the database is being opened: starts that died
 //	DAMAGE.txt         what was found damaged and what was done, for the operator
@@ -57,7 +60,40 @@ func openFolder(path string, log *slog.Logger) (*folder, error) {
 		}
 		return nil, errors.Join(err, f.Close())
 	}
-	return &folder{path: path, log: log, lock: f}, nil
+	opened := &folder{path: path, log: log, lock: f}
+	if err := opened.checkFormat(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return opened, nil
+}
+
+// checkFormat refuses what a later version has written, before anything else in the folder
+// is looked at: what that wrote may look damaged from here. A file that says nothing is
+// no fault, since the database and the journal have the number too.
+func (f *folder) checkFormat() error {
+	text, err := os.ReadFile(f.format())
+	if err != nil {
+		return nil
+	}
+	if n, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && n > format {
+		return newerFormat(n)
+	}
+	return nil
+}
+
+// saveFormat makes the file say what the folder now holds.
+func (f *folder) saveFormat() {
+	want := strconv.Itoa(format) + "\n"
+	if text, err := os.ReadFile(f.format()); err == nil && string(text) == want {
+		return
+	}
+	if err := os.WriteFile(f.format(), []byte(want), 0o600); err != nil {
+		f.log.Warn("store: the number of its layout is not written beside it", "err", err)
+	}
+}
+
+func newerFormat(n int) error {
+	return fmt.Errorf("format %d (this version reads up to %d): %w", n, format, state.ErrNewer)
 }
 
 func isReadOnly(err error) bool { return errors.Is(err, unix.EROFS) }
@@ -65,6 +101,7 @@ func isReadOnly(err error) bool { return errors.Is(err, unix.EROFS) }
 func (f *folder) close() error { return f.lock.Close() }
 
 func (f *folder) database() string { return filepath.Join(f.path, "badger") }
+func (f *folder) format() string   { return filepath.Join(f.path, "format") }
 func (f *folder) journal() string  { return filepath.Join(f.path, "journal") }
 func (f *folder) marker() string   { return filepath.Join(f.path, "opening") }
 

@@ -47,6 +47,7 @@ func (s *Store) openDatabase() (o *opened, err error) {
 	if err := errors.Join(s.checkFormat(o), s.examine(o)); err != nil {
 		return nil, errors.Join(err, o.db.Close())
 	}
+	s.folder.saveFormat()
 	return o, nil
 }
 
@@ -184,7 +185,7 @@ func (s *Store) checkFormat(o *opened) error {
 	case err != nil || n < 1:
 		return fmt.Errorf("%s: found %q; want a number", formatKey, value)
 	case n > format:
-		return fmt.Errorf("format %d (this version reads up to %d): %w", n, format, state.ErrNewer)
+		return newerFormat(n)
 	}
 	return nil
 }
