@@ -3,6 +3,8 @@ package milter
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"hash/crc32"
 
 	gomilter "github.com/emersion/go-milter"
 )
@@ -22,9 +24,16 @@ const (
 )
 
 // TapeFormat is the format of the tapes on a shelf. What is asked for decides which
-// questions are answered, so a tape that was begun with other wishes cannot be read. If
-// the same questions are ever answered in another way, the number in front is another.
-const TapeFormat = 1<<48 | uint64(wantActions)<<24 | uint64(wantProtocol)
+// questions are answered, and which macros came with them, so a tape that was begun with
+// other wishes cannot be read: a session that was never told the login would pass for
+// mail without one. If the same questions are ever answered in another way, the number in
+// front is another.
+var TapeFormat = 1<<48 | uint64(wishes(wantActions, wantProtocol, wantMacros))
+
+// wishes is a sum of what is asked for.
+func wishes(actions gomilter.OptAction, protocol gomilter.OptProtocol, macros map[gomilter.Stage][]string) uint32 {
+	return crc32.ChecksumIEEE(fmt.Append(nil, uint32(actions), uint32(protocol), macros)) // fmt sorts maps
+}
 
 // wantMacros replaces the MTA's default list at these stages. The queue id, i, is
 // not asked for at CONNECT: Sendmail would give the first message's for ever.

@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -113,5 +114,27 @@ func TestReplies(t *testing.T) {
 			}
 			f.stop()
 		})
+	}
+}
+
+// A daemon that asks for anything else reads no tapes of this one; the same daemon reads its own.
+func TestTapeFormat(t *testing.T) {
+	asked := maps.Clone(wantMacros)
+	asked[gomilter.StageMailFrom] = []string{"i", "{mail_addr}"} // no login
+	seen := map[uint32]bool{}
+	for range 20 { // a map has no order
+		seen[wishes(wantActions, wantProtocol, maps.Clone(wantMacros))] = true
+	}
+	if len(seen) != 1 || TapeFormat != 1<<48|uint64(wishes(wantActions, wantProtocol, wantMacros)) {
+		t.Errorf("%x, and of the same wishes %v", TapeFormat, seen)
+	}
+	for what, other := range map[string]uint32{
+		"actions":  wishes(wantActions|gomilter.OptAddRcpt, wantProtocol, wantMacros),
+		"protocol": wishes(wantActions, wantProtocol|gomilter.OptNoRcptReply, wantMacros),
+		"macros":   wishes(wantActions, wantProtocol, asked),
+	} {
+		if seen[other] {
+			t.Errorf("other %s have the same format", what)
+		}
 	}
 }
