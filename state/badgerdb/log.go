@@ -43,8 +43,20 @@ func withoutDigits(r rune) rune {
 	return r
 }
 
-func (l *badgerLog) Warningf(f string, a ...any) { l.log.Warn(line(f, a)) }
-func (l *badgerLog) Infof(f string, a ...any)    { l.log.Debug(line(f, a)) }
-func (l *badgerLog) Debugf(string, ...any)       {}
+// Warningf keeps to itself that a cache is small: it is meant to be, and Badger says so
+// in several lines after each burst.
+func (l *badgerLog) Warningf(f string, a ...any) {
+	if strings.Contains(f, "might be too small. Metrics") {
+		l.Infof(f, a...)
+		return
+	}
+	l.log.Warn(line(f, a))
+}
 
-func line(f string, a []any) string { return "badger: " + strings.TrimSpace(fmt.Sprintf(f, a...)) }
+func (l *badgerLog) Infof(f string, a ...any) { l.log.Debug(line(f, a)) }
+func (l *badgerLog) Debugf(string, ...any)    {}
+
+// line is one, however many it was.
+func line(f string, a []any) string {
+	return "badger: " + strings.Join(strings.Fields(fmt.Sprintf(f, a...)), " ")
+}
