@@ -4,7 +4,6 @@ package tests
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,11 +12,7 @@ import (
 	"o2n-milter/tests/mta"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	daemon.Remove()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { daemon.Main(m) }
 
 // startDaemon starts the daemon on a milter address, with the configuration of a case.
 func startDaemon(t testing.TB, toml, listen string) *daemon.Daemon {

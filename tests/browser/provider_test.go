@@ -9,7 +9,6 @@ import (
 	"mime/quotedprintable"
 	"net/http"
 	"net/mail"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -18,11 +17,7 @@ import (
 	"o2n-milter/tests/mta"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	daemon.Remove()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { daemon.Main(m) }
 
 const (
 	alice   = "alice@client-a.example"

@@ -43,11 +43,13 @@ func Program(t testing.TB) string {
 	return file
 }
 
-// Remove removes what was built; TestMain calls it last.
-func Remove() {
+// Main is a TestMain that removes what was built.
+func Main(m *testing.M) {
+	code := m.Run()
 	if program != "" {
 		os.RemoveAll(filepath.Dir(program))
 	}
+	os.Exit(code)
 }
 
 // Daemon is an o2n-milter with a folder of its own.

@@ -26,11 +26,7 @@ func times(slice, full int) int {
 	return slice
 }
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	program.Remove()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { program.Main(m) }
 
 // daemon is the program with its milter's address, and what its commands say.
 type daemon struct {

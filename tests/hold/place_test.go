@@ -19,11 +19,7 @@ import (
 	"o2n-milter/tests/mta"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	daemon.Remove()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { daemon.Main(m) }
 
 // place is a real server with an agent for its queue.
 type place struct {

@@ -20,11 +20,7 @@ import (
 
 const root = "../.."
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	program.Remove()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { program.Main(m) }
 
 // settings let each part of the daemon have something to count.
 const settings = `

@@ -18,11 +18,7 @@ import (
 	"o2n-milter/tests/mta"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	daemon.Remove()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { daemon.Main(m) }
 
 // place is a server in its first week: Postfix, the daemon and its agent, and an
 // operator who writes down what he does.
