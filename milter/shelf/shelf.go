@@ -119,16 +119,20 @@ func (s *Shelf) inherit(files []*os.File) {
 // adopt takes over a slot. With an error it is given up, and what waits in it is closed.
 func (s *Shelf) adopt(name string, fds []int) error {
 	slot, err := slotOf(name, fds)
-	if err != nil {
+	if slot == nil {
 		for _, fd := range fds {
-			unix.Close(fd)
+			syscall.Close(fd)
 		}
 		s.log.Warn("a kept session is given up", "name", name, "reason", err)
 		return err
 	}
-	t := newTape(s, slot)
 	parked := slot.parked()
-	if err := t.load(s.format); err != nil {
+	var t *Tape
+	if err == nil {
+		t = newTape(s, slot)
+		err = t.load(s.format)
+	}
+	if err != nil {
 		if parked {
 			s.closed++
 			s.log.Warn("a kept session is given up", "name", name, "reason", err)

@@ -175,8 +175,9 @@ func TestGivenUp(t *testing.T) {
 			tape.slot.close() // as the process's end does
 			var said bytes.Buffer
 			again := Open(files, format, slog.New(slog.NewTextHandler(&said, nil)))
-			if left, _ := again.Left(); len(left) != 0 {
-				t.Errorf("%d tapes are left", len(left))
+			whole := len(files) == 3 // else nobody knows whether there was a connection
+			if left, closed := again.Left(); len(left) != 0 || (closed == 1) != whole {
+				t.Errorf("%d tapes are left, %d closed", len(left), closed)
 			}
 			if !strings.Contains(said.String(), "given up") {
 				t.Errorf("said %q", said.String())
@@ -195,6 +196,22 @@ func TestGivenUp(t *testing.T) {
 				t.Errorf("the peer reads %v", err)
 			}
 		})
+	}
+}
+
+// A slot of a version with another room for its tape, and nobody in it, is none to speak of.
+func TestEmptySlotOfAnotherSize(t *testing.T) {
+	s, systemd := open(t, 1000)
+	conn, _ := pair(t)
+	tape := take(t, s, conn)
+	tape.Free()
+	if err := unix.Ftruncate(tape.slot.files[0], headSize); err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	again := Open(systemd.Files(t), format, slog.New(slog.NewTextHandler(&said, nil)))
+	if left, closed := again.Left(); len(left) != 0 || closed != 0 || said.Len() != 0 {
+		t.Errorf("%d tapes are left, %d closed, said %q", len(left), closed, said.String())
 	}
 }
 

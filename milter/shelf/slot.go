@@ -54,10 +54,12 @@ func memfd(name string) (int, error) {
 	return fd, err
 }
 
-// slotOf puts together a slot that systemd has kept. It owns the files then.
+// slotOf puts together a slot that systemd has kept. It owns the files then, also with an
+// error; nil: they are no slot.
 func slotOf(name string, files []int) (*slot, error) {
 	s := &slot{name: name}
 	var sockets []int
+	var size int64
 	for _, fd := range files {
 		var stat unix.Stat_t
 		if err := unix.Fstat(fd, &stat); err != nil {
@@ -66,8 +68,8 @@ func slotOf(name string, files []int) (*slot, error) {
 		switch {
 		case stat.Mode&unix.S_IFMT == unix.S_IFSOCK:
 			sockets = append(sockets, fd)
-		case stat.Mode&unix.S_IFMT == unix.S_IFREG && stat.Size == headSize+tapeRoom && s.files[0] == 0:
-			s.files[0] = fd
+		case stat.Mode&unix.S_IFMT == unix.S_IFREG && s.files[0] == 0:
+			s.files[0], size = fd, stat.Size
 		default:
 			return nil, errors.New("descriptor of an unknown kind")
 		}
@@ -79,6 +81,9 @@ func slotOf(name string, files []int) (*slot, error) {
 	s.in, s.to = sockets[0], sockets[1]
 	if !s.parked() {
 		s.in, s.to = s.to, s.in
+	}
+	if size != headSize+tapeRoom {
+		return s, fmt.Errorf("its tape has room for %d bytes, not for %d", size-headSize, tapeRoom)
 	}
 	return s, s.mmap()
 }
