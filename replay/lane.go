@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"o2n-milter/accounts"
@@ -72,8 +73,6 @@ func (l *Lane) Again(ctx context.Context, d state.Decision) (v rules.Verdict, un
 // Blocks are those that were made, oldest first.
 func (l *Lane) Blocks(ctx context.Context) ([]state.Block, error) {
 	list, err := l.store.Blocks(ctx)
-	for i, j := 0, len(list)-1; i < j; i, j = i+1, j-1 {
-		list[i], list[j] = list[j], list[i]
-	}
+	slices.Reverse(list)
 	return list, err
 }
