@@ -49,21 +49,30 @@ func moreTime(d time.Duration) string {
 // store is repaired while it is opened, which takes as long as it is large.
 func (m manager) opening() (done func()) {
 	ctx, cancel := context.WithTimeout(context.Background(), mostOpening)
-	var asking sync.WaitGroup
-	asking.Go(func() {
-		for tick := time.NewTicker(openingStep); ; {
-			m.tell("STATUS=opening the store", moreTime(3*openingStep))
+	say := func() { m.tell("STATUS=opening the store", moreTime(3*openingStep)) }
+	say()
+	return every(ctx, cancel, openingStep, say)
+}
+
+// every does something again and again until ctx ends, or stop, which cancels it and
+// waits for the last time.
+func every(ctx context.Context, cancel context.CancelFunc, period time.Duration, do func()) (stop func()) {
+	var doing sync.WaitGroup
+	doing.Go(func() {
+		tick := time.NewTicker(period)
+		defer tick.Stop()
+		for {
 			select {
 			case <-tick.C:
+				do()
 			case <-ctx.Done():
-				tick.Stop()
 				return
 			}
 		}
 	})
 	return func() {
 		cancel()
-		asking.Wait()
+		doing.Wait()
 	}
 }
 
@@ -98,22 +107,7 @@ func (p *pulse) start(m manager) (stop func()) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	m.tell(append(p.beat(ctx), daemon.SdNotifyReady)...)
-	var beating sync.WaitGroup
-	beating.Go(func() {
-		for tick := time.NewTicker(period); ; {
-			select {
-			case <-tick.C:
-				m.tell(p.beat(ctx)...)
-			case <-ctx.Done():
-				tick.Stop()
-				return
-			}
-		}
-	})
-	return func() {
-		cancel()
-		beating.Wait()
-	}
+	return every(ctx, cancel, period, func() { m.tell(p.beat(ctx)...) })
 }
 
 // beat is the daemon's state in one line, and that it lives if it does. It does not come

@@ -63,10 +63,11 @@ func openPages(ctx context.Context, cfg *config.Config, key, addr string, handed
 	}
 	log.Error("pages cannot be reached there; mail is filtered without them", "key", key, "error", err, "retry", pageRetry)
 	go func() {
-		for ctx.Err() == nil {
+		for {
 			select {
 			case <-time.After(pageRetry):
 			case <-ctx.Done():
+				return
 			}
 			if ln, err := net.Listen("tcp", addr); err == nil {
 				serve(ln)

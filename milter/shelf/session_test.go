@@ -142,8 +142,8 @@ func receive(r io.Reader) (string, error) {
 // talk plays the MTA: it sends what is left of a dialog in writes of at most width bytes
 // and gives what came, answer by answer. What was sent and what came before counts.
 func talk(nc net.Conn, steps []step, width, sent, answers int) (all []string, err error) {
-	nc.SetDeadline(time.Now().Add(20 * time.Second))
 	for _, s := range steps {
+		nc.SetDeadline(time.Now().Add(20 * time.Second)) // byte by byte a dialog takes long where others work too
 		due := s.write[min(sent, len(s.write)):]
 		sent -= len(s.write) - len(due)
 		for part := range slices.Chunk([]byte(due), width) {

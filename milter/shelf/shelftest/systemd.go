@@ -21,7 +21,6 @@ type Systemd struct {
 
 	mu     sync.Mutex
 	kept   []*os.File
-	said   []string // messages that are about something else
 	caught chan struct{}
 	idle   chan struct{}
 }
@@ -114,8 +113,6 @@ func (s *Systemd) take(text string, fds []int) {
 			}
 		}
 		s.kept = rest
-	case fields["BARRIER"] != "1":
-		s.said = append(s.said, text)
 	}
 	for _, fd := range fds {
 		unix.Close(fd)
@@ -139,13 +136,6 @@ func (s *Systemd) Files(t testing.TB) []*os.File {
 		list = append(list, os.NewFile(uintptr(fd), s.kept[i].Name()))
 	}
 	return list
-}
-
-// Said are the other messages so far.
-func (s *Systemd) Said() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append([]string{}, s.said...)
 }
 
 // Busy runs f while the queue of what systemd has not looked at is full, and goes on when f
