@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"o2n-milter/milter"
 	"o2n-milter/milter/shelf"
 	"o2n-milter/milter/shelf/shelftest"
@@ -82,18 +80,18 @@ type life struct {
 // live runs a process from a moment on; zero: from a session's start.
 func live(t *testing.T, from *moment, steps []step, had []string) (l life) {
 	t.Helper()
-	ends := socketpair(t)
-	defer ends[0].Close()
-	defer ends[1].Close()
+	conn, peer := shelftest.Pair(t)
+	defer conn.Close()
+	defer peer.Close()
 	var files []*os.File
 	var err error
 	var start moment
 	if from != nil {
 		start = *from
-		if files, err = shelf.Kept(from.memory, ends[0]); err != nil {
+		if files, err = shelf.Kept(from.memory, conn); err != nil {
 			t.Fatal(err)
 		}
-		ends[0].Close()
+		conn.Close()
 	}
 	c, came, sent := &clerk{}, start.came, start.sent
 	log := slog.New(slog.DiscardHandler)
@@ -108,12 +106,12 @@ func live(t *testing.T, from *moment, steps []step, had []string) (l life) {
 		l.moments = append(l.moments, moment{memory, came, sent})
 	})
 	if from == nil {
-		go f.Serve(&given{conns: []net.Conn{ends[0]}, done: make(chan struct{})})
+		go f.Serve(&given{conns: []net.Conn{conn}, done: make(chan struct{})})
 	} else {
 		f.Resume()
 	}
 	had = had[:answersIn(had, start.sent)]
-	rest, err := talk(ends[1], steps, 1<<20, start.came, finalsIn(had, start.sent))
+	rest, err := talk(peer, steps, 1<<20, start.came, finalsIn(had, start.sent))
 	l.answers, l.failed = append(slices.Clone(had), rest...), err
 	f.stop(t)
 	l.judged = c.judged
@@ -138,22 +136,6 @@ func (g *given) Accept() (net.Conn, error) {
 }
 func (g *given) Close() error   { g.once.Do(func() { close(g.done) }); return nil }
 func (g *given) Addr() net.Addr { return &net.UnixAddr{Name: "given", Net: "unix"} }
-
-func socketpair(t *testing.T) (ends [2]net.Conn) {
-	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, fd := range fds {
-		file := os.NewFile(uintptr(fd), "pair")
-		if ends[i], err = net.FileConn(file); err != nil {
-			t.Fatal(err)
-		}
-		file.Close()
-	}
-	return ends
-}
 
 // Whenever the process is killed, and the next one too, each message is judged by its
 // own login, sender and recipients, and none whose verdict is out is judged again. A

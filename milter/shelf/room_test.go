@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"testing"
 	"time"
+
+	"o2n-milter/milter/shelf/shelftest"
 )
 
 // What is too large is not kept, and is read and answered all the same; the next message
@@ -18,7 +19,7 @@ func TestRoom(t *testing.T) {
 	}{{tapeRoom - 6, true}, {tapeRoom - 5, true}, {tapeRoom - 4, false}} {
 		t.Run(fmt.Sprint(tt.size), func(t *testing.T) {
 			s, systemd := open(t, 100)
-			conn, peer := pair(t)
+			conn, peer := shelftest.Pair(t)
 			tape := take(t, s, conn)
 			send(t, peer, "hello")
 			read(t, tape, "hello")
@@ -54,7 +55,7 @@ func TestSpareRoom(t *testing.T) {
 	const each = tapeRoom - ownRoom
 	var tapes []*Tape
 	for i := range spareRoom/each + 1 {
-		conn, peer := pair(t)
+		conn, peer := shelftest.Pair(t)
 		tape := take(t, s, conn)
 		go peer.Write(make([]byte, tapeRoom))
 		if _, err := io.ReadFull(tape, make([]byte, tapeRoom)); err != nil {
@@ -77,7 +78,7 @@ func TestSpareRoom(t *testing.T) {
 func TestLongAnswer(t *testing.T) {
 	for _, size := range []int{answerRoom - 1, answerRoom, answerRoom + 1} {
 		s, _ := open(t, 100)
-		conn, peer := pair(t)
+		conn, peer := shelftest.Pair(t)
 		tape := take(t, s, conn)
 		answer(t, tape, string(make([]byte, size)))
 		if _, err := io.ReadFull(peer, make([]byte, size)); err != nil {
@@ -92,21 +93,8 @@ func TestLongAnswer(t *testing.T) {
 // A peer that takes half an answer cannot be given the other half by the next process.
 func TestHalfAnAnswer(t *testing.T) {
 	s, systemd := open(t, 100)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	peer, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer peer.Close()
-	conn, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn, _ := shelftest.TCPPair(t)
+	var err error
 	tape := take(t, s, conn)
 	conn.SetWriteDeadline(time.Now().Add(time.Second))
 	sent := 0

@@ -299,27 +299,16 @@ func answersIn(all []string, bytes int) int {
 // in the end.
 func goOn(t *testing.T, m moment, steps []step, before []string) (all, judged []string) {
 	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	conn, peer := shelftest.Pair(t)
+	defer peer.Close() // there are thousands
+	files, err := shelf.Kept(m.memory, conn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ends := [2]net.Conn{}
-	for i, fd := range fds {
-		file := os.NewFile(uintptr(fd), "pair")
-		if ends[i], err = net.FileConn(file); err != nil {
-			t.Fatal(err)
-		}
-		file.Close()
-	}
-	defer ends[1].Close()
-	files, err := shelf.Kept(m.memory, ends[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	ends[0].Close()
+	conn.Close()
 	f := newFilter(t, files)
 	f.Resume()
-	rest, err := talk(ends[1], steps, 1<<20, m.came, finalsIn(before, m.sent))
+	rest, err := talk(peer, steps, 1<<20, m.came, finalsIn(before, m.sent))
 	if err != nil {
 		t.Fatalf("%d bytes read, %d sent: %v", m.came, m.sent, err)
 	}

@@ -27,7 +27,7 @@ func TestNoStore(t *testing.T) {
 		if s != nil {
 			t.Errorf("%s: there is a shelf", name)
 		}
-		conn, _ := pair(t)
+		conn, _ := shelftest.Pair(t)
 		if tape := s.Take(conn, ""); tape != nil {
 			t.Errorf("%s: there is a tape", name)
 		}
@@ -66,7 +66,7 @@ func TestSlots(t *testing.T) {
 		if s.max != tt.max {
 			t.Errorf("FDSTORE=%s: %d slots, want %d", tt.store, s.max, tt.max)
 		}
-		conn, _ := pair(t)
+		conn, _ := shelftest.Pair(t)
 		for i := range 3 {
 			if tape := s.Take(conn, ""); (tape != nil) != (i < tt.max) {
 				t.Errorf("FDSTORE=%s: tape %d: %v", tt.store, i, tape != nil)
@@ -81,7 +81,7 @@ func TestSlotsAreUsedAgain(t *testing.T) {
 	for range 3 {
 		var tapes []*Tape
 		for range firstSlots + 1 {
-			conn, _ := pair(t)
+			conn, _ := shelftest.Pair(t)
 			tapes = append(tapes, take(t, s, conn))
 		}
 		for _, tape := range tapes {
@@ -106,7 +106,7 @@ func TestSlotsAreUsedAgain(t *testing.T) {
 func TestLabel(t *testing.T) {
 	s, _ := open(t, 100)
 	for _, size := range []int{labelRoom - 1, labelRoom, labelRoom + 1} {
-		conn, _ := pair(t)
+		conn, _ := shelftest.Pair(t)
 		label := strings.Repeat("x", size)
 		tape := s.Take(conn, label)
 		if (tape != nil) != (size <= labelRoom) {
@@ -168,7 +168,7 @@ func TestGivenUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("FDSTORE", "3")
 			s, systemd := open(t, 3)
-			conn, peer := pair(t)
+			conn, peer := shelftest.Pair(t)
 			tape := take(t, s, conn)
 			files := spoil(t, tape.slot, systemd.Files(t))
 			conn.Close()
@@ -202,7 +202,7 @@ func TestGivenUp(t *testing.T) {
 // A slot of a version with another room for its tape, and nobody in it, is none to speak of.
 func TestEmptySlotOfAnotherSize(t *testing.T) {
 	s, systemd := open(t, 1000)
-	conn, _ := pair(t)
+	conn, _ := shelftest.Pair(t)
 	tape := take(t, s, conn)
 	tape.Free()
 	if err := unix.Ftruncate(tape.slot.files[0], headSize); err != nil {
@@ -218,19 +218,7 @@ func TestEmptySlotOfAnotherSize(t *testing.T) {
 // A TCP peer that has reset the connection meanwhile is no session any more.
 func TestPeerGone(t *testing.T) {
 	s, systemd := open(t, 100)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	peer, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn, peer := shelftest.TCPPair(t)
 	take(t, s, conn)
 	peer.(*net.TCPConn).SetLinger(0)
 	peer.Close()
@@ -248,7 +236,7 @@ func TestPeerGone(t *testing.T) {
 func TestBusyAtTheStart(t *testing.T) {
 	s, systemd := open(t, 2048)
 	for range 100 {
-		conn, _ := pair(t)
+		conn, _ := shelftest.Pair(t)
 		take(t, s, conn).Free()
 	}
 	files := systemd.Files(t)
@@ -279,7 +267,7 @@ func TestBusyAtTheStart(t *testing.T) {
 // Later a session does not wait for systemd; it is not kept then, and the next one is.
 func TestBusyLater(t *testing.T) {
 	s, systemd := open(t, 2048)
-	conn, _ := pair(t)
+	conn, _ := shelftest.Pair(t)
 	for range firstSlots {
 		take(t, s, conn)
 	}

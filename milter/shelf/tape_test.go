@@ -6,12 +6,9 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"os"
 	"testing"
 	"time"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"o2n-milter/milter/shelf/shelftest"
 )
@@ -26,25 +23,6 @@ func open(t testing.TB, max int) (*Shelf, *shelftest.Systemd) {
 	s := Open(nil, format, slog.New(slog.DiscardHandler))
 	t.Cleanup(s.Close)
 	return s, systemd
-}
-
-// pair is a connection, and its peer.
-func pair(t testing.TB) (conn, peer net.Conn) {
-	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ends := [2]net.Conn{}
-	for i, fd := range fds {
-		f := os.NewFile(uintptr(fd), "pair")
-		if ends[i], err = net.FileConn(f); err != nil {
-			t.Fatal(err)
-		}
-		f.Close()
-		t.Cleanup(func() { ends[i].Close() })
-	}
-	return ends[0], ends[1]
 }
 
 func take(t testing.TB, s *Shelf, conn net.Conn) *Tape {
@@ -146,7 +124,7 @@ func (w *witness) mark() {
 // answer that the kernel took, and no other.
 func TestEveryMoment(t *testing.T) {
 	s, _ := open(t, 100)
-	conn, peer := pair(t)
+	conn, peer := shelftest.Pair(t)
 	w := watch(t, take(t, s, conn), peer)
 	for _, n := range []int{0, 1, 100, ownRoom + 1} {
 		if n > 0 {
@@ -228,7 +206,7 @@ func send(t *testing.T, peer net.Conn, text string) {
 // The next process reads all anew, and sends only the answers that are missing.
 func TestResume(t *testing.T) {
 	s, systemd := open(t, 100)
-	conn, peer := pair(t)
+	conn, peer := shelftest.Pair(t)
 	tape := take(t, s, conn)
 	send(t, peer, "hello")
 	read(t, tape, "hello")
@@ -285,7 +263,7 @@ func TestResumedOnce(t *testing.T) {
 	for _, end := range []string{"working", "waiting", "left", "between messages"} {
 		t.Run(end, func(t *testing.T) {
 			s, systemd := open(t, 100)
-			conn, peer := pair(t)
+			conn, peer := shelftest.Pair(t)
 			tape := take(t, s, conn)
 			send(t, peer, "hello")
 			read(t, tape, "hello")
@@ -336,7 +314,7 @@ func TestResumedOnce(t *testing.T) {
 // The same questions must lead to as many answers; else nothing is given at all.
 func TestFewerQuestions(t *testing.T) {
 	s, systemd := open(t, 100)
-	conn, peer := pair(t)
+	conn, peer := shelftest.Pair(t)
 	tape := take(t, s, conn)
 	send(t, peer, "x")
 	read(t, tape, "x")
@@ -359,7 +337,7 @@ func FuzzLoad(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	conn, _ := pair(f)
+	conn, _ := shelftest.Pair(f)
 	raw, err := conn.(*net.UnixConn).SyscallConn()
 	if err != nil {
 		f.Fatal(err)
