@@ -1,6 +1,7 @@
 package mta
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"fmt"
@@ -13,11 +14,16 @@ import (
 )
 
 // Filter is a connection to a milter as Postfix makes it: version 6, every action
-// and protocol bit offered. The library's own client can neither offer the no-reply
-// bits nor take a quarantine. Not safe for concurrent use.
+// and protocol bit offered, and packets that wait in a buffer until an answer is
+// wanted. The library's own client can neither offer the no-reply bits nor take a
+// quarantine. Not safe for concurrent use.
 type Filter struct {
-	conn  net.Conn
-	asked milter.OptProtocol // what the filter does not want to be shown or to answer
+	conn    net.Conn
+	in      *bufio.Reader
+	out     *bufio.Writer
+	asked   milter.OptProtocol // what the filter does not want to be shown or to answer
+	version uint32             // what it speaks
+	macros  map[milter.Stage][]string
 }
 
 const (
@@ -25,6 +31,8 @@ const (
 	offerProtocol = 0x1fffff // Postfix 3.7
 	// filterTimeout is less than Postfix' 30 s (milter_command_timeout).
 	filterTimeout = 20 * time.Second
+	// bodyChunk is how much of a body Postfix sends in one packet.
+	bodyChunk = 65535
 )
 
 // Outcome is what the filter said at the end of a message.
@@ -41,12 +49,42 @@ func DialFilter(network, addr string) (*Filter, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Filter{conn: conn}
+	return NewFilter(conn)
+}
+
+// NewFilter negotiates on a connection, which is its own from then on. To be quite
+// like Postfix a TCP connection has Nagle's algorithm on.
+func NewFilter(conn net.Conn) (*Filter, error) {
+	f := &Filter{conn: conn, in: bufio.NewReader(conn), out: bufferFor(conn), macros: map[milter.Stage][]string{}}
 	if err := f.negotiate(); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("negotiation: %w", err)
 	}
 	return f, nil
+}
+
+// bufferFor is as large as Postfix' (VSTREAM_BUFSIZE; over TCP four segments, which on
+// loopback have 65483 octets), and gives the kernel no more at a time.
+func bufferFor(conn net.Conn) *bufio.Writer {
+	size := 4 * 65483
+	if conn.RemoteAddr().Network() == "unix" {
+		size = 4096
+	}
+	return bufio.NewWriterSize(pieces{conn, size}, size)
+}
+
+type pieces struct {
+	to   io.Writer
+	size int
+}
+
+func (p pieces) Write(b []byte) (n int, err error) {
+	for err == nil && n < len(b) {
+		var k int
+		k, err = p.to.Write(b[n:min(n+p.size, len(b))])
+		n += k
+	}
+	return n, err
 }
 
 func (f *Filter) negotiate() error {
@@ -66,19 +104,51 @@ func (f *Filter) negotiate() error {
 	if actions&^offerActions != 0 || protocol&^offerProtocol != 0 {
 		return fmt.Errorf("the filter asks for what was not offered: actions %x, protocol %x", actions, protocol)
 	}
-	f.asked = milter.OptProtocol(protocol)
+	f.version, f.asked = binary.BigEndian.Uint32(data), milter.OptProtocol(protocol)
+	f.wishes(data[12:])
 	return nil
 }
 
-// Close ends the connection as it is.
-func (f *Filter) Close() { f.conn.Close() }
+// wishes notes which macros the filter wants: stages with the names, after each a NUL.
+func (f *Filter) wishes(data []byte) {
+	for len(data) > 4 {
+		stage := milter.Stage(binary.BigEndian.Uint32(data))
+		names, rest, _ := bytes.Cut(data[4:], []byte{0})
+		if len(names) > 0 { // none: Postfix sends what it would
+			f.macros[stage] = strings.Fields(strings.ReplaceAll(string(names), ",", " "))
+		}
+		data = rest
+	}
+}
 
-// Send writes one packet.
+// Close ends the connection as it is.
+func (f *Filter) Close() {
+	f.out.Flush() // what has been said, as Postfix would; a filter that is gone need not hear it
+	f.conn.Close()
+}
+
+// Quit says that the session is over, and ends the connection.
+func (f *Filter) Quit() {
+	f.Send('Q', nil)
+	f.Close()
+}
+
+// Send has one packet go out with the next that wants an answer, or with Close.
 func (f *Filter) Send(code byte, data []byte) error {
-	f.conn.SetDeadline(time.Now().Add(filterTimeout))
-	packet := binary.BigEndian.AppendUint32(nil, uint32(len(data)+1))
-	packet = append(append(packet, code), data...)
-	if _, err := f.conn.Write(packet); err != nil {
+	if err := f.begin(code, len(data)); err != nil {
+		return err
+	}
+	_, err := f.out.Write(data)
+	return err
+}
+
+// begin writes the head of a packet with so much data.
+func (f *Filter) begin(code byte, size int) error {
+	if f.out.Available() < 5+size {
+		f.conn.SetDeadline(time.Now().Add(filterTimeout))
+	}
+	head := binary.BigEndian.AppendUint32(f.out.AvailableBuffer(), uint32(size+1))
+	if _, err := f.out.Write(append(head, code)); err != nil {
 		return fmt.Errorf("write %q: %w", code, err)
 	}
 	return nil
@@ -86,8 +156,11 @@ func (f *Filter) Send(code byte, data []byte) error {
 
 func (f *Filter) read() (code byte, data []byte, err error) {
 	f.conn.SetDeadline(time.Now().Add(filterTimeout))
+	if err := f.out.Flush(); err != nil {
+		return 0, nil, fmt.Errorf("write: %w", err)
+	}
 	var size [4]byte
-	if _, err := io.ReadFull(f.conn, size[:]); err != nil {
+	if _, err := io.ReadFull(f.in, size[:]); err != nil {
 		return 0, nil, fmt.Errorf("read: %w", err)
 	}
 	n := binary.BigEndian.Uint32(size[:])
@@ -95,7 +168,7 @@ func (f *Filter) read() (code byte, data []byte, err error) {
 		return 0, nil, fmt.Errorf("read: packet of %d octets", n)
 	}
 	packet := make([]byte, n)
-	if _, err := io.ReadFull(f.conn, packet); err != nil {
+	if _, err := io.ReadFull(f.in, packet); err != nil {
 		return 0, nil, fmt.Errorf("read %d octets: %w", n, err)
 	}
 	return packet[0], packet[1:], nil
@@ -112,16 +185,42 @@ func CStrings(list ...string) []byte {
 
 // Macros sends the macros of a stage, name and value in turn.
 func (f *Filter) Macros(stage byte, kv ...string) error {
-	return f.Send('D', append([]byte{stage}, CStrings(kv...)...))
+	size := 1
+	for _, s := range kv {
+		size += len(s) + 1
+	}
+	err := f.begin('D', size)
+	if err == nil {
+		err = f.out.WriteByte(stage)
+	}
+	for _, s := range kv {
+		f.out.WriteString(s) // an error stays with the buffer
+		err = f.out.WriteByte(0)
+	}
+	return err
 }
 
 // Event sends one event and reads the answer, unless the filter asked not to be
 // shown it (hidden) or not to have to answer (silent).
 func (f *Filter) Event(code byte, data []byte, hidden, silent milter.OptProtocol) (Reply, error) {
-	if f.asked&hidden != 0 {
+	return f.event(event{code: code, hidden: hidden, silent: silent}, string(data))
+}
+
+// event is a command of the protocol.
+type event struct {
+	code           byte
+	stage          milter.Stage       // whose macros go before it
+	hidden, silent milter.OptProtocol // bits by which a filter is not shown it, or does not answer it
+}
+
+func (f *Filter) event(e event, data string) (Reply, error) {
+	if f.asked&e.hidden != 0 {
 		return Reply{Code: 250}, nil
 	}
-	if err := f.Send(code, data); err != nil || f.asked&silent != 0 {
+	if err := f.begin(e.code, len(data)); err != nil {
+		return Reply{}, err
+	}
+	if _, err := f.out.WriteString(data); err != nil || f.asked&e.silent != 0 {
 		return Reply{Code: 250}, err
 	}
 	out, err := f.Answer()
@@ -179,73 +278,4 @@ func (out *Outcome) modify(code byte, data []byte) {
 		return
 	}
 	out.Fields = append(out.Fields, name+": "+value)
-}
-
-// Letter is a plain message of a login, or without one from a client.
-type Letter struct {
-	Client, Login, Sender string
-	Recipients            []string
-	Header                []string // lines
-	Body                  string
-}
-
-// Connect tells the filter of the client.
-func (f *Filter) Connect(name, client string, port uint16) error {
-	err := f.Macros('C', "j", Host, "{daemon_name}", "smtpd", "{daemon_addr}", "127.0.0.1", "v", "Postfix 3.7.11",
-		"_", name+" ["+client+"]", "{client_addr}", client, "{client_name}", name)
-	if err != nil {
-		return err
-	}
-	data := binary.BigEndian.AppendUint16(append(CStrings(name), '4'), port)
-	_, err = f.Event('C', append(data, CStrings(client)...), milter.OptNoConnect, milter.OptNoConnReply)
-	return err
-}
-
-// Deliver sends the letter in this session and returns the verdict.
-func (f *Filter) Deliver(l Letter) (Outcome, error) {
-	macros := []string{"{mail_addr}", l.Sender, "{mail_mailer}", "smtp"}
-	if l.Login != "" {
-		macros = append(macros, "{auth_type}", "PLAIN", "{auth_authen}", l.Login)
-	}
-	steps := []func() error{
-		func() error { return f.Macros('M', macros...) },
-		func() error {
-			return f.must('M', CStrings("<"+l.Sender+">"), milter.OptNoMailFrom, milter.OptNoMailReply)
-		},
-	}
-	for _, rcpt := range l.Recipients {
-		steps = append(steps,
-			func() error { return f.Macros('R', "{rcpt_addr}", rcpt, "{rcpt_mailer}", "smtp") },
-			func() error { return f.must('R', CStrings("<"+rcpt+">"), milter.OptNoRcptTo, milter.OptNoRcptReply) })
-	}
-	for _, line := range l.Header {
-		name, value, _ := strings.Cut(line, ": ")
-		steps = append(steps, func() error {
-			return f.must('L', CStrings(name, value), milter.OptNoHeaders, milter.OptNoHeaderReply)
-		})
-	}
-	steps = append(steps,
-		func() error { return f.must('N', nil, milter.OptNoEOH, milter.OptNoEOHReply) },
-		func() error { return f.must('B', []byte(l.Body), milter.OptNoBody, milter.OptNoBodyReply) },
-		func() error { return f.Macros('E', "i", "4T00001") },
-		func() error { return f.Send('E', nil) })
-	for _, step := range steps {
-		if err := step(); err != nil {
-			return Outcome{}, err
-		}
-	}
-	out, err := f.Answer()
-	if err == nil {
-		err = f.Send('A', nil) // Postfix: after every message
-	}
-	return out, err
-}
-
-// must wants an event to be let through.
-func (f *Filter) must(code byte, data []byte, hidden, silent milter.OptProtocol) error {
-	r, err := f.Event(code, data, hidden, silent)
-	if err == nil && r.Code != 250 {
-		err = fmt.Errorf("event %q was answered %s", code, r)
-	}
-	return err
 }
