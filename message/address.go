@@ -60,6 +60,14 @@ func (a Address) Mailbox() string {
 // The protocol library's trimming leaves "Some Name <x@y" and "@relay:x@y"
 // behind; both mean x@y to the MTAs.
 func ParseAddress(s string) Address {
+	if a, ok := plainAddress(s); ok {
+		return a
+	}
+	return parseAddress(s)
+}
+
+// parseAddress is ParseAddress for whatever is written there.
+func parseAddress(s string) Address {
 	s = strings.TrimFunc(toUTF8(s), isBlank)
 	if i := indexUnquoted(s, '<'); i >= 0 {
 		s = strings.TrimSuffix(s[i+1:], ">")
@@ -178,19 +186,28 @@ func isHostName(s string) bool {
 	if len(s) > 253 {
 		return false
 	}
-	for label := range strings.SplitSeq(s, ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
-		for i := range len(label) {
-			c := label[i]
-			if c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+	begin := 0 // of the label
+	for i := 0; i <= len(s); i++ {
+		if i < len(s) && s[i] != '.' {
+			if !hostChars[s[i]] {
 				return false
 			}
+			continue
 		}
+		if i == begin || i-begin > 63 || s[begin] == '-' || s[i-1] == '-' {
+			return false
+		}
+		begin = i + 1
 	}
 	return true
 }
+
+var hostChars = func() (table [256]bool) {
+	for c := range table {
+		table[c] = c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z'
+	}
+	return table
+}()
 
 // localFault finds what makes an unquoted local part look like another address.
 func localFault(local string) string {

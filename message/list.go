@@ -29,6 +29,17 @@ func readList(field, value string) List {
 	if strings.TrimSpace(value) == "" {
 		return list // the field names nobody; that is no fault of grammar
 	}
+	if len(value) <= maxGrammar {
+		if plain, ok := plainList(value); ok {
+			list.Addresses = plain
+			return list
+		}
+	}
+	return readGrammar(list, value)
+}
+
+// readGrammar reads a value by the standard grammar, else as it comes.
+func readGrammar(list List, value string) List {
 	text := toUTF8(value)
 	parsed, err := parse(value)
 	if err != nil {
@@ -63,7 +74,7 @@ func (l *List) judge(value string) {
 	switch {
 	case len(value) > maxView:
 		l.Fault = "longer than 2,000 octets, address not in view"
-	case strings.ContainsAny(value, "\v\f\u2028\u2029"):
+	case strings.ContainsAny(value, "\v\f"), !isASCII(value) && strings.ContainsAny(value, "\u2028\u2029"):
 		l.Fault = "line break in the value"
 	}
 }

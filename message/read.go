@@ -129,7 +129,13 @@ func subject(value string) string {
 		}
 		return r
 	}
-	text = strings.TrimSpace(strings.Map(clean, text))
+	if !isPrintable(text) {
+		text = strings.Map(clean, text)
+	}
+	text = strings.TrimSpace(text)
+	if len(text) <= 250 {
+		return text
+	}
 	runes := 0
 	for i := range text {
 		if runes++; runes > 250 {
@@ -137,6 +143,16 @@ func subject(value string) string {
 		}
 	}
 	return text
+}
+
+// isPrintable says that s is printable ASCII.
+func isPrintable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // script takes the file name out of PHP's "UID:FILE".
