@@ -80,17 +80,3 @@ func TestRealHonestMailIsLetThrough(t *testing.T) {
 		t.Errorf("only %d mails", mails)
 	}
 }
-
-func TestReplace(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "a.md")
-	for text, want := range map[string]string{"a\n" + begin + "old\n" + end + "b\n": "a\n" + begin + "new\n" + end + "b\n", "a\n" + begin: "", end + begin: ""} {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		err := replace(file, "new\n")
-		got, _ := os.ReadFile(file)
-		if want == "" && (err == nil || string(got) != text) || want != "" && string(got) != want {
-			t.Errorf("%q: got %q, %v", text, got, err)
-		}
-	}
-}

@@ -15,12 +15,7 @@ import (
 	"strings"
 
 	"o2n-milter/rules"
-)
-
-// The marks between which a document keeps the tables.
-const (
-	begin = "<!-- begin of what make accuracy writes -->\n"
-	end   = "<!-- end of what make accuracy writes -->\n"
+	"o2n-milter/tests/marks"
 )
 
 func main() {
@@ -44,24 +39,10 @@ func run(file string) error {
 		return err
 	}
 	if file != "" {
-		err = replace(file, out.String())
+		err = marks.Replace(file, "make accuracy writes", out.String())
 	}
 	_, errPrint := out.WriteTo(os.Stdout)
 	return errors.Join(err, errPrint)
-}
-
-// replace puts the tables between the marks of a document.
-func replace(file, tables string) error {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	before, rest, ok := strings.Cut(string(text), begin)
-	_, after, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		return fmt.Errorf("%s: no marks %q and %q", file, begin, end)
-	}
-	return os.WriteFile(file, []byte(before+begin+tables+end+after), 0o644)
 }
 
 const (
