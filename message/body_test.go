@@ -150,6 +150,16 @@ func nested(n int) string {
 	return b.String() + "\nseen"
 }
 
+// An accent that makes its letter longer finds no room at the end.
+func TestAccentAtTheEnd(t *testing.T) {
+	for n, end := range map[int]string{MaxText - 2: "eéx", MaxText - 1: "eeé", MaxText: "eee"} {
+		got := readMail(t, "Content-Type: text/plain; charset=utf-8\n\n"+strings.Repeat("e", n)+"\u0301x")
+		if checkBody(t, got); got.Cut != (n > MaxText-2) || !strings.HasSuffix(got.Text, end) {
+			t.Errorf("behind %d letters: %d bytes, cut %v, ending in %q", n, len(got.Text), got.Cut, got.Text[MaxText-8:])
+		}
+	}
+}
+
 func TestBodyBounds(t *testing.T) {
 	for _, n := range []int{maxDepth - 1, maxDepth, maxDepth + 1} {
 		got := readMail(t, nested(n))

@@ -153,11 +153,12 @@ func decodeCharset(name string, text []byte) []byte {
 
 // western makes UTF-8 of windows-1252. With mixed set, what is UTF-8 already stays.
 func western(text []byte, mixed bool) []byte {
-	if mixed && utf8.Valid(text) || !mixed && isASCII(text) {
+	ascii := asciiRun(text)
+	if ascii == len(text) || mixed && isUTF8(text[ascii:]) {
 		return text
 	}
-	out := make([]byte, 0, len(text)+len(text)/8)
-	for len(text) > 0 {
+	out := append(make([]byte, 0, len(text)+len(text)/8), text[:ascii]...)
+	for text = text[ascii:]; len(text) > 0; {
 		r, n := rune(text[0]), 1
 		if mixed {
 			r, n = utf8.DecodeRune(text)
@@ -169,6 +170,21 @@ func western(text []byte, mixed bool) []byte {
 		text = text[n:]
 	}
 	return out
+}
+
+// isUTF8 is utf8.Valid, faster for text in which ASCII stands in long runs.
+func isUTF8(text []byte) bool {
+	for len(text) > 0 {
+		if text[0] >= utf8.RuneSelf {
+			r, n := utf8.DecodeRune(text)
+			if r == utf8.RuneError && n == 1 {
+				return false
+			}
+			text = text[n:]
+		}
+		text = text[asciiRun(text):]
+	}
+	return true
 }
 
 // decodeUTF7 decodes RFC 2152: between "+" and "-" stands UTF-16 in base64.

@@ -10,9 +10,10 @@ import (
 func (p *page) find(from int) {
 	p.sortLinks() // they are added where they end
 	text, known := p.text[from:], p.links
+	marks := newMarks(text)
 	for i := 0; ; {
-		at := nextMark(text, i)
-		if at < 0 {
+		at := marks.next(i)
+		if at == len(text) {
 			return
 		}
 		start, end, url := linkAt(text, i, at)
@@ -27,23 +28,48 @@ func (p *page) find(from int) {
 	}
 }
 
-// nextMark is where the next sign of a link stands: "://", "www." or an @.
-func nextMark(text []byte, from int) int {
-	for i := from; i < len(text); i++ {
-		switch text[i] {
-		case '@':
+// marks finds the signs of links in a text: "://", "www." and @. Each has a place of
+// its own, len(text) for none, so that the text is searched for each of them once.
+type marks struct {
+	text            []byte
+	at, scheme, www int
+}
+
+func newMarks(text []byte) marks { return marks{text, -1, -1, -1} }
+
+// next is where the next sign at or behind from stands; len(text) for none. From
+// never goes back.
+func (m *marks) next(from int) int {
+	if m.at < from {
+		m.at = m.found(from, bytes.IndexByte(m.text[from:], '@'))
+	}
+	if m.scheme < from {
+		m.scheme = m.found(from, bytes.Index(m.text[from:], []byte("://")))
+	}
+	if m.www < from {
+		m.www = m.nextWWW(from)
+	}
+	return min(m.at, m.scheme, m.www)
+}
+
+func (m *marks) found(from, i int) int {
+	if i < 0 {
+		return len(m.text)
+	}
+	return from + i
+}
+
+// nextWWW looks for the full stop: that is rarer than a w.
+func (m *marks) nextWWW(from int) int {
+	for stop := from; ; stop++ {
+		stop = m.found(stop, bytes.IndexByte(m.text[stop:], '.'))
+		if stop == len(m.text) {
+			return stop
+		}
+		if i := stop - 3; i >= from && bytes.EqualFold(m.text[i:stop], []byte("www")) && (i == 0 || !isWord(m.text[i-1])) {
 			return i
-		case ':':
-			if bytes.HasPrefix(text[i:], []byte("://")) {
-				return i
-			}
-		case 'w', 'W':
-			if i+4 <= len(text) && bytes.EqualFold(text[i:i+4], []byte("www.")) && (i == 0 || !isWord(text[i-1])) {
-				return i
-			}
 		}
 	}
-	return -1
 }
 
 // linkAt is the link around the sign at text[at], none before floor; the URL is

@@ -30,8 +30,7 @@ type anchor struct {
 // write adds visible text; white space of any kind becomes one blank.
 func (p *page) write(s []byte) {
 	for len(s) > 0 {
-		n := plainRun(s)
-		if n > 0 {
+		if n := seenRun(s); n > 0 {
 			p.add(s[:n])
 			s = s[n:]
 			continue
@@ -56,18 +55,54 @@ func (p *page) write(s []byte) {
 	}
 }
 
-// plainRun is how many octets at the beginning of s are visible ASCII.
-func plainRun(s []byte) int {
-	for i, c := range s {
-		if c <= ' ' || c >= 0x7f {
-			return i
+// seenRun is how many bytes at the beginning of s are shown as they are: visible ASCII,
+// letters of two bytes, and single blanks between these. It may stop before its time.
+func seenRun(s []byte) int {
+	i, before := 0, uint64(0x80) // the answer of blanksIn for s[i-1]; no run begins with a blank
+	for i+8 <= len(s) {
+		x := eight(s[i:])
+		blank := blanksIn(x)
+		found := strangeIn(x) | blank&(blank<<8|before)
+		if found == 0 {
+			i, before = i+8, blank>>56
+			continue
+		}
+		n := firstOf(found)
+		i += n
+		if i+1 < len(s) && isLetterOfTwo(s[i], s[i+1]) {
+			i, before = i+2, 0
+			continue
+		}
+		return visibleEnd(s, i)
+	}
+	for before = before >> 7; i < len(s); i++ {
+		if c := s[i]; c == ' ' && before == 0 {
+			before = 1
+		} else if ' ' < c && c < 0x7f {
+			before = 0
+		} else if i+1 < len(s) && isLetterOfTwo(c, s[i+1]) {
+			before = 0
+			i++
+		} else {
+			break
 		}
 	}
-	return len(s)
+	return visibleEnd(s, i)
 }
 
-// add appends visible characters, after the blank that is due. They are ASCII, or
-// one character.
+// visibleEnd is end without the blank before it.
+func visibleEnd(s []byte, end int) int {
+	if end > 0 && s[end-1] == ' ' {
+		end--
+	}
+	return end
+}
+
+// isLetterOfTwo says whether the bytes are a character from U+00C0 to U+02BF: all of
+// these are seen, and are no mark.
+func isLetterOfTwo(a, b byte) bool { return 0xc3 <= a && a <= 0xca && b&0xc0 == 0x80 }
+
+// add appends visible characters and blanks between them, after the blank that is due.
 func (p *page) add(s []byte) {
 	if p.cut {
 		return
@@ -80,10 +115,14 @@ func (p *page) add(s []byte) {
 	p.blank = false
 	if n+len(s) > MaxText {
 		p.cut = true
-		if s[0] >= utf8.RuneSelf {
+		room := MaxText - n
+		for room > 0 && !utf8.RuneStart(s[room]) {
+			room--
+		}
+		if room == 0 && s[0] >= utf8.RuneSelf {
 			return
 		}
-		s = s[:MaxText-n]
+		s = s[:room]
 	}
 	p.text = append(p.text, s...)
 	p.shown = true
@@ -123,7 +162,7 @@ func (p *page) plain(text []byte) {
 	for len(text) > 0 && !p.cut {
 		var line []byte
 		line, text = cutLine(text)
-		if len(bytes.TrimSpace(line)) == 0 {
+		if len(line) == 0 || (line[0] <= ' ' || line[0] >= utf8.RuneSelf) && len(bytes.TrimSpace(line)) == 0 {
 			p.block()
 			continue
 		}
@@ -209,7 +248,12 @@ func (p *page) join(mark rune) {
 	}
 	var pair [2 * utf8.UTFMax]byte
 	both := utf8.AppendRune(utf8.AppendRune(pair[:0], last), mark)
-	if one := norm.NFC.Bytes(both); utf8.RuneCount(one) == 1 {
+	one := norm.NFC.Bytes(both)
+	switch {
+	case utf8.RuneCount(one) != 1:
+	case len(p.text)-n+len(one) > MaxText:
+		p.cut = true
+	default:
 		p.text = append(p.text[:len(p.text)-n], one...)
 	}
 }

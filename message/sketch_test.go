@@ -312,15 +312,20 @@ func BenchmarkSketch(b *testing.B) {
 		l := Letter{Subject: "Votre colis", Text: varied.String()[:size]}
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			b.ReportAllocs()
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
-			begin := threadTime(b)
-			for b.Loop() {
-				l.Sketch()
-			}
-			b.ReportMetric(float64(threadTime(b)-begin)/float64(b.N), "cpu-ns/op")
+			processorTimed(b, func() { l.Sketch() })
 		})
 	}
+}
+
+// processorTimed reports what a call costs in processor time.
+func processorTimed(b *testing.B, call func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	begin := threadTime(b)
+	for b.Loop() {
+		call()
+	}
+	b.ReportMetric(float64(threadTime(b)-begin)/float64(b.N), "cpu-ns/op")
 }
 
 // threadTime is the processor time of this thread in nanoseconds: a busy machine does

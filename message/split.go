@@ -92,8 +92,16 @@ func mailboxLines(data []byte, fields *[]Field) []byte {
 // cutLine takes a line off the data. Every CR before the LF belongs to the line
 // end: "\r\r\n" is one.
 func cutLine(data []byte) (line, rest []byte) {
-	line, rest, _ = bytes.Cut(data, []byte("\n"))
-	return bytes.TrimRight(line, "\r"), rest
+	end := bytes.IndexByte(data, '\n')
+	if end < 0 {
+		end, rest = len(data), nil
+	} else {
+		rest = data[end+1:]
+	}
+	for end > 0 && data[end-1] == '\r' {
+		end--
+	}
+	return data[:end], rest
 }
 
 // headerText is a header line as text: it ends at a NUL, and a bare CR is a blank.

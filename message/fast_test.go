@@ -1,0 +1,92 @@
+package message
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+	"unicode/utf8"
+)
+
+// What is here reads text a character at a time. What reads it eight bytes at a time
+// must make the same of it.
+
+// writePlainly is write.
+func (p *page) writePlainly(s []byte) {
+	for len(s) > 0 {
+		r, n := utf8.DecodeRune(s)
+		switch {
+		case isWhite(r):
+			p.blank = true
+		case isJoining(r):
+			p.join(r)
+		case isUnseen(r):
+		default:
+			p.add(s[:n])
+		}
+		s = s[n:]
+	}
+}
+
+// plainMark is marks.next.
+func plainMark(text []byte, from int) int {
+	for i := from; i < len(text); i++ {
+		isWWW := i+4 <= len(text) && bytes.EqualFold(text[i:i+4], []byte("www.")) && (i == 0 || !isWord(text[i-1]))
+		if text[i] == '@' || bytes.HasPrefix(text[i:], []byte("://")) || isWWW {
+			return i
+		}
+	}
+	return len(text)
+}
+
+// oddTexts have what text of mail has, at all places of eight bytes.
+var oddTexts = []string{
+	"Votre colis est en attente", "a  b", " a", "a ", "       a", "        a b       ", "aaaaaaa bbbbbbb  c", "été à Noël, où ?", "aaaaaaé bbbbbb é  é",
+	"\u00a0a\u00a0\u00a0b", "e\u0301t\u0336", "co\u00adlis \u200b", "“x” – ’", "\x7f\x80\xc3", "aaaaaaa\xc3", "\xc3\xa9\xc3", "\xc2\xa0\xca\xbf\xcb\x80", "a\tb\r\n\nc",
+	"www.a.fr wwww. WwW.b x@y.fr http://www.a ://", "....www.", "包裹 ﬁ œ ＠ \U0001f600", "ÀÉÎ ǅ İ ı ſ", "abcdefgh\u0130",
+}
+
+func addOddTexts(f *testing.F) {
+	for _, s := range oddTexts {
+		for shift := range 8 {
+			f.Add(s[:min(shift, len(s))]+s, uint(shift))
+		}
+	}
+}
+
+func FuzzWrite(f *testing.F) {
+	addOddTexts(f)
+	f.Fuzz(func(t *testing.T, s string, room uint) {
+		befores := [][]byte{nil, []byte("a"), []byte("a\n")}
+		if room < 64 {
+			befores = append(befores, bytes.Repeat([]byte("x"), MaxText-int(room)))
+		}
+		for _, before := range befores {
+			fast, plain := page{text: slices.Clone(before)}, page{text: slices.Clone(before)}
+			fast.write([]byte(s))
+			plain.writePlainly([]byte(s))
+			sameBlank := fast.blank == plain.blank || fast.cut
+			if !bytes.Equal(fast.text, plain.text) || len(fast.text) > MaxText || !sameBlank || fast.shown != plain.shown || fast.cut != plain.cut {
+				t.Fatalf("%q behind %d bytes: got %q %v %v %v, want %q %v %v %v", s, len(before), tail(fast.text), fast.blank, fast.shown, fast.cut,
+					tail(plain.text), plain.blank, plain.shown, plain.cut)
+			}
+		}
+	})
+}
+
+func tail(b []byte) []byte { return b[max(0, len(b)-100):] }
+
+func FuzzMarks(f *testing.F) {
+	addOddTexts(f)
+	f.Fuzz(func(t *testing.T, s string, step uint) {
+		text := []byte(s)
+		m := newMarks(text)
+		for from := 0; from < len(text); from += 1 + int(step%16) {
+			if got, want := m.next(from), plainMark(text, from); got != want {
+				t.Fatalf("%q from %d: got %d, want %d", s, from, got, want)
+			}
+		}
+		if got, want := isUTF8(text), utf8.Valid(text); got != want {
+			t.Errorf("%q is UTF-8: got %v, want %v", s, got, want)
+		}
+	})
+}

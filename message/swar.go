@@ -1,0 +1,44 @@
+package message
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// Most of mail is ASCII. Here are questions about eight bytes of it at once: a byte of
+// an answer has its high bit set where the byte in its place is what was asked for,
+// the first byte in the lowest place.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x80 * ones
+	lows  = 0x7f * ones
+)
+
+// eight are the eight bytes that s begins with; it has as many.
+func eight(s []byte) uint64 { return binary.LittleEndian.Uint64(s) }
+
+// blanksIn are the blanks among eight bytes of ASCII.
+func blanksIn(x uint64) uint64 { return ^(x ^ ' '*ones + lows) & highs }
+
+// strangeIn are the bytes that are neither blank nor visible ASCII.
+func strangeIn(x uint64) uint64 {
+	y := x & lows
+	return (x | ^(y + (0x80-' ')*ones) | (y + (0x80-0x7f)*ones)) & highs
+}
+
+// asciiRun is how many bytes at the beginning of s are ASCII.
+func asciiRun(s []byte) int {
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		if high := eight(s[i:]) & highs; high != 0 {
+			return i + firstOf(high)
+		}
+	}
+	for i < len(s) && s[i] < 0x80 {
+		i++
+	}
+	return i
+}
+
+// firstOf is the place of the first of the bytes found; 8 for none.
+func firstOf(found uint64) int { return bits.TrailingZeros64(found) / 8 }
