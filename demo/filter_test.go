@@ -129,6 +129,7 @@ type noRecorder struct{ adapter.Recorder }
 type judge struct{ verdict rules.Verdict }
 
 func (j judge) Decide(context.Context, *rules.Mail) rules.Verdict { return j.verdict }
+func (judge) WantsBody(*rules.Mail) bool                          { return true }
 
 func (noRecorder) Record(*rules.Mail, rules.Verdict, time.Duration) {}
 func (noRecorder) Sessions(int)                                     {}

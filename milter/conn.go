@@ -11,10 +11,10 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	gomilter "github.com/emersion/go-milter"
 
 	"o2n-milter/milter/shelf"
 )
@@ -30,9 +30,14 @@ const (
 	// next command meets a closed milter. It is libmilter's.
 	idleTime = 7210 * time.Second
 
-	readSize = 8 << 10 // the header of most messages, macros included, in one read
-	// keepPacket is how large a packet buffer an idle session may keep.
-	keepPacket = 4 << 10
+	// readSize holds most messages, macros included, so that their packets are handled
+	// where they were read to.
+	readSize = 8 << 10
+	// keepWritten is how large a buffer of an answer an idle session may keep.
+	keepWritten = 4 << 10
+	// slack is how much earlier than it may a peer's silence may end it: a deadline is
+	// a timer, which is not worth being set anew for each packet.
+	slack = time.Second
 	// maxHeld is how much of an answer waits for its end: a message may bring any
 	// number of fields that are to be taken off.
 	maxHeld = 64 << 10
@@ -47,22 +52,30 @@ const (
 	phaseConnected
 )
 
+// readers are the buffers of sessions that have ended.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readSize) }}
+
 // conn is the net.Conn the library reads. It hands on whole, bounded packets in
 // time, and only those the session leaves to the library. Reads and writes come
-// from the one goroutine of the session; cut and drain from anywhere.
+// from the one goroutine of the session; cut and leave from anywhere.
 type conn struct {
 	net.Conn
-	session *session
-	log     *slog.Logger
+	server  *Server
+	session session
 	in      *bufio.Reader
-	packet  []byte // the packet being handled, its length in front
-	unread  []byte // what of it the library has not read
+	packet  []byte // the packet being handled, its length in front: part of in, or of large
+	taken   int    // how much of in it is
+	large   []byte // for a packet that in has no room for
+	unread  []byte // what of the packet the library has not read
 	written []byte // what the library wrote of an answer so far ...
 	whole   int    // ... and how much of that is whole packets
 	opened  time.Time
 	phase   phase
 	failed  bool // a write did not go through
 	left    bool // the next process goes on with the session
+
+	readUntil  time.Time // the deadlines that are set
+	writeUntil time.Time
 
 	// tape is what outlives the process: in reads from it and answers go by it, else by
 	// Conn. nil: the session ends with the process.
@@ -71,29 +84,26 @@ type conn struct {
 	client netip.Addr    // TCP peer; zero for others, which have no cap
 	early  *list.Element // owned by the registry
 
-	mu      sync.Mutex
-	busy    bool // a message is under way
-	isCut   bool
-	leaving bool // to be left to the next process when there is nothing to answer
+	busy    atomic.Bool // a message is under way
+	leaving atomic.Bool // to be left to the next process when there is nothing to answer
+	isCut   atomic.Bool
+	mu      sync.Mutex // between who waits and who leaves or cuts
 
-	once   sync.Once
-	closed chan struct{} // when the library is done with it
+	once sync.Once
 }
 
 func newConn(nc net.Conn, s *Server, counts *counts) *conn {
-	c := &conn{
-		Conn:   nc,
-		log:    s.Log.With("peer", nc.RemoteAddr().String()),
-		in:     bufio.NewReaderSize(nc, readSize),
-		opened: time.Now(),
-		closed: make(chan struct{}),
-	}
+	c := &conn{Conn: nc, server: s, in: readers.Get().(*bufio.Reader), opened: time.Now()}
+	c.in.Reset(nc)
 	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
 		c.client = tcp.AddrPort().Addr().Unmap().WithZone("")
 	}
-	c.session = &session{server: s, conn: c, counts: counts}
+	c.session = session{server: s, conn: c, counts: counts}
 	return c
 }
+
+// log names the peer.
+func (c *conn) log() *slog.Logger { return c.server.Log.With("peer", c.RemoteAddr().String()) }
 
 // keep has the session go by its tape, if it has one. It is called before the first read.
 func (c *conn) keep(tape *shelf.Tape) {
@@ -138,7 +148,10 @@ func (c *conn) next() error {
 	}
 }
 
+// readPacket leaves a packet where it was read to, if it fits there.
 func (c *conn) readPacket() error {
+	c.in.Discard(c.taken) // of the last one: it is there
+	c.packet, c.taken = nil, 0
 	if err := c.await(); err != nil {
 		return err
 	}
@@ -151,14 +164,28 @@ func (c *conn) readPacket() error {
 		return fmt.Errorf("packet of %d bytes; want 1 to %d", length, maxPacket)
 	}
 	size := 4 + int(length)
-	if cap(c.packet) < size {
-		c.packet = make([]byte, size)
+	if size <= readSize {
+		c.packet, err = c.in.Peek(size)
+		c.taken = size
+	} else {
+		c.large = slices.Grow(c.large[:0], size)[:size]
+		c.packet = c.large
+		_, err = io.ReadFull(c.in, c.packet)
 	}
-	c.packet = c.packet[:size]
-	if _, err := io.ReadFull(c.in, c.packet); err != nil {
+	if err != nil {
 		return fmt.Errorf("packet begun: %w", err)
 	}
 	return nil
+}
+
+// giveAway says that somebody keeps the packet being handled, if it is one that in had
+// no room for.
+func (c *conn) giveAway() bool {
+	if c.taken > 0 || c.large == nil {
+		return false
+	}
+	c.large = nil
+	return true
 }
 
 // await waits for a packet to begin and sets the time it has to end.
@@ -170,8 +197,8 @@ func (c *conn) await() error {
 		c.allow(c.opened.Add(firstPacketTime))
 	}
 	if c.in.Buffered() == 0 {
-		if !c.session.underWay() && cap(c.packet) > keepPacket {
-			c.packet = nil
+		if !c.session.underWay() {
+			c.large = nil
 		}
 		switch c.phase {
 		case phaseNegotiated:
@@ -199,15 +226,24 @@ func (c *conn) wholeBuffered() bool {
 	return uint64(n-4) >= uint64(binary.BigEndian.Uint32(head))
 }
 
-// allow sets how long the peer may be silent. Nothing is waited for any more by who is
-// to leave.
+// allow sets how long the peer may be silent, give or take the slack. Nothing is waited
+// for any more by who is to leave.
 func (c *conn) allow(until time.Time) {
+	if !c.leaving.Load() && within(c.readUntil, until) {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.leaving && c.tape.Kept() {
+	if c.leaving.Load() && c.tape.Kept() {
 		until = past
 	}
+	c.readUntil = until
 	c.Conn.SetReadDeadline(until)
+}
+
+// within says whether a deadline that is set does for the one that is wanted.
+func within(set, wanted time.Time) bool {
+	return !set.After(wanted) && !set.Before(wanted.Add(-slack))
 }
 
 // past is a deadline that is over.
@@ -216,8 +252,8 @@ var past = time.Unix(1, 0)
 // explain logs why a connection ends, unless that is the ordinary way.
 func (c *conn) explain(err error) {
 	c.mu.Lock()
-	busy, isCut := c.busy, c.isCut
-	if c.leaving && c.tape.Kept() && errors.Is(err, os.ErrDeadlineExceeded) {
+	busy, isCut := c.busy.Load(), c.isCut.Load()
+	if c.leaving.Load() && c.tape.Kept() && errors.Is(err, os.ErrDeadlineExceeded) {
 		c.left = true
 	}
 	c.mu.Unlock()
@@ -225,74 +261,10 @@ func (c *conn) explain(err error) {
 	case isCut || c.left: // whoever cut it said so
 	case err == io.EOF && !busy:
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		c.log.Warn("milter: connection closed, peer silent too long", "err", err)
+		c.log().Warn("milter: connection closed, peer silent too long", "err", err)
 	default:
-		c.log.Warn("milter: connection closed", "err", err, "in_message", busy)
+		c.log().Warn("milter: connection closed", "err", err, "in_message", busy)
 	}
-}
-
-// Write passes on what the library answers, one whole answer at a time: what is to be
-// changed in a message goes with its verdict. A write that does not go through ends
-// the session at its next read.
-func (c *conn) Write(p []byte) (int, error) {
-	c.written = append(c.written, p...)
-	for rest := c.written[c.whole:]; len(rest) >= 5; rest = c.written[c.whole:] {
-		size := 4 + int(binary.BigEndian.Uint32(rest))
-		if len(rest) < size {
-			break
-		}
-		if c.whole += size; !changes(rest[4]) || c.whole >= maxHeld {
-			c.send(c.session.outgoing(c.written[:c.whole]))
-			c.written, c.whole = append(c.written[:0], c.written[c.whole:]...), 0
-		}
-	}
-	if len(c.written) == 0 && cap(c.written) > keepPacket {
-		c.written = nil
-	}
-	return len(p), nil
-}
-
-// changes says whether a packet changes the message, and the answer is still to come.
-func changes(code byte) bool {
-	switch gomilter.ModifyActCode(code) {
-	case gomilter.ActChangeHeader, gomilter.ActAddHeader, gomilter.ActQuarantine:
-		return true
-	}
-	return false
-}
-
-func (c *conn) send(answer []byte) {
-	if c.failed {
-		return
-	}
-	c.Conn.SetWriteDeadline(time.Now().Add(packetTime))
-	var err error
-	if c.tape != nil {
-		err = c.tape.Answer(answer)
-	} else {
-		_, err = c.Conn.Write(answer)
-	}
-	c.sent(err)
-}
-
-func (c *conn) sent(err error) {
-	if err != nil {
-		c.failed = true
-		c.explain(fmt.Errorf("answer not taken: %w", err))
-	}
-}
-
-// sendCode sends an answer that has no more to it than its code.
-func (c *conn) sendCode(code byte) { c.send([]byte{0, 0, 0, 1, code}) }
-
-// sendProgress tells the MTA to wait on. That is no answer.
-func (c *conn) sendProgress() {
-	if c.failed {
-		return
-	}
-	c.Conn.SetWriteDeadline(time.Now().Add(packetTime))
-	_, err := c.Conn.Write([]byte{0, 0, 0, 1, 'p'}) // SMFIR_PROGRESS
-	c.sent(err)
 }
 
 // told says that the MTA has the next answer already, from the process before.
@@ -307,32 +279,34 @@ func (c *conn) unkeep() {
 
 // Close is called by the library when the session is over.
 func (c *conn) Close() error {
-	switch {
-	case c.tape == nil:
-	case c.stays():
-		c.tape.Leave()
-	default:
-		c.tape.Free()
-	}
-	err := c.Conn.Close()
-	c.once.Do(func() { close(c.closed) })
-	return err
+	c.once.Do(func() {
+		switch {
+		case c.tape == nil:
+		case c.stays():
+			c.tape.Leave()
+		default:
+			c.tape.Free()
+		}
+		c.Conn.Close()
+		c.in.Reset(nil)
+		readers.Put(c.in)
+		c.server.ended(c)
+	})
+	return nil
 }
 
 // stays says whether the session goes on after we have closed it.
 func (c *conn) stays() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.left || c.leaving && c.isCut && c.tape.Kept()
+	return c.left || c.leaving.Load() && c.isCut.Load() && c.tape.Kept()
 }
 
 // proceed says whether a message is under way, for who ends the session from outside,
 // and whether the session is to be left as it is.
 func (c *conn) proceed(busy bool) (leave bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.busy = busy
-	return c.leaving && c.tape.Kept()
+	if c.busy.Load() != busy {
+		c.busy.Store(busy)
+	}
+	return c.leaving.Load() && c.tape.Kept()
 }
 
 // leave has the session left to the next process as soon as there is nothing to answer.
@@ -343,7 +317,7 @@ func (c *conn) leave() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.leaving = true
+	c.leaving.Store(true)
 	if c.tape.Kept() {
 		c.Conn.SetReadDeadline(past)
 	}
@@ -354,7 +328,7 @@ func (c *conn) leave() {
 func (c *conn) cut() (lost bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.isCut = true
+	c.isCut.Store(true)
 	c.Conn.Close()
-	return c.busy && !(c.leaving && c.tape.Kept())
+	return c.busy.Load() && !(c.leaving.Load() && c.tape.Kept())
 }

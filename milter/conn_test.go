@@ -179,8 +179,8 @@ func TestAnswersNotTaken(t *testing.T) {
 // for that goes ahead.
 func TestAnswerInOneWrite(t *testing.T) {
 	const (
-		change = 4 + 1 + 4 + len(markField) + 2 // a packet that takes a field off
-		mark   = 4 + 1 + len(markField+"\x00a.rule ID\x00")
+		change = 4 + 1 + 4 + len(markName) + 2 // a packet that takes a field off
+		mark   = 4 + 1 + len(markName+"\x00a.rule ID\x00")
 		most   = (maxHeld - 1 - mark) / change
 	)
 	for _, marks := range []int{0, 1, 2, most, most + 1} {
@@ -194,7 +194,7 @@ func TestAnswerInOneWrite(t *testing.T) {
 			near.Write([]byte(packet('O', offer(6, allActions, allProtocol))))
 			read()
 			script := &mta{}
-			fields := strings.Repeat(script.step("L "+markField+": x"), marks)
+			fields := strings.Repeat(script.step("L "+markName+": x"), marks)
 			go near.Write([]byte(script.step(helloA) + script.step(mailA) + fields + packet('E', "")))
 			first, whole := read(), marks*change+mark+len(packet('c', ""))
 			if marks <= most && first != whole {

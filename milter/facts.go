@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 
 	"o2n-milter/message"
 	"o2n-milter/rules"
@@ -21,8 +22,10 @@ const (
 	maxKept       = 1 << 20 // bytes of header, and apart from them of recipients
 )
 
-// markField is the field we add and nobody else may bring.
-const markField = "X-O2N-Milter"
+// markName is the field we add and nobody else may bring.
+const markName = "X-O2N-Milter"
+
+var markField = []byte(markName)
 
 // client is what CONNECT says.
 type client struct {
@@ -51,7 +54,7 @@ func readClient(data []byte, m *macroList) (client, error) {
 		}
 		// Postfix' non_smtpd submissions have port 0, which no TCP peer has.
 		c.local = binary.BigEndian.Uint16(rest) == 0
-		c.addr = parseAddr(cString(rest[2:]))
+		c.addr = parseAddr(string(cString(rest[2:])))
 		c.faulty = !c.addr.IsValid()
 	default: // a unix socket or standard input: a program of this host
 		c.local = true
@@ -93,10 +96,44 @@ type draft struct {
 	mail     rules.Mail
 	judge    Judge
 	mailSeen bool
-	broken   bool // a panic on the way: not to be judged any more
-	headKept int  // bytes of header kept
-	rcptKept int  // bytes of recipients kept
-	marks    int  // fields named X-O2N-Milter
+	broken   bool   // a panic on the way: not to be judged any more
+	lent     bool   // a judge may still be looking at it
+	bodyless bool   // nobody wants its body
+	head     []byte // the fields: name, NUL, value, NUL
+	fields   int    // in head
+	headKept int    // bytes of header kept
+	rcptKept int    // bytes of recipients kept
+	marks    int    // fields named X-O2N-Milter
+}
+
+// drafts are there to be used again, with room for what most messages have. Their
+// strings and bodies are not: who judges or records may keep those.
+var drafts = sync.Pool{New: func() any { return new(draft) }}
+
+const (
+	mostRoom = 256      // fields and recipients that a draft keeps room for
+	mostHead = 16 << 10 // and bytes of header
+)
+
+// recycle ends the use of a draft, unless somebody is still looking at it.
+func (d *draft) recycle() {
+	if d.lent {
+		return
+	}
+	fields, rcpts, head := d.mail.Header, d.mail.Recipients, d.head
+	clear(fields)
+	clear(rcpts)
+	*d = draft{}
+	if cap(fields) <= mostRoom {
+		d.mail.Header = fields[:0]
+	}
+	if cap(rcpts) <= mostRoom {
+		d.mail.Recipients = rcpts[:0]
+	}
+	if cap(head) <= mostHead {
+		d.head = head[:0]
+	}
+	drafts.Put(d)
 }
 
 // fault notes once why the message cannot be read, excess what was too much of it.
@@ -111,45 +148,50 @@ func note(list *[]string, text string) {
 
 // begin takes MAIL. The login is {auth_authen} of this very MAIL and nothing
 // else; {auth_author} is what the client wrote behind AUTH=.
-func (d *draft) begin(arg string, m *macroList, judge func() Judge) {
+func (d *draft) begin(arg []byte, m *macroList, judge func() Judge) {
 	d.mailSeen = true
 	d.mail.Login, _ = m.get("auth_authen")
 	d.mail.QueueID, _ = m.get("i")
-	d.mail.Sender = envelopeAddress(arg, m, "mail_addr")
-	d.judge = judge()
-}
-
-func (d *draft) setQueueID(macros []byte) {
-	if id, ok := macroIn(macros, "i"); ok && id != "" {
-		d.mail.QueueID = id
+	d.mail.Sender = string(envelopeAddress(arg, m, "mail_addr"))
+	if d.judge = judge(); d.judge != nil {
+		d.bodyless = !d.judge.WantsBody(&d.mail)
 	}
 }
 
-func (d *draft) addRecipient(arg string, m *macroList) {
+func (d *draft) wantsBody() bool { return !d.bodyless }
+
+// setQueueID is called for each macro packet, and the id is nearly always the same.
+func (d *draft) setQueueID(macros []byte) {
+	if id, ok := macroIn(macros, "i"); ok && len(id) > 0 && string(id) != d.mail.QueueID {
+		d.mail.QueueID = string(id)
+	}
+}
+
+func (d *draft) addRecipient(arg []byte, m *macroList) {
 	addr := envelopeAddress(arg, m, "rcpt_addr")
 	d.rcptKept += len(addr)
 	if len(d.mail.Recipients) >= maxRecipients || d.rcptKept > maxKept {
 		d.excess("more than 20,000 recipients or 1 MiB of them")
 		return
 	}
-	mailer, _ := m.get("rcpt_mailer")
-	d.mail.Recipients = append(d.mail.Recipients, rules.Recipient{Address: addr, Local: mailer == "local"})
+	mailer, _ := macroIn(m.raw, "rcpt_mailer")
+	d.mail.Recipients = append(d.mail.Recipients, rules.Recipient{Address: string(addr), Local: string(mailer) == "local"})
 }
 
 // addField takes a header packet: name, NUL, value, NUL.
 func (d *draft) addField(data []byte) {
-	name, value, ok := strings.Cut(string(data), "\x00")
-	value, rest, ended := strings.Cut(value, "\x00")
-	if !ok || !ended || rest != "" {
+	name, value, ok := bytes.Cut(data, zero)
+	value, rest, ended := bytes.Cut(value, zero)
+	if !ok || !ended || len(rest) > 0 {
 		// Neither MTA sends one. A reader of the mail may see what we do not.
 		d.fault("header field with a NUL")
 	}
 	size := len(name) + len(value) + 4 // ": " and CRLF
 	d.mail.Size += int64(size)
-	if strings.EqualFold(strings.TrimRight(name, " \t"), markField) {
+	if bytes.EqualFold(bytes.TrimRight(name, " \t"), markField) {
 		d.marks++
 	}
-	if len(d.mail.Header) >= maxFields {
+	if d.fields >= maxFields {
 		d.excess("more than 20,000 header fields")
 		return
 	}
@@ -157,44 +199,60 @@ func (d *draft) addField(data []byte) {
 		d.excess("more than 1 MiB of header")
 		return
 	}
-	d.mail.Header = append(d.mail.Header, message.Field{Name: name, Value: value})
+	d.fields++
+	d.head = append(append(append(append(d.head, name...), 0), value...), 0)
+}
+
+// setHeader makes the fields of what has come of them. They are parts of one string.
+func (d *draft) setHeader() {
+	d.mail.Header = slices.Grow(d.mail.Header[:0], d.fields)
+	for head := string(d.head); head != ""; {
+		var f message.Field
+		f.Name, head, _ = strings.Cut(head, "\x00")
+		f.Value, head, _ = strings.Cut(head, "\x00")
+		d.mail.Header = append(d.mail.Header, f)
+	}
 }
 
 // addBody counts the body and keeps the beginning of it.
 func (d *draft) addBody(chunk []byte) {
 	d.mail.Size += int64(len(chunk))
+	if d.bodyless {
+		return
+	}
 	room := rules.MaxBody - len(d.mail.Body)
 	d.mail.Body = append(d.mail.Body, chunk[:min(len(chunk), room)]...)
 }
 
 // envelopeAddress is the address of MAIL or RCPT without <>. Both MTAs take
 // "<Some Name <x@y>>" and tell the clean address in the macro.
-func envelopeAddress(arg string, m *macroList, macro string) string {
-	arg = strings.TrimSpace(arg)
-	if arg == "<>" || arg == "" {
-		return "" // the null sender, whatever the macro calls it
+func envelopeAddress(arg []byte, m *macroList, macro string) []byte {
+	arg = bytes.TrimSpace(arg)
+	if len(arg) == 0 || string(arg) == "<>" {
+		return nil // the null sender, whatever the macro calls it
 	}
-	if told, ok := m.get(macro); ok && told != "" {
+	if told, ok := macroIn(m.raw, macro); ok && len(told) > 0 {
 		return unbracket(told)
 	}
 	return unbracket(arg)
 }
 
 // unbracket takes the innermost <> off.
-func unbracket(s string) string {
-	inner, ok := strings.CutPrefix(s, "<")
+func unbracket(s []byte) []byte {
+	inner, ok := bytes.CutPrefix(s, []byte{'<'})
 	if !ok {
 		return s
 	}
-	inner = strings.TrimSuffix(inner, ">")
-	if cut, nested := strings.CutSuffix(inner, ">"); nested {
-		inner = cut[strings.LastIndexByte(cut, '<')+1:]
+	end := []byte{'>'}
+	inner = bytes.TrimSuffix(inner, end)
+	if cut, nested := bytes.CutSuffix(inner, end); nested {
+		inner = cut[bytes.LastIndexByte(cut, '<')+1:]
 	}
 	return inner
 }
 
 // cString is what stands before the first NUL.
-func cString(data []byte) string {
-	s, _, _ := bytes.Cut(data, []byte{0})
-	return string(s)
+func cString(data []byte) []byte {
+	s, _, _ := bytes.Cut(data, zero)
+	return s
 }

@@ -29,20 +29,34 @@ func (l *macroList) claim() {
 	l.fresh = false
 }
 
-// get is the value of a macro and whether it was sent. Names are without braces.
-func (l *macroList) get(name string) (string, bool) { return macroIn(l.raw, name) }
+// drop forgets what has come.
+func (l *macroList) drop() { l.raw, l.fresh = l.raw[:0], false }
 
-func macroIn(raw []byte, name string) (string, bool) {
+// get is the value of a macro and whether it was sent. Names are without braces.
+func (l *macroList) get(name string) (string, bool) {
+	value, sent := macroIn(l.raw, name)
+	return string(value), sent
+}
+
+// has says whether a macro was sent.
+func (l *macroList) has(name string) bool {
+	_, sent := macroIn(l.raw, name)
+	return sent
+}
+
+func macroIn(raw []byte, name string) (value []byte, sent bool) {
 	for len(raw) > 0 {
-		var key, value []byte
-		key, raw, _ = bytes.Cut(raw, []byte{0})
-		value, raw, _ = bytes.Cut(raw, []byte{0})
+		var key []byte
+		key, raw, _ = bytes.Cut(raw, zero)
+		value, raw, _ = bytes.Cut(raw, zero)
 		if len(key) > 2 && key[0] == '{' && key[len(key)-1] == '}' {
 			key = key[1 : len(key)-1]
 		}
 		if string(key) == name {
-			return string(value), true
+			return value, true
 		}
 	}
-	return "", false
+	return nil, false
 }
+
+var zero = []byte{0}

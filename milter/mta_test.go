@@ -29,6 +29,7 @@ const (
 type judgeFunc func(context.Context, *rules.Mail) rules.Verdict
 
 func (f judgeFunc) Decide(ctx context.Context, m *rules.Mail) rules.Verdict { return f(ctx, m) }
+func (f judgeFunc) WantsBody(*rules.Mail) bool                              { return true }
 
 func always(v rules.Verdict) judgeFunc {
 	return func(context.Context, *rules.Mail) rules.Verdict { return v }

@@ -16,16 +16,20 @@ import (
 	"o2n-milter/rules"
 )
 
-// Judge decides over one message; *rules.Engine is one. It must not change the
-// Mail, and should come back when ctx ends.
+// Judge decides over messages; *rules.Engine is one. It must not change a Mail. When it
+// has answered it may keep the Mail's strings and its body, but not the Mail itself, nor
+// the lists of fields and recipients, which are used again.
 type Judge interface {
+	// Decide should come back when ctx ends.
 	Decide(ctx context.Context, m *rules.Mail) rules.Verdict
+	// WantsBody says, at MAIL, whether Decide is going to look at the body.
+	WantsBody(m *rules.Mail) bool
 }
 
 // Recorder is told of every verdict after it was given: log line and counters.
 type Recorder interface {
 	// Record gets the verdict as the MTA was answered, and how long it took.
-	// Both are only to be read.
+	// Both are only to be read, and what Judge says of keeping them holds here too.
 	Record(m *rules.Mail, v rules.Verdict, took time.Duration)
 	// Sessions is told how many sessions are open.
 	Sessions(open int)
@@ -159,11 +163,11 @@ func (s *Server) accepted(nc net.Conn, counts *counts) {
 	c := newConn(nc, s, counts)
 	evicted, err := s.sessions.add(c, func() { s.running.Add(1) })
 	if evicted != nil {
-		evicted.log.Warn("milter: session closed for a newer one, it had sent no CONNECT")
+		evicted.log().Warn("milter: session closed for a newer one, it had sent no CONNECT")
 		evicted.cut()
 	}
 	if err != nil {
-		c.log.Warn("milter: connection refused", "reason", err)
+		c.log().Warn("milter: connection refused", "reason", err)
 		if tape != nil {
 			tape.Free()
 		}
@@ -200,20 +204,22 @@ func (s *Server) Resume() {
 	}
 }
 
-// start runs a session that is counted.
+// start runs a session that is counted, in the library's goroutine. It is over when the
+// library closes its connection.
 func (s *Server) start(c *conn) {
-	go func() {
-		defer s.running.Done()
-		defer s.sessions.remove(c)
-		lib := gomilter.Server{
-			// The library asks again after each of its plain answers.
-			NewMilter: func() gomilter.Milter { return c.session },
-			Actions:   wantActions,
-			Protocol:  wantProtocol,
-			SymList:   wantMacros,
-		}
-		lib.Serve(&oneShot{conn: c}) // ends with the connection, always with an error
-	}()
+	lib := gomilter.Server{
+		// The library asks again after each of its plain answers.
+		NewMilter: func() gomilter.Milter { return &c.session },
+		Actions:   wantActions,
+		Protocol:  wantProtocol,
+		SymList:   wantMacros,
+	}
+	lib.Serve(&oneShot{conn: c}) // ends at its second Accept, always with an error
+}
+
+func (s *Server) ended(c *conn) {
+	s.sessions.remove(c)
+	s.running.Done()
 }
 
 // Shutdown stops accepting and leaves the sessions on the Shelf to the next process, as
@@ -265,20 +271,18 @@ func (s *Server) close() {
 	}
 }
 
-// oneShot is the listener that hands the library one connection. The second
-// Accept ends when the library has closed it, and Serve with it.
+// oneShot is the listener that hands the library one connection.
 type oneShot struct {
 	conn  *conn
 	given bool
 }
 
 func (l *oneShot) Accept() (net.Conn, error) {
-	if !l.given {
-		l.given = true
-		return l.conn, nil
+	if l.given {
+		return nil, net.ErrClosed
 	}
-	<-l.conn.closed
-	return nil, net.ErrClosed
+	l.given = true
+	return l.conn, nil
 }
 
 func (l *oneShot) Close() error   { return nil }

@@ -3,27 +3,30 @@ package milter
 import (
 	"errors"
 	"fmt"
-	"net"
 	"runtime/debug"
 
 	gomilter "github.com/emersion/go-milter"
+
+	"o2n-milter/rules"
 )
 
 // session collects the facts of one connection's messages and asks for the
 // verdict at the end of each. There is one for each connection, from first to
-// last byte: event sees every packet first, the library calls the rest.
+// last byte: event sees every packet first and answers nearly all of them. The library
+// negotiates, writes what is to be changed in a message, and ends the session.
 type session struct {
-	gomilter.NoOpMilter // Header, Headers, BodyChunk: event keeps their packets
+	gomilter.NoOpMilter // for the library, which calls nothing of it but Body
 
-	server *Server
-	conn   *conn
-	counts *counts // of the listener that it came through
-	terms  terms
-	macros macros
-	client client
-	arg    string // raw first argument of the MAIL or RCPT that the library is about to tell
-	msg    *draft // nil between messages
-	broken bool   // a panic outside of messages: none can be judged any more
+	server   *Server
+	conn     *conn
+	counts   *counts // of the listener that it came through
+	terms    terms
+	macros   macros
+	client   client
+	msg      *draft        // nil between messages
+	changes  rules.Verdict // on msg, while the library writes what it changes
+	broken   bool          // a panic outside of messages: none can be judged any more
+	deciding *decision     // kept for the next one
 }
 
 // underWay says whether the MTA is waiting for a verdict, now or later.
@@ -46,42 +49,48 @@ func (s *session) event(code byte, data []byte) (forward bool, err error) {
 		s.conn.phase = phaseNegotiated
 		return true, s.terms.offer(data)
 	case gomilter.CodeConn:
-		return true, s.connected(data)
+		if err := s.connected(data); err != nil {
+			return false, err
+		}
+		s.acknowledge(gomilter.OptNoConnReply)
+	case gomilter.CodeHelo: // says nothing that is used; in mid-message Postfix sends ABORT after it
+		s.acknowledge(gomilter.OptNoHeloReply)
 	case gomilter.CodeMacro:
 		return false, s.keepMacros(data)
 	case gomilter.CodeMail:
-		s.arg = cString(data)
-		s.macros.mail.claim()
-		return true, nil
+		s.begin(data)
+		s.acknowledge(gomilter.OptNoMailReply)
 	case gomilter.CodeRcpt:
-		s.arg = cString(data)
+		// Never refused: it would block a whole local submission on Postfix, and the
+		// message is decided on as a whole.
 		s.macros.rcpt.claim()
-		return true, nil
+		s.guard("RCPT", func() { s.draft().addRecipient(cString(data), &s.macros.rcpt) })
+		s.conn.sendContinue()
 	case gomilter.CodeHeader:
 		s.guard("header", func() { s.draft().addField(data) })
 		s.acknowledge(gomilter.OptNoHeaderReply)
-		return false, nil
 	case gomilter.CodeEOH:
 		s.acknowledge(gomilter.OptNoEOHReply)
-		return false, nil
 	case gomilter.CodeBody:
-		s.guard("body", func() { s.draft().addBody(data) })
+		s.guard("body", func() { s.addBody(data) })
 		s.acknowledge(gomilter.OptNoBodyReply)
-		return false, nil
 	case gomilter.CodeEOB: // may bring the last of the body
-		s.guard("body", func() { s.draft().addBody(data) })
+		s.guard("body", func() { s.addBody(data) })
+		return s.end(), nil
+	case gomilter.CodeAbort:
+		s.abort()
+	case gomilter.CodeData, codeUnknown: // on codeUnknown the library would hang up
+		s.conn.sendContinue()
+	case gomilter.CodeQuit:
 		return true, nil
-	case gomilter.CodeHelo, gomilter.CodeData, gomilter.CodeAbort, gomilter.CodeQuit:
-		return true, nil
-	case codeUnknown: // the library would hang up
-		s.conn.sendCode(byte(gomilter.ActContinue))
-		return false, nil
 	case gomilter.CodeQuitNewConn: // another SMTP session follows, on the same terms
 		s.conn.unkeep()
-		s.msg, s.macros, s.client = nil, macros{}, client{}
-		return false, nil
+		s.forget()
+		s.macros, s.client = macros{}, client{}
+	default:
+		return false, fmt.Errorf("unknown command %q", code)
 	}
-	return false, fmt.Errorf("unknown command %q", code)
+	return false, nil
 }
 
 // outgoing is called for every packet the library sends.
@@ -92,19 +101,11 @@ func (s *session) outgoing(packet []byte) []byte {
 	return packet
 }
 
-// acknowledge answers a command that the library does not see.
+// acknowledge answers a command, if the MTA waits for that.
 func (s *session) acknowledge(noReply gomilter.OptProtocol) {
 	if !s.terms.silent(noReply) {
-		s.conn.sendCode(byte(gomilter.ActContinue))
+		s.conn.sendContinue()
 	}
-}
-
-// reply is the library's answer to a stage: an untyped nil sends nothing.
-func (s *session) reply(noReply gomilter.OptProtocol) gomilter.Response {
-	if s.terms.silent(noReply) {
-		return nil
-	}
-	return gomilter.RespContinue
 }
 
 // connected takes CONNECT. A second one is a new SMTP session.
@@ -113,7 +114,7 @@ func (s *session) connected(data []byte) error {
 		s.conn.unkeep()
 	}
 	s.macros.connect.claim()
-	s.msg = nil
+	s.forget()
 	var err error
 	if s.client, err = readClient(data, &s.macros.connect); err != nil {
 		return err
@@ -159,7 +160,7 @@ func (s *session) draft() *draft {
 
 // newDraft begins a message with what is known of the connection.
 func (s *session) newDraft() *draft {
-	d := &draft{}
+	d := drafts.Get().(*draft)
 	d.mail.Client, d.mail.ClientName = s.client.addr, s.client.name
 	d.mail.Local, d.mail.Host = s.client.local, s.client.host
 	d.mail.CanHold = s.terms.may(gomilter.OptQuarantine)
@@ -177,7 +178,7 @@ func (s *session) newDraft() *draft {
 func (s *session) guard(stage string, f func()) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.conn.log.Error("milter: panic", "stage", stage, "panic", p, "stack", string(debug.Stack()))
+			s.conn.log().Error("milter: panic", "stage", stage, "panic", p, "stack", string(debug.Stack()))
 			if s.msg != nil {
 				s.msg.broken = true
 			} else {
@@ -188,57 +189,80 @@ func (s *session) guard(stage string, f func()) {
 	f()
 }
 
-// Connect is answered by what event made of it.
-func (s *session) Connect(string, string, uint16, net.IP, *gomilter.Modifier) (gomilter.Response, error) {
-	return s.reply(gomilter.OptNoConnReply), nil
-}
-
-// Helo says nothing that is used. In mid-message Postfix sends ABORT after it.
-func (s *session) Helo(string, *gomilter.Modifier) (gomilter.Response, error) {
-	return s.reply(gomilter.OptNoHeloReply), nil
-}
-
-// MailFrom begins a message, also where the last one saw no end: Sendmail sends
+// begin begins a message, also where the last one saw no end: Sendmail sends
 // no ABORT after a message, nor after a MAIL it refused itself.
-func (s *session) MailFrom(string, *gomilter.Modifier) (gomilter.Response, error) {
+func (s *session) begin(data []byte) {
+	s.macros.mail.claim()
 	stray := s.msg != nil && !s.msg.mailSeen
+	s.forget()
 	s.msg = s.newDraft()
-	s.guard("MAIL", func() { s.msg.begin(s.arg, &s.macros.mail, s.server.Judge) })
+	s.guard("MAIL", func() { s.msg.begin(cString(data), &s.macros.mail, s.server.Judge) })
 	if stray {
 		s.msg.fault("command before MAIL")
 	}
-	return s.reply(gomilter.OptNoMailReply), nil
 }
 
-// RcptTo never refuses: it would block a whole local submission on Postfix, and
-// the message is decided on as a whole.
-func (s *session) RcptTo(string, *gomilter.Modifier) (gomilter.Response, error) {
-	s.guard("RCPT", func() { s.draft().addRecipient(s.arg, &s.macros.rcpt) })
-	return gomilter.RespContinue, nil
+// addBody takes a packet of the body, which becomes the body itself where it is large and
+// the first.
+func (s *session) addBody(chunk []byte) {
+	d := s.draft()
+	if len(d.mail.Body) == 0 && d.wantsBody() && len(chunk) <= rules.MaxBody && s.conn.giveAway() {
+		d.mail.Body = chunk
+		d.mail.Size += int64(len(chunk))
+		return
+	}
+	d.addBody(chunk)
 }
 
-// Body is the end of the message.
-func (s *session) Body(m *gomilter.Modifier) (gomilter.Response, error) {
+// end is the end of the message. It says whether the library is to see it, to write what
+// is to be changed.
+func (s *session) end() (changes bool) {
 	d := s.draft()
 	if s.conn.told() { // the verdict went out before the process ended
-		s.msg = nil
-		return gomilter.RespContinue, nil
+		s.forget()
+		s.conn.sendContinue()
+		return false
 	}
 	if !d.mailSeen {
 		d.fault("end of message without MAIL")
 	}
 	v, took := s.verdict(d)
-	response := s.answer(m, d, &v)
 	s.counts.message(&d.mail, &s.macros, &v)
 	s.guard("record", func() { s.server.Recorder.Record(&d.mail, v, took) })
-	s.msg = nil
-	return response, nil
+	switch {
+	case v.Action == rules.Tempfail || v.Action == rules.Reject:
+		s.forget()
+		s.conn.sendReply(replyLine(&v))
+	case v.Action == rules.Accept && d.marks == 0:
+		s.forget()
+		s.conn.sendContinue()
+	default:
+		s.changes = v
+		return true
+	}
+	return false
 }
 
-// Abort forgets the message. Postfix sends it after each message too, often
+// Body is the library's call for what is to be changed in a message.
+func (s *session) Body(m *gomilter.Modifier) (gomilter.Response, error) {
+	s.change(m, s.msg, &s.changes)
+	s.changes = rules.Verdict{}
+	s.forget()
+	return gomilter.RespContinue, nil
+}
+
+// abort forgets the message. Postfix sends it after each message too, often
 // twice, Sendmail only on RSET and EHLO.
-func (s *session) Abort(*gomilter.Modifier) error {
-	s.msg = nil
-	s.macros.mail, s.macros.rcpt = macroList{}, macroList{}
-	return nil
+func (s *session) abort() {
+	s.forget()
+	s.macros.mail.drop()
+	s.macros.rcpt.drop()
+}
+
+// forget ends the message under way.
+func (s *session) forget() {
+	if s.msg != nil {
+		s.msg.recycle()
+		s.msg = nil
+	}
 }

@@ -2,7 +2,6 @@ package milter
 
 import (
 	"hash/maphash"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -35,8 +34,24 @@ type Traffic struct {
 type counts struct {
 	mu     sync.Mutex
 	t      Traffic
+	sent   [len(counted)]int64 // messages that had the macro of the same place in counted
+	withID int64               // messages that had a queue id
 	passed recent
 }
+
+// counted are the macros that are counted, after the queue id.
+var counted = [...]struct {
+	name  string
+	stage func(*macros) *macroList
+}{
+	{"j", connectStage}, {"client_addr", connectStage}, {"daemon_name", connectStage},
+	{"auth_authen", mailStage}, {"mail_addr", mailStage},
+	{"rcpt_addr", rcptStage}, {"rcpt_mailer", rcptStage}, // of the last recipient
+}
+
+func connectStage(m *macros) *macroList { return &m.connect }
+func mailStage(m *macros) *macroList    { return &m.mail }
+func rcptStage(m *macros) *macroList    { return &m.rcpt }
 
 // Traffic tells what came through each listener, by their names.
 func (s *Server) Traffic() []Traffic {
@@ -55,14 +70,17 @@ func (c *counts) told() Traffic {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := c.t
-	t.Macros = maps.Clone(t.Macros)
+	t.Macros = map[string]int64{"i": c.withID}
+	for i, m := range counted {
+		t.Macros[m.name] = c.sent[i]
+	}
 	return t
 }
 
 // countsOf are those of a listener, by its Traffic's name; s.mu is held.
 func (s *Server) countsOf(on string) *counts {
 	if s.traffic[on] == nil {
-		s.traffic[on] = &counts{t: Traffic{On: on, Macros: map[string]int64{}}}
+		s.traffic[on] = &counts{t: Traffic{On: on}}
 	}
 	return s.traffic[on]
 }
@@ -84,35 +102,29 @@ func one(is bool) int64 {
 
 // message counts one that was answered.
 func (c *counts) message(mail *rules.Mail, m *macros, v *rules.Verdict) {
+	key, passed := keyOf(mail, v)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.t.Messages++
 	c.t.Logins += one(mail.Login != "")
 	c.t.Local += one(mail.Local)
 	c.t.Unjudged += one(!v.Judged && !v.Own)
-	c.t.Again += one(c.cameAgain(mail, v))
-	c.t.Macros["i"] += one(mail.QueueID != "")
-	for _, stage := range []struct {
-		list  *macroList
-		names []string
-	}{
-		{&m.connect, []string{"j", "client_addr", "daemon_name"}},
-		{&m.mail, []string{"auth_authen", "mail_addr"}},
-		{&m.rcpt, []string{"rcpt_addr", "rcpt_mailer"}}, // of the last recipient
-	} {
-		for _, name := range stage.names {
-			_, sent := stage.list.get(name)
-			c.t.Macros[name] += one(sent)
-		}
+	c.t.Again += one(passed && c.passed.add(key))
+	c.withID += one(mail.QueueID != "")
+	for i := range counted {
+		c.sent[i] += one(counted[i].stage(m).has(counted[i].name))
 	}
 }
 
-// cameAgain says whether the very message has passed before. Judged by sender,
-// recipients and Message-ID: a client that has its 250 has no reason to come again.
-func (c *counts) cameAgain(mail *rules.Mail, v *rules.Verdict) bool {
+// keyOf is by which a message that passes is known if it comes again: its sender,
+// recipients and Message-ID. A client that has its 250 has no reason to come again.
+func keyOf(mail *rules.Mail, v *rules.Verdict) (key uint64, passed bool) {
+	if !v.Judged || v.Action != rules.Accept && v.Action != rules.Tag {
+		return 0, false
+	}
 	id := fieldOf(mail, "Message-ID")
-	if id == "" || !v.Judged || v.Action != rules.Accept && v.Action != rules.Tag {
-		return false
+	if id == "" {
+		return 0, false
 	}
 	var h maphash.Hash
 	h.SetSeed(seed)
@@ -122,7 +134,7 @@ func (c *counts) cameAgain(mail *rules.Mail, v *rules.Verdict) bool {
 	for _, r := range mail.Recipients {
 		write(r.Address)
 	}
-	return c.passed.add(h.Sum64())
+	return h.Sum64(), true
 }
 
 // seed is another in each process: nobody can find a message that counts as another's.

@@ -24,6 +24,7 @@ const (
 // with an action that can be answered.
 func (s *session) verdict(d *draft) (rules.Verdict, time.Duration) {
 	start := time.Now()
+	d.setHeader()
 	if !d.mailSeen {
 		s.guard("end of message", func() { d.judge = s.server.Judge() })
 	}
@@ -47,9 +48,17 @@ func (s *session) verdict(d *draft) (rules.Verdict, time.Duration) {
 	}
 	if why != "" {
 		v = rules.Panicked(&d.mail, start, errors.New(why))
-		s.conn.log.Error("milter: message not judged", "reason", why, "id", v.ID, "qid", d.mail.QueueID)
+		s.conn.log().Error("milter: message not judged", "reason", why, "id", v.ID, "qid", d.mail.QueueID)
 	}
 	return v, time.Since(start)
+}
+
+// decision is one question to a judge. It is used again, but for one that is late.
+type decision struct {
+	done    chan struct{}
+	late    *time.Timer // until the MTA is told to wait on, or nobody waits any more
+	verdict rules.Verdict
+	why     string // why there is no verdict; empty when there is one
 }
 
 // decide waits for the judge, keeping the MTA patient. why is not empty when
@@ -58,53 +67,55 @@ func (s *session) verdict(d *draft) (rules.Verdict, time.Duration) {
 func (s *session) decide(d *draft) (v rules.Verdict, why string) {
 	ctx, cancel := context.WithTimeout(s.server.deciding, s.server.DecideTimeout)
 	defer cancel()
-	type outcome struct {
-		verdict rules.Verdict
-		why     string
+	q := s.deciding
+	if q == nil {
+		q = &decision{done: make(chan struct{}, 1), late: time.NewTimer(progressEvery)}
+		s.deciding = q
+	} else {
+		q.late.Reset(progressEvery)
 	}
-	done := make(chan outcome, 1)
-	go func() {
-		o := outcome{why: "panic"}
-		defer func() {
-			if p := recover(); p != nil {
-				s.conn.log.Error("milter: panic", "stage", "decide", "panic", p, "stack", string(debug.Stack()))
-			}
-			done <- o
-		}()
-		o = outcome{verdict: d.judge.Decide(ctx, &d.mail)}
-	}()
-	progress := time.NewTicker(progressEvery)
-	defer progress.Stop()
+	defer q.late.Stop()
+	go s.ask(ctx, q, d.judge, &d.mail)
 	over := ctx.Done()
-	var tooLate <-chan time.Time
 	for {
 		select {
-		case o := <-done:
-			return o.verdict, o.why
-		case <-progress.C:
+		case <-q.done:
+			return q.verdict, q.why
+		case <-q.late.C:
+			if over == nil {
+				s.deciding, d.lent = nil, true
+				s.server.late.Add(1)
+				go func() { <-q.done; s.server.late.Add(-1) }()
+				return v, "no verdict in time"
+			}
 			s.conn.sendProgress()
+			q.late.Reset(progressEvery)
 		case <-over:
-			over, tooLate = nil, time.After(cutGrace)
-		case <-tooLate:
-			s.server.late.Add(1)
-			go func() { <-done; s.server.late.Add(-1) }()
-			return v, "no verdict in time"
+			over = nil
+			q.late.Reset(cutGrace)
 		}
 	}
 }
 
-// answer is what the MTA gets for a verdict.
-func (s *session) answer(m *gomilter.Modifier, d *draft, v *rules.Verdict) gomilter.Response {
-	switch v.Action {
-	case rules.Tempfail, rules.Reject:
-		return gomilter.NewResponseStr('y', replyLine(v))
-	case rules.Quarantine:
-		s.mark(m, d, v)
+// ask has the judge decide.
+func (s *session) ask(ctx context.Context, q *decision, judge Judge, m *rules.Mail) {
+	q.verdict, q.why = rules.Verdict{}, "panic"
+	defer func() {
+		if p := recover(); p != nil {
+			s.conn.log().Error("milter: panic", "stage", "decide", "panic", p, "stack", string(debug.Stack()))
+		}
+		q.done <- struct{}{}
+	}()
+	q.verdict = judge.Decide(ctx, m)
+	q.why = ""
+}
+
+// change has the library write what a verdict changes in a message that passes.
+func (s *session) change(m *gomilter.Modifier, d *draft, v *rules.Verdict) {
+	s.mark(m, d, v)
+	if v.Action == rules.Quarantine {
 		m.Quarantine(printable(v.Text, maxReply))
-	default:
-		s.mark(m, d, v)
 	}
-	return gomilter.RespContinue
 }
 
 // mark takes forged marks off and puts ours on tagged mail. The
@@ -113,18 +124,18 @@ func (s *session) mark(m *gomilter.Modifier, d *draft, v *rules.Verdict) {
 	if d.marks > 0 {
 		if s.terms.may(gomilter.OptChangeHeader) {
 			for i := d.marks; i > 0; i-- { // from the end, so that the numbers hold
-				m.ChangeHeader(i, markField, "")
+				m.ChangeHeader(i, markName, "")
 			}
 		} else {
-			s.conn.log.Warn("milter: the MTA lets no header field be removed", "id", v.ID, "qid", d.mail.QueueID)
+			s.conn.log().Warn("milter: the MTA lets no header field be removed", "id", v.ID, "qid", d.mail.QueueID)
 		}
 	}
 	if v.Action != rules.Tag {
 		return
 	}
 	if s.terms.may(gomilter.OptAddHeader) {
-		m.AddHeader(markField, printable(v.Rule+" "+v.ID, maxReply))
+		m.AddHeader(markName, printable(v.Rule+" "+v.ID, maxReply))
 	} else {
-		s.conn.log.Warn("milter: the MTA lets no header field be added", "id", v.ID, "qid", d.mail.QueueID)
+		s.conn.log().Warn("milter: the MTA lets no header field be added", "id", v.ID, "qid", d.mail.QueueID)
 	}
 }

@@ -58,9 +58,9 @@ func TestGuard(t *testing.T) {
 	s := &Server{Judge: func() Judge { return always(pass) }, Recorder: &notes{}, Log: slog.New(slog.DiscardHandler)}
 	s.init()
 	near, _ := net.Pipe()
-	session := newConn(near, s, nil).session
+	session := &newConn(near, s, nil).session
 	rule := func() string {
-		session.MailFrom("", nil)
+		session.begin(nil)
 		v, _ := session.verdict(session.msg)
 		return v.Rule
 	}

@@ -104,6 +104,8 @@ func TestStopLeavesSessions(t *testing.T) {
 // slow is a judge that says no when it is told to speak, or when its time is over.
 type slow struct{ asked, speak chan struct{} }
 
+func (*slow) WantsBody(*rules.Mail) bool { return true }
+
 func (s *slow) Decide(ctx context.Context, _ *rules.Mail) rules.Verdict {
 	s.asked <- struct{}{}
 	v := rules.Verdict{Action: rules.Reject, Rule: "a.rule", Code: 550, Enhanced: "5.7.1", Text: "no [a.rule ID]", Judged: true}

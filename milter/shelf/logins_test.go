@@ -23,6 +23,8 @@ import (
 // clerk notes of each message all that it is judged by.
 type clerk struct{ judged []string }
 
+func (*clerk) WantsBody(*rules.Mail) bool { return true }
+
 func (c *clerk) Decide(_ context.Context, m *rules.Mail) rules.Verdict {
 	c.judged = append(c.judged, fmt.Sprintf("%v %q <%s> %v %v %d %v", m.Client, m.Login, m.Sender, m.Recipients, m.Header, len(m.Body), m.Faults))
 	return rules.Verdict{Action: rules.Reject, Rule: "a.rule", ID: "ID", Code: 550, Enhanced: "5.7.1", Text: "no [a.rule ID]", Judged: true}

@@ -34,6 +34,8 @@ type filter struct {
 	kept   []bool
 }
 
+func (*filter) WantsBody(*rules.Mail) bool { return true }
+
 func (f *filter) Decide(_ context.Context, m *rules.Mail) rules.Verdict {
 	f.mu.Lock()
 	defer f.mu.Unlock()

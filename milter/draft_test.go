@@ -1,0 +1,92 @@
+package milter
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"o2n-milter/rules"
+)
+
+// What one message has brought is not in the next one, on no connection; and who thinks
+// for too long goes on looking at his own.
+func TestDraftsAreUsedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Bool
+		f := serve(t, judgeFunc(func(_ context.Context, m *rules.Mail) rules.Verdict {
+			if !asked.Swap(true) {
+				time.Sleep(time.Minute)
+				if got := summary(m); got != "alice <a@client-a.example> > r1@r.example | A: one" || string(m.Body) != "text" {
+					t.Errorf("after a minute: %q", got)
+				}
+			}
+			return pass
+		}))
+		m, other := f.session(), f.session()
+		letter := []string{helloA, mailA, "R <r1@r.example>", "L A: one", "B text", "E"}
+		m.run(letter...) // nobody waits for its verdict
+		for _, s := range []*mta{m, other, m} {
+			s.run(helloA, mailB, "R <r2@r.example>", "R <r3@r.example>", "L B: two", "L C: three", "B longer text", "A")
+			s.run(mailB, "R <r2@r.example>", "L B: two", "E", "A")
+			s.run("M <b@client-b.example>", "E")
+		}
+		time.Sleep(time.Hour)
+		f.stop()
+		two := []string{"bob <b@client-b.example> > r2@r.example | B: two", " <b@client-b.example> > "}
+		want := slices.Concat([]string{"alice <a@client-a.example> > r1@r.example | A: one"}, two, two, two)
+		got, _ := f.notes.all()
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// A body is the same however it comes: in packets that fit the buffer, in one that does
+// not, in more, and beyond what is kept.
+func TestBodies(t *testing.T) {
+	text := strings.Repeat("0123456789abcde\n", rules.MaxBody/16+100)
+	const chunk = 65535
+	for _, size := range []int{0, 1, readSize - 5, readSize - 4, readSize, chunk, chunk + 1, 2*chunk + 1, rules.MaxBody - 1, rules.MaxBody, rules.MaxBody + 1} {
+		for _, width := range []int{chunk, 1000_000, 100} {
+			lines := []string{helloA, mailA, "R <r@r.example>"}
+			for part := range slices.Chunk([]byte(text[:size]), width) {
+				lines = append(lines, "B "+string(part))
+			}
+			if width == 100 && size > 3*readSize {
+				continue
+			}
+			got := factsOf(t, append(lines, "E")...)
+			if want := text[:min(size, rules.MaxBody)]; string(got.Body) != want || got.Size != int64(size) {
+				t.Errorf("%d octets, %d a packet: kept %d, counted %d", size, width, len(got.Body), got.Size)
+			}
+		}
+	}
+}
+
+// Nobody keeps a body that is not looked at.
+func TestBodyNotWanted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked, got rules.Mail
+		f := serve(t, bodyless{&asked, &got})
+		m := f.session()
+		m.run(helloA, "M <a@elsewhere.example>", "R <r@r.example>", "L A: b", "B "+strings.Repeat("x", 2*readSize), "B text", "E")
+		f.stop()
+		if asked.Sender != "a@elsewhere.example" || !asked.Client.IsValid() || len(got.Body) != 0 || got.Size != 2*readSize+10 {
+			t.Errorf("asked for %q of %v, got %d octets of %d", asked.Sender, asked.Client, len(got.Body), got.Size)
+		}
+	})
+}
+
+type bodyless struct{ asked, got *rules.Mail }
+
+func (b bodyless) WantsBody(m *rules.Mail) bool { *b.asked = *m; return false }
+func (b bodyless) Decide(_ context.Context, m *rules.Mail) rules.Verdict {
+	*b.got = *m
+	return pass
+}
