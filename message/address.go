@@ -28,6 +28,36 @@ func (a Address) Fold() string {
 	return a.String()
 }
 
+// Is says whether a text is what Fold gives, mostly without making that.
+func (a Address) Is(folded string) bool {
+	if !isLower(a.Local) {
+		return a.Fold() == folded
+	}
+	if a.Domain == "" {
+		return a.Local == folded
+	}
+	n := len(a.Local)
+	return len(folded) == n+1+len(a.Domain) && folded[n] == '@' && folded[:n] == a.Local && folded[n+1:] == a.Domain
+}
+
+// FoldOf is Fold for the address of a text, which it mostly is.
+func (a Address) FoldOf(text string) string {
+	if a.Is(text) {
+		return text
+	}
+	return a.Fold()
+}
+
+// isLower says that s is ASCII without capitals.
+func isLower(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' {
+			return false
+		}
+	}
+	return true
+}
+
 // WithoutExt is the address without its "+ext" (RFC 5233): mail to both ends up
 // in one mailbox.
 func (a Address) WithoutExt() Address {

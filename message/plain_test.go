@@ -34,6 +34,10 @@ func checkPlain(t *testing.T, value string) {
 			t.Errorf("address %q (-want +got):\n%s", value, diff)
 		}
 	}
+	a := ParseAddress(value)
+	if !a.Is(a.Fold()) || a.Is(a.Fold()+"x") || a.Is("") != (a.Fold() == "") || a.FoldOf(value) != a.Fold() {
+		t.Errorf("%q is not what it folds to, %q", value, a.Fold())
+	}
 	got, ok := plainList(value)
 	if !ok {
 		return

@@ -72,6 +72,12 @@ func (f *facts) outsiders() []int {
 		return f.others
 	}
 	f.others = []int{}
+	if len(f.rcpts) == 1 {
+		if !f.owns(f.rcpts[0]) {
+			f.others = append(f.others, 0)
+		}
+		return f.others
+	}
 	seen := make(map[string]bool, len(f.rcpts))
 	for i, a := range f.rcpts {
 		if m := a.Mailbox(); !seen[m] && !f.owns(a) {

@@ -165,7 +165,7 @@ func (e *Engine) paced(ctx context.Context, now time.Time, r *ruling, l *state.L
 		return nil, nil
 	}
 	return []limitCharge{{
-		limit: &Limit{Name: bulkPace, Unit: Messages}, rule: bulkPace, action: action,
+		limit: &Limit{Name: bulkPace, Unit: Messages}, action: action,
 		Charge: state.Charge{Window: e.paceWindow(l.Subject), Cost: 1, CountOnly: action < Quarantine},
 	}}, nil
 }

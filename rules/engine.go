@@ -93,11 +93,14 @@ type facts struct {
 	words *bulkWords
 	score *Score // nil: the content engine was not asked, or did not answer
 
-	domains  []subjectCount // destinations; nil until asked for
-	everyone []string       // members' of all recipients; nil until asked for
-	body     *message.Body  // nil until asked for
-	text     *string        // of body, folded; nil until asked for
-	others   []int          // outsiders; nil until asked for
+	whole    [len(wholeKinds)]subjectCount // subjects by wholeKinds; without a name until asked for
+	clientAs string                        // the client as a subject; empty until asked for
+	domains  []subjectCount                // destinations; nil until asked for
+	named    *namedCounts                  // what To, Cc and Bcc name; nil until asked for
+	everyone []string                      // members' of all recipients; nil until asked for
+	body     *message.Body                 // nil until asked for
+	text     *string                       // of body, folded; nil until asked for
+	others   []int                         // outsiders; nil until asked for
 }
 
 func (f *facts) owns(a message.Address) bool { return f.who.owns(a, f.set.Strict) }
@@ -142,11 +145,14 @@ type ruling struct {
 // find keeps evidence, as much as can be read, and says whether its rule decides
 // from now on: the strongest action does, between equals the first.
 func (r *ruling) find(id string, action Action, found []Evidence) bool {
+	if len(found) == 0 {
+		return false
+	}
 	ofWindow := strings.HasPrefix(id, "limit.") || id == bulkPace // overLimit knows whose it is
-	if action == Shadow && len(found) > 0 && !ofWindow {
+	if action == Shadow && !ofWindow {
 		r.hit(id, "")
 	}
-	decides := len(found) > 0 && (action > max(r.action, Accept) || action == r.action && before(id, r.decider))
+	decides := action > max(r.action, Accept) || action == r.action && before(id, r.decider)
 	room := max(0, mostRecorded-len(r.evidence))
 	if decides {
 		r.action, r.decider = action, id
@@ -312,11 +318,11 @@ var fixed = map[string]Action{"accounts.unknown": Reject, "internal.panic": Temp
 func (e *Engine) action(id string) Action { return e.set.action(id) }
 
 func (s *Settings) action(id string) Action {
-	action, ok := fixed[id]
-	switch {
-	case !ok:
-		return s.Actions[id]
-	case s.AllShadow:
+	action, ok := s.Actions[id]
+	if ok {
+		return action
+	}
+	if action, ok = fixed[id]; ok && s.AllShadow {
 		return Shadow
 	}
 	return action

@@ -34,7 +34,7 @@ func (f *facts) allIn(domain string) bool {
 
 // allowed is the rule's action, or shadow where an exemption lets it stop nothing.
 func (r *ruling) allowed(id string, action Action, counted string) Action {
-	if action > Shadow && r.isExempt(id, counted) {
+	if len(r.exemptions) > 0 && action > Shadow && r.isExempt(id, counted) {
 		return Shadow
 	}
 	return action

@@ -105,10 +105,12 @@ func (f *facts) onlyOwnRecipients() bool {
 // or in a field that steers answers and receipts. Lists and old mailers do that
 // honestly, so it is shadow by default.
 func identityDisplayName(f *facts) []Evidence {
-	for _, l := range slices.Concat(f.msg.From, f.msg.Sender, f.msg.ReplyTo) {
-		for _, a := range l.Named {
-			if !f.owns(a) {
-				return one("display name in "+l.Field, show(a), f.ownText())
+	for _, lists := range [...][]message.List{f.msg.From, f.msg.Sender, f.msg.ReplyTo} {
+		for _, l := range lists {
+			for _, a := range l.Named {
+				if !f.owns(a) {
+					return one("display name in "+l.Field, show(a), f.ownText())
+				}
 			}
 		}
 	}
@@ -134,6 +136,9 @@ func plural(n int, noun string) string {
 // ownText says in evidence what would have been right, shortened.
 func (f *facts) ownText() string {
 	own := slices.Concat(f.who.domains.list, f.who.hosts, f.who.addresses)
+	if f.who.self != "" {
+		own = append(own, f.who.self)
+	}
 	if len(own) == 0 {
 		return "nothing: no domain is this submitter's own"
 	}
@@ -153,6 +158,9 @@ func show(a message.Address) string {
 
 // printable replaces what a terminal or log might act on, and bounds the length.
 func printable(s string, most int) string {
+	if len(s) <= most && isPrintable(s) {
+		return s
+	}
 	var b strings.Builder
 	for _, r := range s {
 		if b.Len() >= most {
@@ -165,4 +173,13 @@ func printable(s string, most int) string {
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+func isPrintable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }

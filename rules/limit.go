@@ -24,7 +24,6 @@ type Charge struct {
 // limitCharge is a charge with the limit that makes it.
 type limitCharge struct {
 	limit  *Limit
-	rule   string
 	action Action // the limit's, or what an exemption makes of it
 	state.Charge
 }
@@ -133,7 +132,11 @@ func (e *Engine) take(ctx context.Context, now time.Time, r *ruling, ask state.A
 
 // tell notes the charges as people are told, those of limits in shadow last.
 func (r *ruling) tell(lists ...[]limitCharge) {
-	r.charges = []Charge{}
+	n := 0
+	for _, list := range lists {
+		n += len(list)
+	}
+	r.charges = make([]Charge, 0, n)
 	for _, list := range lists {
 		for _, c := range list {
 			r.charges = append(r.charges, Charge{c.limit.Name, c.Subject, c.limit.Unit, c.Cost})
@@ -147,6 +150,7 @@ func (r *ruling) taken(now time.Time, costs []limitCharge, told []Charge, answer
 	for i, cost := range answer.Costs {
 		costs[i].Cost, told[i].Cost = cost, cost
 	}
+	r.windows = slices.Grow(r.windows, len(answer.Windows))
 	for i, u := range answer.Windows {
 		costs[i].Max = u.Max // a store that counts alone has its own
 		w := windowOf(costs[i].limit.Unit, u)
@@ -178,11 +182,12 @@ func firstOf(a state.Answer, n int) state.Answer {
 // speaks of the limit that decides, the first of the strongest, and of the
 // longest wait of all enforced ones, as the message passes no earlier.
 func (r *ruling) overLimit(c limitCharge, got string, action Action, seconds int64) {
-	decides := r.find(c.rule, action, []Evidence{{
+	rule := c.limit.rule()
+	decides := r.find(rule, action, []Evidence{{
 		Fact:   fmt.Sprintf("%s of %s", c.limit.Unit, printable(c.Subject, 200)),
 		Got:    got,
 		Want:   fmt.Sprintf("at most %d in %s", c.Max, FormatDuration(c.Length)),
-		Exempt: r.exemptBy(c.rule, c.Subject, action),
+		Exempt: r.exemptBy(rule, c.Subject, action),
 	}})
 	if decides {
 		r.params.unit, r.params.max, r.params.window = c.limit.Unit, c.Max, c.Length
@@ -190,7 +195,7 @@ func (r *ruling) overLimit(c limitCharge, got string, action Action, seconds int
 		r.behind = c.Subject
 	}
 	if action == Shadow {
-		r.hit(c.rule, c.Subject)
+		r.hit(rule, c.Subject)
 	}
 	if action >= Quarantine {
 		r.params.seconds = max(r.params.seconds, seconds)
@@ -206,7 +211,7 @@ func waitSeconds(now, free time.Time) int64 {
 // many charges.
 func (e *Engine) costs(r *ruling, most int) []limitCharge {
 	f := &r.facts
-	var costs []limitCharge
+	costs := make([]limitCharge, 0, len(e.set.Limits))
 	for i := range e.set.Limits {
 		l := &e.set.Limits[i]
 		if l.Action == Off {
@@ -216,16 +221,27 @@ func (e *Engine) costs(r *ruling, most int) []limitCharge {
 			if len(costs) >= most {
 				return costs
 			}
-			id := "limit." + l.Name
-			c := limitCharge{l, id, r.allowed(id, l.Action, s.subject), state.Charge{
-				Window: state.Window{Limit: l.Name, Subject: s.subject, Length: l.Window, Max: l.maxFor(f.who.account) * r.factor(id, s.subject)},
+			c := limitCharge{limit: l, action: l.Action, Charge: state.Charge{
+				Window: state.Window{Limit: l.Name, Subject: s.subject, Length: l.Window, Max: l.maxFor(f.who.account)},
 			}}
+			if len(r.exemptions) > 0 {
+				c.action = r.allowed(l.rule(), l.Action, s.subject)
+				c.Max *= r.factor(l.rule(), s.subject)
+			}
 			c.CountOnly = c.action < Quarantine
 			c.cost(f, s)
 			costs = append(costs, c)
 		}
 	}
 	return costs
+}
+
+// rule is the id of the rule that the limit is.
+func (l *Limit) rule() string {
+	if l.Name == bulkPace {
+		return bulkPace
+	}
+	return "limit." + l.Name
 }
 
 // knownFor is how long a recipient is known to a subject that has written to him:

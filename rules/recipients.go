@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 
 	"o2n-milter/message"
 )
@@ -11,7 +12,7 @@ import (
 // recipientsVisible: distinct addresses over all To, Cc and Bcc fields. A list
 // that cannot be parsed counts by its @-tokens and never as nobody.
 func recipientsVisible(f *facts) []Evidence {
-	return over(visibleFact, f.visible(), f.set.MaxVisible)
+	return over(visibleFact, f.counts().visible, f.set.MaxVisible)
 }
 
 // What recipientsVisible and recipientsDuplicate look at.
@@ -29,19 +30,43 @@ func over(fact string, n, most int) []Evidence {
 	return one(fact, fmt.Sprint(n), fmt.Sprintf("at most %d", most))
 }
 
-// visible is how many recipients the fields name.
-func (f *facts) visible() int {
-	distinct := map[string]bool{}
+// namedCounts is how many recipients the fields and the envelope name.
+type namedCounts struct {
+	visible                      int // in the fields, each once
+	duplicates, envelopeRepeated int // mentions of who is named already, in the fields and in the envelope
+}
+
+// counts counts once.
+func (f *facts) counts() *namedCounts {
+	if f.named != nil {
+		return f.named
+	}
+	var fields []message.Address
 	unnamed := 0
 	for l := range f.destinations {
 		if l.Lenient && len(l.Addresses) == 0 {
 			unnamed++
 		}
-		for _, a := range l.Addresses {
-			distinct[a.Fold()] = true
+		if len(fields) == 0 {
+			fields = slices.Clip(l.Addresses) // nearly always all of them
+		} else {
+			fields = append(fields, l.Addresses...)
 		}
 	}
-	return len(distinct) + unnamed
+	f.named = &namedCounts{distinct(fields, message.Address.Fold) + unnamed, duplicates(fields), duplicates(f.rcpts)}
+	return f.named
+}
+
+// distinct is how many there are, told apart by name.
+func distinct(list []message.Address, name func(message.Address) string) int {
+	if len(list) < 2 {
+		return len(list)
+	}
+	seen := make(map[string]bool, len(list))
+	for _, a := range list {
+		seen[name(a)] = true
+	}
+	return len(seen)
 }
 
 // recipientsEnvelope counts every RCPT of the message, so hidden copies count.
@@ -53,23 +78,11 @@ func recipientsEnvelope(f *facts) []Evidence {
 // in the fields, and apart from them in the envelope.
 func recipientsDuplicate(f *facts) []Evidence {
 	most := f.set.MaxDuplicates
-	return append(over(duplicatesFact, f.fieldDuplicates(), most), over(envelopeDuplicatesFact, duplicates(f.rcpts), most)...)
-}
-
-// fieldDuplicates is how many mentions in the fields are of who is named already.
-func (f *facts) fieldDuplicates() int {
-	var fields []message.Address
-	for l := range f.destinations {
-		fields = append(fields, l.Addresses...)
-	}
-	return duplicates(fields)
+	n := f.counts()
+	return append(over(duplicatesFact, n.duplicates, most), over(envelopeDuplicatesFact, n.envelopeRepeated, most)...)
 }
 
 // duplicates is mentions minus distinct mailboxes.
 func duplicates(list []message.Address) int {
-	distinct := make(map[string]bool, len(list))
-	for _, a := range list {
-		distinct[a.Mailbox()] = true
-	}
-	return len(list) - len(distinct)
+	return len(list) - distinct(list, message.Address.Mailbox)
 }

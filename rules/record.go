@@ -108,7 +108,7 @@ func detailOf(f *facts, v *Verdict) Detail {
 		Reply: v.Reply(), QueueID: m.QueueID, ClientName: printable(m.ClientName, 255),
 		Login: printable(m.Login, mostName), Host: printable(m.Host, 255),
 		Authors: named(f.msg.From, f.msg.Sender), ReplyTo: named(f.msg.ReplyTo), Script: f.msg.Script,
-		Visible: f.visible(), Duplicates: f.fieldDuplicates(), EnvelopeDuplicates: duplicates(f.rcpts),
+		Visible: f.counts().visible, Duplicates: f.counts().duplicates, EnvelopeDuplicates: f.counts().envelopeRepeated,
 		MessageID: f.msg.MessageID, Subject: f.msg.Subject, Size: m.Size,
 		Evidence: v.Evidence, Charges: v.Charges[:min(len(v.Charges), mostRecorded)],
 		Windows: v.Windows[:min(len(v.Windows), mostRecorded)], Campaign: v.Campaign,

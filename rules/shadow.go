@@ -72,6 +72,9 @@ func (e *Engine) wouldStop(r *ruling, id, counted string) bool {
 
 // split puts the charges of limits in shadow behind the others.
 func split(costs []limitCharge) (enforced, shadow []limitCharge) {
+	if !slices.ContainsFunc(costs, func(c limitCharge) bool { return c.action == Shadow }) {
+		return costs, nil
+	}
 	for _, c := range costs {
 		if c.action == Shadow {
 			shadow = append(shadow, c.inShadow())
@@ -122,7 +125,7 @@ func (e *Engine) chargeShadow(ctx context.Context, now time.Time, r *ruling, cos
 	ask := state.Ask{Charges: make([]state.Charge, len(costs))}
 	for i, c := range costs {
 		ask.Charges[i] = c.Charge
-		ask.Charges[i].CountOnly = !e.wouldStop(r, c.rule, c.Subject)
+		ask.Charges[i].CountOnly = !e.wouldStop(r, c.limit.rule(), c.Subject)
 	}
 	answer, err := e.take(ctx, now, r, ask)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 // subjectsOf lists whatever of this message can be blocked and found again, who
 // sent it first.
 func (f *facts) subjectsOf() []string {
-	var s []string
-	for _, kind := range []string{"account", "customer", "script", "host"} {
+	s := make([]string, 0, len(wholeKinds)+len(f.byDomain())+1)
+	for _, kind := range wholeKinds[:4] {
 		for _, sc := range f.limitSubjects(kind) {
 			s = append(s, sc.subject)
 		}
@@ -21,7 +21,7 @@ func (f *facts) subjectsOf() []string {
 		s = append(s, name)
 	}
 	if f.mail.Client.IsValid() {
-		s = append(s, clientSubject(f.mail.Client))
+		s = append(s, f.client())
 	}
 	for _, sc := range f.byDomain() {
 		s = append(s, sc.subject)
@@ -32,7 +32,7 @@ func (f *facts) subjectsOf() []string {
 // blockableSubjects are those whose blocks hold for this message: its own, those
 // of the submitter's kin, and an account's script.
 func (f *facts) blockableSubjects(subjects []string) []string {
-	list := slices.Concat(subjects, f.who.kin)
+	list := append(slices.Clip(subjects), f.who.kin...)
 	for _, script := range []string{f.scriptUser(), f.scriptName()} {
 		if script != "" && !slices.Contains(list, script) {
 			list = append(list, script)
@@ -70,28 +70,53 @@ type subjectCount struct {
 // limitSubjects are the subjects that a limit of this kind counts; none when the
 // message has no such subject.
 func (f *facts) limitSubjects(kind string) []subjectCount {
-	all := func(subject string) []subjectCount {
-		return []subjectCount{{subject: subject, recipients: len(f.rcpts)}}
-	}
-	acc := f.who.account
-	switch {
-	case kind == "account" && acc != nil:
-		return all("account:" + acc.Login)
-	case kind == "customer" && acc != nil && acc.Customer != "":
-		return all("customer:" + acc.Customer)
-	case kind == "script" && f.who.local && f.who.script != "":
-		return all(scriptSubject(f.who.script))
-	case kind == "host" && f.who.local:
-		return all("host:" + f.hostName())
-	case kind == "ip" && f.mail.Client.IsValid() && !f.who.local:
-		// A script would fill the window of whoever logs in from this host.
-		return all(clientSubject(f.mail.Client))
+	switch acc := f.who.account; {
 	case kind == "domain":
 		return f.byDomain()
 	case kind == "account+domain" && acc != nil:
 		return f.byPair(acc.Login)
 	}
-	return nil
+	i := slices.Index(wholeKinds[:], kind)
+	if i < 0 {
+		return nil
+	}
+	if f.whole[i].subject == "" {
+		f.whole[i] = subjectCount{subject: f.wholeSubject(kind), recipients: len(f.rcpts)}
+	}
+	if f.whole[i].subject == "" {
+		return nil
+	}
+	return f.whole[i : i+1 : i+1]
+}
+
+// wholeKinds are the kinds of subject of which a message has one at most.
+var wholeKinds = [...]string{"account", "customer", "script", "host", "ip"}
+
+// wholeSubject is the message's subject of such a kind; empty when it has none.
+func (f *facts) wholeSubject(kind string) string {
+	acc := f.who.account
+	switch {
+	case kind == "account" && acc != nil:
+		return "account:" + acc.Login
+	case kind == "customer" && acc != nil && acc.Customer != "":
+		return "customer:" + acc.Customer
+	case kind == "script" && f.who.local && f.who.script != "":
+		return scriptSubject(f.who.script)
+	case kind == "host" && f.who.local:
+		return "host:" + f.hostName()
+	case kind == "ip" && f.mail.Client.IsValid() && !f.who.local:
+		// A script would fill the window of whoever logs in from this host.
+		return f.client()
+	}
+	return ""
+}
+
+// client is clientSubject of the mail's client, which is a valid one.
+func (f *facts) client() string {
+	if f.clientAs == "" {
+		f.clientAs = clientSubject(f.mail.Client)
+	}
+	return f.clientAs
 }
 
 func (f *facts) hostName() string {
@@ -107,28 +132,38 @@ func (f *facts) byDomain() []subjectCount {
 	if f.domains != nil {
 		return f.domains
 	}
-	list := []subjectCount{}
-	at := map[string]int{}
-	for i, a := range f.rcpts {
-		d := a.Domain
-		if d == "" {
-			// An address literal, a name with an underscore: mail goes there all the same.
-			d = message.Destination(f.mail.Recipients[i].Address)
+	f.domains = []subjectCount{}
+	if len(f.rcpts) == 1 {
+		if d := f.destination(0); d != "" {
+			f.domains = []subjectCount{{subject: "domain:" + d, recipients: 1}}
 		}
+		return f.domains
+	}
+	at := map[string]int{}
+	for i := range f.rcpts {
+		d := f.destination(i)
 		if d == "" {
 			continue
 		}
 		n, seen := at[d]
 		if !seen {
-			n = len(list)
+			n = len(f.domains)
 			at[d] = n
-			list = append(list, subjectCount{subject: "domain:" + d})
+			f.domains = append(f.domains, subjectCount{subject: "domain:" + d})
 		}
-		list[n].recipients++
-		list[n].which = append(list[n].which, i)
+		f.domains[n].recipients++
+		f.domains[n].which = append(f.domains[n].which, i)
 	}
-	f.domains = list
-	return list
+	return f.domains
+}
+
+// destination is where a recipient's mail goes; empty when it stays on this host.
+func (f *facts) destination(i int) string {
+	if d := f.rcpts[i].Domain; d != "" {
+		return d
+	}
+	// An address literal, a name with an underscore: mail goes there all the same.
+	return message.Destination(f.mail.Recipients[i].Address)
 }
 
 // byPair is byDomain for one account.
@@ -157,6 +192,9 @@ func (f *facts) members(s subjectCount) []string {
 }
 
 func (f *facts) mailboxes(which []int) []string {
+	if len(which) == 1 {
+		return []string{f.rcpts[which[0]].Mailbox()}
+	}
 	list := make([]string, 0, len(which))
 	seen := make(map[string]bool, len(which))
 	for _, i := range which {

@@ -24,6 +24,7 @@ type submitter struct {
 
 	account   *accounts.Account // nil without account
 	addresses []string
+	self      string // the account's own mailbox, folded: it may write as that whatever else it is given; empty: it is none
 	domains   domainSet
 	hosts     []string // domains of this host's programs: the very name, no alignment
 	replyTo   domainSet
@@ -97,8 +98,11 @@ func (e *Engine) byLogin(ctx context.Context, login string) (submitter, error) {
 // he may not send. One that no source knows has his own domain, where
 // accounts.unknown lets him.
 func (e *Engine) AccountOf(ctx context.Context, login string) (*accounts.Account, error) {
+	if acc, err := e.accounts.ByLogin(ctx, login); acc != nil || err != nil {
+		return acc, err
+	}
 	spellings, full := e.spellings(login)
-	for _, name := range spellings {
+	for _, name := range spellings[1:] {
 		acc, err := e.accounts.ByLogin(ctx, name)
 		if acc != nil || err != nil {
 			return acc, err
@@ -111,7 +115,7 @@ func (e *Engine) AccountOf(ctx context.Context, login string) (*accounts.Account
 	return &accounts.Account{Login: full, Domains: []string{own.Domain}}, nil
 }
 
-// spellings lists the names to look a login up by, and its full form, user@domain;
+// spellings lists the names to look a login up by, itself first, and its full form, user@domain;
 // that is empty when it is no plain mailbox, whose owner nobody could tell.
 func (e *Engine) spellings(login string) (list []string, full string) {
 	list = []string{login}
@@ -151,8 +155,7 @@ func ofAccount(acc *accounts.Account) submitter {
 		domains: domainSet{list: acc.Domains}, replyTo: domainSet{list: acc.ReplyTo},
 	}
 	if login := message.ParseAddress(acc.Login); login.Domain != "" && login.Fault == "" {
-		// A mailbox may write as itself, whatever else it is given.
-		s.addresses = append(slices.Clip(s.addresses), login.Fold())
+		s.self = login.FoldOf(acc.Login)
 	}
 	return s
 }
@@ -261,7 +264,7 @@ func (e *Engine) kinOf(ctx context.Context, a message.Address, owner *accounts.O
 // owns says whether the address is the submitter's to write as.
 func (s *submitter) owns(a message.Address, strict bool) bool {
 	return a.Fault == "" && a.Domain != "" &&
-		(listed(s.addresses, a) || slices.Contains(s.hosts, a.Domain) || s.domains.aligned(a.Domain, strict))
+		(s.self != "" && isMailbox(s.self, a) || listed(s.addresses, a) || slices.Contains(s.hosts, a.Domain) || s.domains.aligned(a.Domain, strict))
 }
 
 // mayBounceTo says whether the address may be the envelope sender.
@@ -277,7 +280,13 @@ func (s *submitter) mayReplyTo(a message.Address, strict bool) bool {
 
 // listed says whether one of list is the same mailbox, its +extensions included.
 func listed(list []string, a message.Address) bool {
-	return len(list) > 0 && (slices.Contains(list, a.Fold()) || slices.Contains(list, a.WithoutExt().Fold()))
+	return slices.ContainsFunc(list, func(own string) bool { return isMailbox(own, a) })
+}
+
+// isMailbox says whether an address, or itself without its +extension, is own, which is
+// folded.
+func isMailbox(own string, a message.Address) bool {
+	return strings.HasSuffix(own, a.Domain) && (a.Is(own) || a.WithoutExt().Is(own))
 }
 
 // domainSet compares domains as DMARC does (RFC 7489 3.1.1). The registrable
@@ -294,8 +303,8 @@ func (s *domainSet) aligned(d string, strict bool) bool {
 	if slices.Contains(s.list, d) {
 		return true
 	}
-	if strict || len(s.list) == 0 {
-		return false
+	if strict || !slices.ContainsFunc(s.list, func(own string) bool { return strings.HasSuffix(own, lastTwo(d)) }) {
+		return false // most recipients: registrable domains are looked up where they can be the same
 	}
 	if s.orgs == nil {
 		s.orgs = make(map[string]bool, len(s.list))
@@ -304,6 +313,13 @@ func (s *domainSet) aligned(d string, strict bool) bool {
 		}
 	}
 	return s.orgs[registrable(d)]
+}
+
+// lastTwo are a domain's last two labels, which all domains of one registrable domain
+// have in common.
+func lastTwo(d string) string {
+	last := strings.LastIndexByte(d, '.')
+	return d[strings.LastIndexByte(d[:max(last, 0)], '.')+1:]
 }
 
 // registrable is the domain that somebody registered, by the public suffix list;

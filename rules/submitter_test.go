@@ -207,3 +207,18 @@ func TestAccountsUnavailable(t *testing.T) {
 	// Where Postfix would try for ever it is held.
 	check(t, b.Decide(context.Background(), local("x@web1.example", "From: x@web1.example")), Quarantine, "accounts.unavailable")
 }
+
+// Whatever is aligned by the registrable domains alone is aligned, and nothing else.
+func TestAlignedByRegistrableDomain(t *testing.T) {
+	names := []string{"a.example", "x.a.example", "y.x.a.example", "b.example", "ba.example", "example", "co.uk", "shop.co.uk", "www.shop.co.uk", "other.co.uk",
+		"github.io", "me.github.io", "you.github.io", "www.me.github.io", "localhost", "x.localhost", "amazonaws.com", "x.s3.amazonaws.com", "a.s3.amazonaws.com"}
+	for _, own := range names {
+		for _, d := range names {
+			s := domainSet{list: []string{"far.away.example", own}}
+			want := own == d || registrable(own) == registrable(d)
+			if got := s.aligned(d, false); got != want {
+				t.Errorf("%s for %s: %v; want %v", d, own, got, want)
+			}
+		}
+	}
+}
