@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"o2n-milter/message"
@@ -68,11 +69,7 @@ func (e *Engine) record(ctx context.Context, f *facts, v *Verdict) error {
 		key, fault = e.addressKey(ctx) // without it addresses are left out
 		key.hide(&d, &detail, v.Account)
 	}
-	var err error
-	if d.Detail, err = json.Marshal(detail); err != nil {
-		// Plain structs of strings and numbers always marshal.
-		panic(err)
-	}
+	d.Detail = detail.appendJSON(make([]byte, 0, detail.sizeOf()))
 	return errors.Join(fault, e.store.Record(ctx, d))
 }
 
@@ -93,9 +90,12 @@ func decisionOf(f *facts, v *Verdict) state.Decision {
 	d := state.Decision{
 		ID: v.ID, At: v.At.Truncate(time.Millisecond), Action: v.Action.String(), Rule: v.Rule,
 		Account: v.Account, From: printable(m.Sender, mostName), Rcpts: len(m.Recipients),
-		Subjects: v.Subjects[:min(len(v.Subjects), mostRecorded)], To: recipientsOf(f.rcpts),
+		Subjects: v.Subjects[:min(len(v.Subjects), mostRecorded)], To: recipientsOf(f),
 	}
-	if m.Client.IsValid() {
+	switch {
+	case m.Client.Is4() && f.clientAs != "":
+		d.Client = strings.TrimPrefix(f.clientAs, "ip:")
+	case m.Client.IsValid():
 		d.Client = m.Client.String()
 	}
 	return d
@@ -104,17 +104,21 @@ func decisionOf(f *facts, v *Verdict) state.Decision {
 // detailOf is what the record of a verdict keeps beside its index.
 func detailOf(f *facts, v *Verdict) Detail {
 	m := f.mail
+	authors := named(nil, f.msg.From)
+	senders := named(authors, f.msg.Sender)
 	detail := Detail{
 		Reply: v.Reply(), QueueID: m.QueueID, ClientName: printable(m.ClientName, 255),
 		Login: printable(m.Login, mostName), Host: printable(m.Host, 255),
-		Authors: named(f.msg.From, f.msg.Sender), ReplyTo: named(f.msg.ReplyTo), Script: f.msg.Script,
+		Authors: senders, Senders: len(senders) - len(authors), ReplyTo: named(nil, f.msg.ReplyTo), Script: f.msg.Script,
 		Visible: f.counts().visible, Duplicates: f.counts().duplicates, EnvelopeDuplicates: f.counts().envelopeRepeated,
 		MessageID: f.msg.MessageID, Subject: f.msg.Subject, Size: m.Size,
 		Evidence: v.Evidence, Charges: v.Charges[:min(len(v.Charges), mostRecorded)],
 		Windows: v.Windows[:min(len(v.Windows), mostRecorded)], Campaign: v.Campaign,
-		Config: f.linesOf(v), Version: f.set.Version,
+		Version: f.set.Version,
 	}
-	detail.Senders = len(detail.Authors) - len(named(f.msg.From))
+	if len(v.Evidence) > 0 {
+		detail.Config = f.linesOf(v)
+	}
 	if f.score != nil {
 		detail.Score = f.score.String()
 	}
@@ -122,11 +126,11 @@ func detailOf(f *facts, v *Verdict) Detail {
 }
 
 // recipientsOf are the recipients that a decision is found by, each once.
-func recipientsOf(list []message.Address) []string {
-	var to []string
+func recipientsOf(f *facts) []string {
+	to := make([]string, 0, min(len(f.rcpts), mostRecorded))
 	size := 0
-	for _, a := range list {
-		form := a.Fold()
+	for i, a := range f.rcpts {
+		form := a.FoldOf(f.mail.Recipients[i].Address)
 		if size += len(form); len(to) == mostRecorded || size > mostTo {
 			break
 		}
@@ -137,18 +141,20 @@ func recipientsOf(list []message.Address) []string {
 	return to
 }
 
-// named are the addresses in fields.
-func named(fields ...[]message.List) []string {
-	var list []string
-	for _, lists := range fields {
-		for _, l := range lists {
-			for _, a := range l.Addresses {
-				if len(list) == mostNamed {
-					return list
-				}
-				list = append(list, printable(a.String(), mostName))
+// named are list and the addresses in a kind of field.
+func named(list []string, fields []message.List) []string {
+	for _, l := range fields {
+		for _, a := range l.Addresses {
+			if len(list) == mostNamed {
+				return list
 			}
+			list = append(list, printable(a.String(), mostName))
 		}
 	}
 	return list
+}
+
+// sizeOf is about how many octets of JSON the detail has, those of usual length at least.
+func (d *Detail) sizeOf() int {
+	return 512 + 128*len(d.Charges) + 192*len(d.Windows) + 256*len(d.Evidence) + 128*len(d.Config)
 }

@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"web/customer":    {"rules", "state", "web/desk", "web/page"},
 	"web/desk":        {"accounts", "rules", "state", "web/stats"},
 	"web/stats":       {"rules", "state"},
-	"rules":           {"accounts", "message", "state"},
+	"rules":           {"accounts", "internal/appendjson", "message", "state"},
 	"state":           {"state/internal/text"},
 	"state/badgerdb":  {"state", "state/internal/journal", "state/internal/ledger", "state/internal/text"},
 	"state/redisdb":   {"state", "state/internal/journal", "state/internal/ledger", "state/internal/text"},
@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	"state/memory":    {"state", "state/internal/ledger"},
 	"state/statetest": {"state"},
 
-	"state/internal/ledger":  {"state", "state/internal/text"},
+	"state/internal/ledger":  {"internal/appendjson", "state", "state/internal/text"},
 	"state/internal/journal": {"state"},
 }
 
