@@ -43,10 +43,8 @@ func encodeDecision(d state.Decision) ([]byte, error) {
 	if n := len(d.To); n > MaxDecisionSubjects {
 		return nil, fmt.Errorf("%d recipients; want at most %d", n, MaxDecisionSubjects)
 	}
-	d.At = d.At.UTC()
-	d.Subjects, d.To = slices.Clone(d.Subjects), slices.Clone(d.To)
-	text.EscapeAll(decisionTexts(&d))
-	value, err := json.Marshal(d)
+	// What stands beside the detail takes some 300 bytes.
+	value, err := appendDecision(make([]byte, 0, len(d.Detail)+512), d)
 	if err == nil && len(value) > MaxDecision {
 		err = fmt.Errorf("%d bytes; want at most %d", len(value), MaxDecision)
 	}
@@ -96,13 +94,39 @@ func Histories(d state.Decision) []string {
 // HistoryFor is the history to look through for what q asks, the shortest as a rule;
 // empty: all decisions.
 func HistoryFor(q state.Query) string {
-	switch {
-	case q.Recipient != "":
-		return byRecipient + q.Recipient
-	case q.Subject != "":
-		return q.Subject
-	case q.Rule != "" && q.Rule != noRule:
-		return byRule + q.Rule
+	if names := HistoriesFor(q); len(names) > 0 {
+		return names[0]
 	}
 	return ""
 }
+
+// HistoriesFor are all histories that a decision is in if q asks for it, the shortest
+// first as a rule.
+func HistoriesFor(q state.Query) (names []string) {
+	if q.Recipient != "" {
+		names = append(names, byRecipient+q.Recipient)
+	}
+	if q.Subject != "" {
+		names = append(names, q.Subject)
+	}
+	if q.Rule != "" && q.Rule != noRule {
+		names = append(names, byRule+q.Rule)
+	}
+	return names
+}
+
+// Signs are what stands in each value that EncodeDecision has given of a decision that q
+// asks for: who reads many need not decode those that lack one.
+func Signs(q state.Query) (signs [][]byte) {
+	for _, part := range []struct{ name, text string }{
+		{"", q.Recipient}, {"", q.Subject}, {`"rule":`, q.Rule}, {`"action":`, q.Action},
+	} {
+		if part.text != "" {
+			signs = append(signs, appendText([]byte(part.name), part.text))
+		}
+	}
+	return signs
+}
+
+// SignOf is what the value of the decision with this id begins with.
+func SignOf(id string) []byte { return append(appendText([]byte(`{"id":`), id), ',') }
