@@ -108,36 +108,38 @@ func (g *blockGauge) Collect(ch chan<- prometheus.Metric) {
 // errors are counted.
 type Measured struct {
 	state.Store
-	seconds *prometheus.HistogramVec
-	errors  *prometheus.CounterVec
+	take, blocks, record, addBlock, liftBlock operation
+}
+
+// operation is a kind of call.
+type operation struct {
+	seconds prometheus.Observer
+	errors  prometheus.Counter
+}
+
+// done notes a call that began then.
+func (o operation) done(start time.Time, err error) {
+	o.seconds.Observe(time.Since(start).Seconds())
+	if err != nil && !errors.Is(err, state.ErrNotFound) {
+		o.errors.Inc()
+	}
 }
 
 // Measure registers o2n_milter_store_seconds and o2n_milter_store_errors_total.
 func Measure(reg prometheus.Registerer, store state.Store) *Measured {
-	m := &Measured{
-		Store: store,
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "o2n_milter_store_seconds",
-			Help:    "Time of store calls, by operation.",
-			Buckets: prometheus.ExponentialBuckets(1e-5, 4, 10), // 10 us to 2.6 s
-		}, []string{"op"}),
-		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "o2n_milter_store_errors_total",
-			Help: "Store calls that failed, by operation.",
-		}, []string{"op"}),
-	}
-	reg.MustRegister(m.seconds, m.errors)
-	for _, op := range []string{"take", "blocks", "record", "add_block", "lift_block"} {
-		m.seconds.WithLabelValues(op)
-		m.errors.WithLabelValues(op)
-	}
-	return m
-}
-
-func (m *Measured) observe(op string, start time.Time, err error) {
-	m.seconds.WithLabelValues(op).Observe(time.Since(start).Seconds())
-	if err != nil && !errors.Is(err, state.ErrNotFound) {
-		m.errors.WithLabelValues(op).Inc()
+	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "o2n_milter_store_seconds",
+		Help:    "Time of store calls, by operation.",
+		Buckets: prometheus.ExponentialBuckets(1e-5, 4, 10), // 10 us to 2.6 s
+	}, []string{"op"})
+	failed := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "o2n_milter_store_errors_total",
+		Help: "Store calls that failed, by operation.",
+	}, []string{"op"})
+	reg.MustRegister(seconds, failed)
+	of := func(op string) operation { return operation{seconds.WithLabelValues(op), failed.WithLabelValues(op)} }
+	return &Measured{
+		Store: store, take: of("take"), blocks: of("blocks"), record: of("record"), addBlock: of("add_block"), liftBlock: of("lift_block"),
 	}
 }
 
@@ -145,7 +147,7 @@ func (m *Measured) observe(op string, start time.Time, err error) {
 func (m *Measured) Take(ctx context.Context, now time.Time, ask state.Ask) (state.Answer, error) {
 	start := time.Now()
 	answer, err := m.Store.Take(ctx, now, ask)
-	m.observe("take", start, err)
+	m.take.done(start, err)
 	return answer, err
 }
 
@@ -153,7 +155,7 @@ func (m *Measured) Take(ctx context.Context, now time.Time, ask state.Ask) (stat
 func (m *Measured) ActiveBlocks(ctx context.Context, now time.Time, subjects []string) ([]state.Block, error) {
 	start := time.Now()
 	blocks, err := m.Store.ActiveBlocks(ctx, now, subjects)
-	m.observe("blocks", start, err)
+	m.blocks.done(start, err)
 	return blocks, err
 }
 
@@ -161,7 +163,7 @@ func (m *Measured) ActiveBlocks(ctx context.Context, now time.Time, subjects []s
 func (m *Measured) Record(ctx context.Context, d state.Decision) error {
 	start := time.Now()
 	err := m.Store.Record(ctx, d)
-	m.observe("record", start, err)
+	m.record.done(start, err)
 	return err
 }
 
@@ -169,7 +171,7 @@ func (m *Measured) Record(ctx context.Context, d state.Decision) error {
 func (m *Measured) AddBlock(ctx context.Context, b state.Block) error {
 	start := time.Now()
 	err := m.Store.AddBlock(ctx, b)
-	m.observe("add_block", start, err)
+	m.addBlock.done(start, err)
 	return err
 }
 
@@ -177,7 +179,7 @@ func (m *Measured) AddBlock(ctx context.Context, b state.Block) error {
 func (m *Measured) LiftBlock(ctx context.Context, id string, now time.Time, by, note string) (state.Block, error) {
 	start := time.Now()
 	b, err := m.Store.LiftBlock(ctx, id, now, by, note)
-	m.observe("lift_block", start, err)
+	m.liftBlock.done(start, err)
 	return b, err
 }
 

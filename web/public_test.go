@@ -92,9 +92,13 @@ func TestStoreIsMeasured(t *testing.T) {
 	if _, err := m.LiftBlock(context.Background(), "B1", start, "", ""); !errors.Is(err, state.ErrNotFound) {
 		t.Fatal(err)
 	}
-	for op, want := range map[string]float64{"take": 1, "lift_block": 0, "record": 0} {
-		if got := testutil.ToFloat64(m.errors.WithLabelValues(op)); got != want {
-			t.Errorf("%s: %v errors, want %v", op, got, want)
+	metrics := serve(Public(m, reg, at), "GET", "/metrics", "").Body.String()
+	for _, line := range []string{
+		`o2n_milter_store_errors_total{op="take"} 1`, `o2n_milter_store_errors_total{op="lift_block"} 0`, `o2n_milter_store_errors_total{op="record"} 0`,
+		`o2n_milter_store_seconds_count{op="take"} 1`, `o2n_milter_store_seconds_count{op="lift_block"} 1`, `o2n_milter_store_seconds_count{op="record"} 0`,
+	} {
+		if !strings.Contains(metrics, line+"\n") {
+			t.Errorf("no line %s", line)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -97,15 +98,13 @@ var severities = [...]struct {
 // logHandler has a handler for each format and severity, and gives a record to one.
 type logHandler struct {
 	log        *outLog
+	journal    bool
 	text, json [len(severities)]slog.Handler
 }
 
 func newLogHandler(l *outLog, journal bool) logHandler {
-	h := logHandler{log: l}
+	h := logHandler{log: l, journal: journal}
 	opts := &slog.HandlerOptions{Level: &l.level}
-	if journal {
-		opts.ReplaceAttr = withoutTime
-	}
 	for i, s := range severities {
 		prefix := ""
 		if journal {
@@ -117,13 +116,6 @@ func newLogHandler(l *outLog, journal bool) logHandler {
 	return h
 }
 
-func withoutTime(groups []string, a slog.Attr) slog.Attr {
-	if len(groups) == 0 && a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime {
-		return slog.Attr{}
-	}
-	return a
-}
-
 // Enabled implements slog.Handler.
 func (h logHandler) Enabled(_ context.Context, level slog.Level) bool {
 	return level >= h.log.level.Level()
@@ -131,6 +123,9 @@ func (h logHandler) Enabled(_ context.Context, level slog.Level) bool {
 
 // Handle implements slog.Handler. It waits for nobody.
 func (h logHandler) Handle(ctx context.Context, r slog.Record) error {
+	if h.journal {
+		r.Time = time.Time{} // left out
+	}
 	of := h.text
 	if h.log.json.Load() {
 		of = h.json

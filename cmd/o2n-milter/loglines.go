@@ -137,7 +137,7 @@ func printableText(line []byte) []byte {
 // the C1 controls, marks that turn the direction of text. Outside its strings JSON has
 // ASCII only.
 func printableJSON(line []byte) []byte {
-	if !bytes.ContainsFunc(line, hidden) {
+	if isPlain(line) || !bytes.ContainsFunc(line, hidden) {
 		return line
 	}
 	out := make([]byte, 0, len(line)+64)
@@ -155,6 +155,17 @@ func printableJSON(line []byte) []byte {
 		line = line[size:]
 	}
 	return out
+}
+
+// isPlain says that there is nothing beyond what a keyboard of old has, as in nearly all
+// lines.
+func isPlain(line []byte) bool {
+	for _, c := range line {
+		if c >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 func hidden(r rune) bool { return r >= 0x7f && !unicode.IsPrint(r) }
