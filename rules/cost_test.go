@@ -99,6 +99,7 @@ func BenchmarkJudge(b *testing.B) {
 	m := tenFields()
 	perCall(b, func() {
 		r := x.judgeSafely(b.Context(), start, m, false)
+		x.gate.leave(r.weight)
 		x.verdict(&r, start, "ABCDEFGH")
 	})
 }

@@ -24,6 +24,7 @@ type Engine struct {
 	store    state.Store
 	now      func() time.Time
 	active   *activity
+	gate     *gate
 	words    bulkWords
 	hashes   atomic.Pointer[AddressKey] // nil until it is needed
 	meant    map[string]Action          // of rules and limits, as configured
@@ -39,7 +40,7 @@ func New(set Settings, source accounts.Source, store state.Store, now func() tim
 		}
 	}
 	words := bulkWords{newPhrases(set.Bulk.UnsubscribePhrases), newPhrases(set.Bulk.ReasonPhrases)}
-	e := &Engine{set: set, accounts: source, store: store, now: now, active: newActivity(), words: words, meant: meantBy(set)}
+	e := &Engine{set: set, accounts: source, store: store, now: now, active: newActivity(), gate: newGate(), words: words, meant: meantBy(set)}
 	if set.AllShadow {
 		e.set = inShadow(set)
 	}
@@ -49,7 +50,7 @@ func New(set Settings, source accounts.Source, store state.Store, now func() tim
 // Next builds the Engine that takes over from e at a reload.
 func (e *Engine) Next(set Settings, source accounts.Source) *Engine {
 	next := New(set, source, e.store, e.now)
-	next.active = e.active
+	next.active, next.gate = e.active, e.gate
 	return next
 }
 
@@ -139,6 +140,9 @@ type ruling struct {
 	own        bool // our own notice
 	spared     bool // an automatic block is in shadow
 	dry        bool // it is only asked for: nothing is charged or kept
+	at         time.Time
+	weight     int  // in the gate, to be left; 0: it is not in there
+	away       bool // it was turned away there
 	err        error
 }
 
@@ -182,9 +186,10 @@ func (r *ruling) strongest() (Action, string) {
 	}
 	action, id := r.action, r.decider
 	switch {
-	case action == Tempfail && r.mail.localSubmission() && r.mail.CanHold:
+	case action == Tempfail && r.mail.localSubmission() && r.mail.CanHold && id != overload:
 		// Postfix keeps a deferred local submission in maildrop for ever and
-		// tries it again with every other one: it is held.
+		// tries it again with every other one: it is held, but for what the next try
+		// finds gone.
 		action = Quarantine
 	case action == Quarantine && !r.mail.CanHold:
 		action = Tempfail
@@ -197,9 +202,14 @@ func (r *ruling) strongest() (Action, string) {
 // strikes. It never fails: what it cannot know is a verdict of its own. The decision
 // is recorded before it returns.
 func (e *Engine) Decide(ctx context.Context, m *Mail) Verdict {
-	now, id := e.now(), NewID()
-	r := e.judgeSafely(ctx, now, m, false)
+	id := NewID()
+	r := e.judgeSafely(ctx, e.now(), m, false)
+	defer e.gate.leave(r.weight)
+	now := r.at
 	v := e.verdict(&r, now, id)
+	if r.away {
+		return v // the store may be what is slow
+	}
 	if v.Action == Quarantine {
 		e.hold(ctx, now, &r, &v)
 	}
@@ -216,7 +226,7 @@ func (e *Engine) Decide(ctx context.Context, m *Mail) Verdict {
 
 // judgeSafely turns a panic, which is always our own fault, into a ruling.
 func (e *Engine) judgeSafely(ctx context.Context, now time.Time, m *Mail, dry bool) (r ruling) {
-	r.mail, r.set, r.words, r.dry = m, &e.set, &e.words, dry
+	r.mail, r.set, r.words, r.dry, r.at = m, &e.set, &e.words, dry, now
 	defer func() {
 		if p := recover(); p != nil {
 			r.panicked()
@@ -227,7 +237,10 @@ func (e *Engine) judgeSafely(ctx context.Context, now time.Time, m *Mail, dry bo
 		r.unjudged = true
 		return r
 	}
-	e.judge(ctx, now, &r)
+	if !dry && !e.enter(ctx, &r) {
+		return r
+	}
+	e.judge(ctx, r.at, &r)
 	return r
 }
 
@@ -311,8 +324,9 @@ func (e *Engine) unavailable(r *ruling, id string, err error) {
 }
 
 // fixed are the rules that have no action of their own in the settings: a login
-// that nobody knows is nobody's to send with, and a panic is always ours.
-var fixed = map[string]Action{"accounts.unknown": Reject, "internal.panic": Tempfail}
+// that nobody knows is nobody's to send with, a panic is always ours, and mail that we
+// have no time for comes again.
+var fixed = map[string]Action{"accounts.unknown": Reject, "internal.panic": Tempfail, overload: Tempfail}
 
 // action is what a rule is set to.
 func (e *Engine) action(id string) Action { return e.set.action(id) }
@@ -359,7 +373,7 @@ func (e *Engine) link(account string, now time.Time) string {
 
 func (r *ruling) unavailableRule() string {
 	for _, f := range r.evidence {
-		if slices.Contains([]string{"accounts.unavailable", "store.unavailable", "internal.panic"}, f.Rule) {
+		if slices.Contains([]string{"accounts.unavailable", "store.unavailable", "internal.panic", overload}, f.Rule) {
 			return f.Rule
 		}
 	}
@@ -381,7 +395,7 @@ func NewID() string {
 // IDs lists every rule id but those of the limits, which are "limit." and the
 // limit's name; for them it holds "limit.NAME".
 func IDs() []string {
-	ids := []string{"block.active", "accounts.unavailable", "store.unavailable", "internal.panic", "limit.NAME", "hold.full",
+	ids := []string{"block.active", "accounts.unavailable", "store.unavailable", "internal.panic", overload, "limit.NAME", "hold.full",
 		"content.score", "content.unavailable"}
 	for _, r := range ruleOrder {
 		ids = append(ids, r.id)

@@ -43,6 +43,7 @@ var otherKeys = map[string][]string{
 	"store.unavailable": {"state.on_failure"},
 	"hold.full":         {"hold.max_per_subject", "hold.max_messages"},
 	"internal.panic":    {},
+	overload:            {},
 }
 
 // mostExplained is how many rules a record keeps the keys of: a message rarely meets
@@ -151,6 +152,7 @@ var remedies = map[string]string{
 	"hold.full":              "Less mail on hold: {got}, wanted {want}. o2n-milter held list shows what waits, and why.",
 	"store.unavailable":      "Nothing about the message: it passes as soon as the store is back; o2n-milter status says what ails it.",
 	"internal.panic":         "Nothing about the message: it is our own fault. The log has it under the decision's id.",
+	overload:                 "Nothing about the message: there was more mail than could be judged in time. It passes at another try.",
 }
 
 // listings are {own} and {answers}, for the mail of an account and of a sender without;

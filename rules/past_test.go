@@ -224,7 +224,7 @@ func randomSettings(r *rand.Rand) func(*Settings) {
 	actions := []Action{Off, Shadow, Tag, Quarantine, Tempfail, Reject, Reject, Reject}
 	chosen := map[string]Action{}
 	for _, id := range IDs() {
-		if id != "hold.full" && id != "internal.panic" && id != "accounts.unknown" && id != "limit.NAME" {
+		if id != "hold.full" && id != "internal.panic" && id != overload && id != "accounts.unknown" && id != "limit.NAME" {
 			chosen[id] = actions[r.IntN(len(actions))]
 		}
 	}

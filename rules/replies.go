@@ -117,6 +117,9 @@ var replies = map[string]reply{
 	"internal.panic": {"3.0",
 		"Internal error, please try again later.",
 		"Erreur interne, réessayez plus tard."},
+	"internal.overload": {"3.2",
+		"Too much mail at once, please try again later.",
+		"Trop de courrier à la fois, réessayez plus tard."},
 }
 
 // params fill the placeholders.

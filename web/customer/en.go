@@ -185,9 +185,12 @@ var english = map[string]string{
 	"rule.store.unavailable.what": "Your message could not be checked for a moment. This was no fault of yours.",
 	"rule.store.unavailable.fix":  "You need not do anything: mail programs send again by themselves.",
 
-	"rule.internal.panic.name": "Fault on our side",
-	"rule.internal.panic.what": "Our own program went wrong with your message. It has been noted.",
-	"rule.internal.panic.fix":  "Send the message again. If it is refused again, write to your provider.",
+	"rule.internal.overload.name": "Too much mail at once",
+	"rule.internal.overload.what": "More mail came in than could be looked at in time. Your message was not refused for what it says.",
+	"rule.internal.overload.fix":  "Nothing. It is tried again by itself; otherwise send it again in a few minutes.",
+	"rule.internal.panic.name":    "Fault on our side",
+	"rule.internal.panic.what":    "Our own program went wrong with your message. It has been noted.",
+	"rule.internal.panic.fix":     "Send the message again. If it is refused again, write to your provider.",
 
 	"rule.limit.NAME.name": "Sending limit",
 	"rule.limit.NAME.what": "Only so much mail may be sent in a time. Sudden floods are what hijacked accounts send, and receiving servers close the door on everybody when they see one.",

@@ -185,9 +185,12 @@ var french = map[string]string{
 	"rule.store.unavailable.what": "Votre message n’a pas pu être vérifié pendant un moment. Vous n’y êtes pour rien.",
 	"rule.store.unavailable.fix":  "Vous n’avez rien à faire : les logiciels de messagerie renvoient d’eux-mêmes.",
 
-	"rule.internal.panic.name": "Erreur de notre côté",
-	"rule.internal.panic.what": "Notre propre programme a échoué sur votre message. C’est enregistré.",
-	"rule.internal.panic.fix":  "Envoyez le message de nouveau. S’il est encore refusé, écrivez à votre hébergeur.",
+	"rule.internal.overload.name": "Trop de courrier à la fois",
+	"rule.internal.overload.what": "Il est arrivé plus de courrier que nous ne pouvions en examiner à temps. Votre message n’a pas été refusé pour son contenu.",
+	"rule.internal.overload.fix":  "Rien. Il est réessayé tout seul ; sinon, envoyez-le de nouveau dans quelques minutes.",
+	"rule.internal.panic.name":    "Erreur de notre côté",
+	"rule.internal.panic.what":    "Notre propre programme a échoué sur votre message. C’est enregistré.",
+	"rule.internal.panic.fix":     "Envoyez le message de nouveau. S’il est encore refusé, écrivez à votre hébergeur.",
 
 	"rule.limit.NAME.name": "Limite d’envoi",
 	"rule.limit.NAME.what": "On ne peut envoyer qu’une certaine quantité de courrier en un temps donné. Les flots soudains sont le fait de comptes piratés, et les serveurs destinataires ferment alors la porte à tout le monde.",

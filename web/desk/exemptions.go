@@ -17,7 +17,7 @@ import (
 const mostFactor = 1000
 
 // noExemption are rules that say something about the server, not about a sender.
-var noExemption = []string{"accounts.unavailable", "store.unavailable", "content.unavailable", "hold.full", "internal.panic", "block.active", "limit.NAME"}
+var noExemption = []string{"accounts.unavailable", "store.unavailable", "content.unavailable", "hold.full", "internal.panic", "internal.overload", "block.active", "limit.NAME"}
 
 // Exemptions lists those in force, or all.
 func (d *Desk) Exemptions(ctx context.Context, all bool) (ExemptionList, error) {

@@ -73,6 +73,7 @@ var alarming = map[string]string{
 	"content.unavailable":  "the content engine gave no score for",
 	"hold.full":            "there was no room to hold",
 	"internal.panic":       "an internal error stopped",
+	"internal.overload":    "there was no time to look at",
 }
 
 // manyBlocks automatic ones in an hour are worth a look: a rule may be wrong.
