@@ -71,12 +71,63 @@ func (l *List) judge(value string) {
 	if l.Lenient && endsWhole(value) {
 		l.nameUndotted()
 	}
+	l.promote(value)
 	switch {
 	case len(value) > maxView:
 		l.Fault = "longer than 2,000 octets, address not in view"
 	case strings.ContainsAny(value, "\v\f"), !isASCII(value) && strings.ContainsAny(value, "\u2028\u2029"):
 		l.Fault = "line break in the value"
 	}
+}
+
+// promote takes addresses in names for the field's own where some reader does.
+func (l *List) promote(value string) {
+	found := scan(toUTF8(unfold(brokenNames(value))))
+	if l.Lenient {
+		text := toUTF8(unfold(value))
+		for _, form := range append(decodings(text), text) {
+			found = append(found, dropping(form)...)
+		}
+	}
+	for _, a := range found {
+		if !slices.Contains(l.Addresses, a.Address) {
+			l.Addresses = append(l.Addresses, a.Address)
+		}
+	}
+	// An encoded word without an end takes what follows into the name, the address too.
+	if len(l.Named) > 0 && hasOpenWord(value) {
+		l.Addresses, l.Named = append(l.Addresses, l.Named...), nil
+	}
+}
+
+// brokenNames is what of quoted names Python's email takes for the field's address,
+// since a name ends with its line there: what stands behind the line's end, and the
+// line itself where it is one word.
+func brokenNames(value string) string {
+	if strings.IndexByte(value, '"') < 0 || !strings.ContainsAny(value, "\r\n") {
+		return ""
+	}
+	var b strings.Builder
+	open := -1 // behind the quote that began a name
+	for i := 0; i < len(value); i++ {
+		switch {
+		case value[i] == '\\':
+			i++
+		case value[i] != '"':
+		case open < 0:
+			open = i + 1
+		default:
+			name := value[open:i]
+			if end := strings.IndexAny(name, "\r\n"); end >= 0 {
+				b.WriteString(name[end:] + " ")
+				if !strings.ContainsAny(name[:end], " \t") {
+					b.WriteString(name[:end] + " ")
+				}
+			}
+			open = -1
+		}
+	}
+	return b.String()
 }
 
 // endsWhole says whether the value is text and then one whole address in <>.

@@ -122,7 +122,7 @@ func (f *Facts) other(name, value string) {
 func subject(value string) string {
 	// An encoded word takes up to 12 octets for a rune (=F0=9F=98=80) and its
 	// frame as much again; long words are cut short by the frame of 4,000.
-	text := decodeWords(toUTF8(unfold(cut(value, 8000))), true)
+	text := decodeWords(toUTF8(unfold(cut(value, 8000))))
 	clean := func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '

@@ -66,8 +66,8 @@ func nextAt(s string, i int) (at, after int) {
 func (sc *scanner) around(floor, at, after int) {
 	start, local, touches := sc.localBefore(floor, at)
 	next, end := after, sc.domainEnd(after)
-	if end == after {
-		next, _ = sc.skip(after)
+	if strings.Map(visible, sc.s[after:end]) == "" {
+		next, _ = sc.skip(end)
 		end = sc.domainEnd(next)
 	}
 	if end > next {
@@ -92,17 +92,12 @@ func (sc *scanner) around(floor, at, after int) {
 func (sc *scanner) joined(start, from, end int, local string) string {
 	domain := sc.s[from:end]
 	for {
-		next, blanks := sc.skip(end)
-		if next == end || next == len(sc.s) {
-			break
-		}
-		more := sc.s[next:sc.domainEnd(next)]
-		apart := blanks && !beginsWithDot(more) && !endsWithDot(domain)
-		if more == "" || apart {
+		more, next, blanks := sc.more(end)
+		if apart := blanks && !beginsWithDot(more) && !endsWithDot(domain); more == "" || apart {
 			break
 		}
 		domain += more
-		end = next + len(more)
+		end = next
 		if len(domain) > 1000 { // no host name any more; keeps the joining linear
 			break
 		}
@@ -111,6 +106,43 @@ func (sc *scanner) joined(start, from, end int, local string) string {
 		sc.add(start, end, local, domain)
 	}
 	return domain
+}
+
+// dropping lists the addresses of readers that drop every blank: "client.fr x-bank.fr"
+// is one domain to Python's email. Words without a dot are a name.
+func dropping(text string) []token {
+	sc := scanner{s: text}
+	sc.matchComments()
+	for _, t := range scan(text) {
+		words, end := t.Domain, t.end
+		if words != "" && text[end-1] == '.' {
+			words += "."
+		}
+		for 0 < len(words) && len(words) <= 1000 {
+			more, next, _ := sc.more(end)
+			if more == "" {
+				break
+			}
+			words += more
+			end = next
+		}
+		rest := text[end:min(len(text), end+utf8.UTFMax)]
+		if at, _ := nextAt(rest, 0); at != 0 && dotted(words[len(t.Domain):]) {
+			sc.add(t.start, end, t.Local, words)
+		}
+	}
+	return sc.found
+}
+
+// more is the text behind blanks, quotes and comments that may belong to the domain that
+// ends at s[end], where it ends, and whether there were blanks; empty for none.
+func (sc *scanner) more(end int) (text string, next int, blanks bool) {
+	begin, blanks := sc.skip(end)
+	if begin == end || begin == len(sc.s) {
+		return "", end, false
+	}
+	next = sc.domainEnd(begin)
+	return sc.s[begin:next], next, blanks
 }
 
 // add appends a token. Quotes and brackets of any script around the text are

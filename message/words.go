@@ -2,6 +2,7 @@ package message
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -52,45 +53,66 @@ func toUTF8(s string) string {
 }
 
 // decodings are the ways in which readers may show the text: with every encoded
-// word decoded, and with only those that hold no blank, which RFC 2047 2 forbids.
-// There is none when nothing is encoded.
+// word decoded, or only those that RFC 2047 2 knows, which hold no blank, have an end
+// and no padding but there; adjacent ones joined, or each by itself with a blank
+// behind it. There is none when nothing is encoded.
 func decodings(s string) []string {
-	all := decodeWords(s, true)
-	if all == s {
+	whole := decodeWords(s)
+	if whole == s {
 		return nil
 	}
-	if strict := decodeWords(s, false); strict != all {
-		return []string{all, strict}
+	list := []string{whole}
+	for _, other := range []string{decode(s, false, ""), decode(s, true, " "), decode(s, false, " ")} {
+		if !slices.Contains(list, other) {
+			list = append(list, other)
+		}
 	}
-	return []string{all}
+	return list
 }
 
 // decodeWords decodes every encoded word (RFC 2047) wherever it stands, in
 // quotes and address parts too, because some readers do. It never gives up on a
 // word: an unknown charset is read as Latin-1, junk in base64 is skipped, an
 // unfinished word is decoded as far as it goes. Every byte is looked at once.
-// Without blanks, what holds one is no word.
-func decodeWords(s string, blanks bool) string {
+func decodeWords(s string) string { return decode(s, true, "") }
+
+// decode is decodeWords for all words or only the sound ones, with this behind each.
+// With nothing behind them, adjacent words of one charset are one text: a character
+// may be spread over two, which RFC 2047 5 forbids and readers put together.
+func decode(s string, all bool, behind string) string {
 	start := strings.Index(s, "=?")
 	if start < 0 {
 		return s
 	}
 	var b strings.Builder
 	b.Grow(len(s))
+	var run encodedRun
 	for {
+		if start > 0 {
+			run.end(&b)
+		}
 		b.WriteString(s[:start])
 		s = s[start:]
 		w, ok := cutWord(s)
-		ok = ok && (blanks || !strings.ContainsAny(w.encoded, " \t"))
+		ok = ok && (all || w.ended && !strings.ContainsAny(w.encoded, " \t"))
+		if ok && !all && w.encoding == 'b' {
+			w.encoded, _, _ = strings.Cut(w.encoded, "=")
+		}
 		if ok {
-			b.WriteString(w.text())
+			run.take(w, &b)
+			if behind != "" {
+				run.end(&b)
+				b.WriteString(behind)
+			}
 			s = w.rest
 		} else {
+			run.end(&b)
 			b.WriteString(s[:2])
 			s = s[2:]
 		}
 		start = strings.Index(s, "=?")
 		if start < 0 {
+			run.end(&b)
 			b.WriteString(s)
 			return b.String()
 		}
@@ -101,20 +123,68 @@ func decodeWords(s string, blanks bool) string {
 	}
 }
 
+// hasOpenWord says whether an encoded word has no end.
+func hasOpenWord(s string) bool {
+	for {
+		i := strings.Index(s, "=?")
+		if i < 0 {
+			return false
+		}
+		w, ok := cutWord(s[i:])
+		switch {
+		case !ok:
+			s = s[i+2:]
+		case !w.ended:
+			return true
+		default:
+			s = w.rest
+		}
+	}
+}
+
+// encodedRun is the bytes of adjacent encoded words of one charset.
+type encodedRun struct {
+	charset string
+	raw     []byte
+}
+
+// take adds a word, after the end of a run of another charset.
+func (run *encodedRun) take(w word, b *strings.Builder) {
+	if !strings.EqualFold(run.charset, w.charset) {
+		run.end(b)
+		run.charset = w.charset
+	}
+	if w.encoding == 'q' {
+		run.raw = append(run.raw, decodeQ(w.encoded)...)
+	} else {
+		run.raw = appendBase64(run.raw, w.encoded)
+	}
+}
+
+// end writes the run, valid UTF-8.
+func (run *encodedRun) end(b *strings.Builder) {
+	if len(run.raw) > 0 {
+		b.WriteString(wordText(run.charset, string(run.raw)))
+		run.raw = run.raw[:0]
+	}
+}
+
 // word is one encoded word.
 type word struct {
 	charset  string
 	encoding byte
 	encoded  string
 	rest     string // of the value, after the word
+	ended    bool   // by "?="
 }
 
 // cutWord takes the encoded word off the front of s, which begins with "=?".
 // The word ends at "?=", before the next "=?", or with the value.
 func cutWord(s string) (word, bool) {
 	// RFC 2978 2.3 wants charset names of at most 40; a language may follow (RFC 2231 5).
+	// Some readers decode a word without a charset too.
 	name := strings.IndexByte(s[2:min(len(s), 2+80)], '?')
-	if name <= 0 || len(s) < 2+name+3 || s[2+name+2] != '?' {
+	if name < 0 || len(s) < 2+name+3 || s[2+name+2] != '?' {
 		return word{}, false
 	}
 	w := word{charset: s[2 : 2+name], encoding: s[2+name+1] | 0x20}
@@ -131,7 +201,7 @@ func cutWord(s string) (word, bool) {
 		}
 		i += next
 		if strings.HasPrefix(s[i:], "?=") {
-			w.encoded, w.rest = s[:i], s[i+2:]
+			w.encoded, w.rest, w.ended = s[:i], s[i+2:], true
 			return w, true
 		}
 		if i > 0 && s[i-1] == '=' {
@@ -141,19 +211,13 @@ func cutWord(s string) (word, bool) {
 	}
 }
 
-// text is the decoded word, valid UTF-8.
-func (w word) text() string {
-	var raw string
-	if w.encoding == 'q' {
-		raw = decodeQ(w.encoded)
-	} else {
-		raw = string(appendBase64(nil, w.encoded))
-	}
-	switch strings.ToLower(w.charset) {
+// wordText makes UTF-8 of what encoded words hold.
+func wordText(name, raw string) string {
+	switch strings.ToLower(name) {
 	case "utf-8", "us-ascii", "iso-8859-1":
 		return toUTF8(raw)
 	}
-	r, err := charset.Reader(w.charset, strings.NewReader(raw))
+	r, err := charset.Reader(name, strings.NewReader(raw))
 	if err != nil {
 		return toUTF8(raw)
 	}
