@@ -88,12 +88,18 @@ func (c *Campaigns) Len() int { return len(c.list) }
 // Remember is how long recipients count; 0 when there never was one.
 func (c *Campaigns) Remember() time.Duration { return time.Duration(c.length) }
 
-// Each calls f with each recipient, and the sketch of his campaign.
-func (c *Campaigns) Each(f func(of Sketch, hash uint64)) {
+// Recipients is how many there are in all.
+func (c *Campaigns) Recipients() (n int) {
 	for i := range c.list {
-		for _, x := range c.list[i].recipients.list {
-			f(c.list[i].sketch, x.hash)
-		}
+		n += c.list[i].recipients.Len()
+	}
+	return n
+}
+
+// Each calls f with the sketch of each campaign, and its recipients.
+func (c *Campaigns) Each(f func(of Sketch, recipients *Members)) {
+	for i := range c.list {
+		f(c.list[i].sketch, &c.list[i].recipients)
 	}
 }
 
@@ -153,10 +159,11 @@ func (c CampaignMarks) Len() int {
 	return n
 }
 
-// Each calls f with each recipient that changed; one may come twice.
-func (c CampaignMarks) Each(f func(of Sketch, hash uint64)) {
+// Each calls f with the sketch of each campaign, and those of its recipients that
+// changed.
+func (c CampaignMarks) Each(f func(of Sketch, recipients *MemberMarks)) {
 	for i := range c {
-		c[i].recipients.Each(func(hash uint64) { f(c[i].sketch, hash) })
+		f(c[i].sketch, &c[i].recipients)
 	}
 }
 
@@ -281,29 +288,20 @@ func (c *Campaigns) Size() int {
 	return n
 }
 
-// Append encodes one recipient after b, as Members.Append does a member.
-func (c *Campaigns) Append(b []byte, of Sketch, hash uint64) ([]byte, bool) {
-	i := c.find(of)
-	if i < 0 {
-		return b, false
-	}
-	return c.list[i].recipients.Append(b, hash)
-}
-
-// Load adds recipients as Append wrote them. An error changes nothing: such a one is
-// as good as forgotten. After the last one, Loaded must be called.
-func (c *Campaigns) Load(of Sketch, hash uint64, value []byte) error {
-	length, _, err := decodeMember(value)
-	if err != nil {
+// Restore adds a recipient as Members.Restore does a member. After the last one, Loaded
+// must be called.
+func (c *Campaigns) Restore(of Sketch, hash uint64, remember time.Duration, k int64) error {
+	length := int64(remember)
+	if err := CheckMember(remember, k); err != nil {
 		return err
 	}
-	if length > c.length { // as in Members.Load
+	if length > c.length { // as in Members.Restore
 		c.length = length
 		for i := range c.list {
 			c.list[i].recipients.resize(length)
 		}
 	}
-	return c.at(of).recipients.Load(hash, value)
+	return c.at(of).recipients.Restore(hash, remember, k)
 }
 
 // Loaded makes c ready after it was loaded.

@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -115,16 +116,12 @@ func loaded(t *testing.T, c *Campaigns) (again Campaigns) {
 		of   Sketch
 		hash uint64
 	}
-	values := make(map[recipient][]byte)
-	c.Each(func(of Sketch, hash uint64) {
-		value, known := c.Append(nil, of, hash)
-		if !known {
-			t.Fatalf("%x of %x is not known", hash, of)
-		}
-		values[recipient{of, hash}] = value
+	slots := make(map[recipient]int64)
+	c.Each(func(of Sketch, recipients *Members) {
+		recipients.Each(func(hash uint64, slot int64) { slots[recipient{of, hash}] = slot })
 	})
-	for r, value := range values {
-		if err := again.Load(r.of, r.hash, value); err != nil {
+	for r, slot := range slots {
+		if err := again.Restore(r.of, r.hash, c.Remember(), slot); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -143,11 +140,10 @@ func TestCampaignForgotten(t *testing.T) {
 	before := fmt.Sprint(c.all())
 	marks := sendAt(&c, 102, Sketch{1000}, 7)
 	var changed []string
-	marks.Each(func(of Sketch, hash uint64) {
-		_, known := c.Append(nil, of, hash)
-		changed = append(changed, fmt.Sprint(of[0], hash, known))
+	marks.Each(func(of Sketch, recipients *MemberMarks) {
+		recipients.Each(func(hash uint64, slot int64) { changed = append(changed, fmt.Sprint(of[0], hash, slot)) })
 	})
-	if want := []string{"1000 7 true", "0 1 false", "0 2 false"}; !slices.Equal(changed, want) || marks.Len() != 3 {
+	if want := []string{"1000 7 102", "0 1 -1", "0 2 -1"}; !slices.Equal(changed, want) || marks.Len() != 3 {
 		t.Errorf("changed %v; want %v", changed, want)
 	}
 	if c.Len() != MaxCampaigns {
@@ -248,18 +244,18 @@ func TestCampaignsLengthChanged(t *testing.T) {
 	}
 }
 
-func FuzzLoadCampaign(f *testing.F) {
-	f.Add([]byte{1, 60, 1}, []byte{1, 60, 2}, int64(1))
-	f.Add([]byte{1, 60, 1}, []byte{1, 200, 1, 2}, int64(1<<40))
-	f.Add([]byte{}, []byte{1, 60, 0xff}, int64(0))
-	f.Fuzz(func(t *testing.T, a, b []byte, line int64) {
+func FuzzRestoreCampaign(f *testing.F) {
+	f.Add(int64(60), int64(1), int64(60), int64(2), int64(1))
+	f.Add(int64(60), int64(1), int64(200), int64(-1), int64(1<<40))
+	f.Add(int64(-1), int64(1), int64(math.MaxInt64), int64(math.MaxInt64), int64(0))
+	f.Fuzz(func(t *testing.T, length, slot, other, another, line int64) {
 		var c Campaigns
-		for i, value := range [][]byte{a, b} {
-			if err := c.Load(Sketch{uint64(i)}, 5, value); err != nil {
+		for i, x := range [][2]int64{{length, slot}, {other, another}} {
+			if err := c.Restore(Sketch{uint64(i)}, 5, time.Duration(x[0]), x[1]); err != nil || x[1] < 0 {
 				continue
 			}
-			if _, known := c.Append(nil, Sketch{uint64(i)}, 5); !known {
-				t.Fatalf("%x was read, and is not there", value)
+			if known, _ := c.Known(Sketch{uint64(i)}, nil); known != 1 {
+				t.Fatalf("%d was read, and is not there", x)
 			}
 		}
 		c.Loaded()

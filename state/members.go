@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// membersVersion is the first byte of an encoded member.
+// membersVersion is the first byte of a member's own record.
 const membersVersion = 1
 
 // MemberKey is what members are hashed with, so that a copy of the store says
@@ -146,13 +146,11 @@ func (m *Members) Unknown(hashes []uint64) int64 {
 	return n
 }
 
-// Hashes are all that are known, in order.
-func (m *Members) Hashes() []uint64 {
-	hashes := make([]uint64, len(m.list))
-	for i, x := range m.list {
-		hashes[i] = x.hash
+// Each calls f with all that are known, in order of their hashes, and their slots.
+func (m *Members) Each(f func(hash uint64, slot int64)) {
+	for _, x := range m.list {
+		f(x.hash, x.k)
 	}
-	return hashes
 }
 
 // never stands for the slot of a member that is not known.
@@ -172,10 +170,14 @@ type memberMark struct {
 // Len is how many members changed; those forgotten for want of room count too.
 func (c *MemberMarks) Len() int { return len(c.list) }
 
-// Each calls f with the hash of each that changed; one may come twice.
-func (c *MemberMarks) Each(f func(hash uint64)) {
+// Remember is how long they are known.
+func (c *MemberMarks) Remember() time.Duration { return time.Duration(c.length) }
+
+// Each calls f with each that changed, in order, and the slot that it is in now; one
+// may come twice.
+func (c *MemberMarks) Each(f func(hash uint64, slot int64)) {
 	for _, x := range c.list {
-		f(x.hash)
+		f(x.hash, x.after)
 	}
 }
 
@@ -311,26 +313,19 @@ func (m *Members) Clone() Members {
 // Size is how many bytes the members take beside the struct.
 func (m *Members) Size() int { return 16 * cap(m.list) }
 
-// Append encodes one member after b: the version, then uvarints: Remember in ns
-// and the slot's number. It says false when the member is not known.
-func (m *Members) Append(b []byte, hash uint64) ([]byte, bool) {
-	i, known := m.find(hash)
-	if !known {
-		return b, false
-	}
-	b = append(b, membersVersion)
-	b = binary.AppendUvarint(b, uint64(m.length))
-	return binary.AppendUvarint(b, uint64(m.list[i].k)), true
-}
-
-// Load adds a member as Append wrote it; the bytes may be anything. An error
-// changes nothing: such a member is as good as forgotten. Where Remember was changed
-// and members of both times are there, all count for the longer one: by the shorter
-// the next Advance would forget those that are remembered longer.
-func (m *Members) Load(hash uint64, value []byte) error {
-	length, k, err := decodeMember(value)
-	if err != nil {
+// Restore adds a member that another copy remembers for so long and put there in this
+// slot; a slot below 0: it was forgotten. The numbers may be any. An error changes
+// nothing: such a member is as good as forgotten. Where Remember was changed and members
+// of both times are there, all count for the longer one: by the shorter the next Advance
+// would forget those that are remembered longer.
+func (m *Members) Restore(hash uint64, remember time.Duration, k int64) error {
+	length := int64(remember)
+	if err := CheckMember(remember, k); err != nil {
 		return err
+	}
+	if k < 0 {
+		m.drop(hash)
+		return nil
 	}
 	if length > m.length {
 		m.resize(length)
@@ -344,34 +339,47 @@ func (m *Members) Load(hash uint64, value []byte) error {
 	return nil
 }
 
-// MemberLeaves is the first time at which a member encoded so is forgotten, for
-// drivers that clean up.
-func MemberLeaves(value []byte) (line int64, err error) {
-	length, k, err := decodeMember(value)
-	if err != nil {
-		return 0, err
+// drop forgets a member, if it is known.
+func (m *Members) drop(hash uint64) {
+	if i, known := m.find(hash); known {
+		m.list = slices.Delete(m.list, i, i+1)
+		m.trim()
 	}
-	return slotLeaves(k, length), nil
 }
 
-func decodeMember(b []byte) (length, k int64, err error) {
+// MemberLeaves is the first time at which a member is forgotten that was put in this
+// slot.
+func MemberLeaves(remember time.Duration, slot int64) (line int64) {
+	return slotLeaves(slot, int64(remember))
+}
+
+// DecodeMember reads a member of the time when each had a record of its own: a version,
+// then uvarints: Remember in ns and the slot's number. The bytes may be anything.
+func DecodeMember(b []byte) (remember time.Duration, slot int64, err error) {
 	if len(b) == 0 {
 		return 0, 0, errors.New("member is empty; want a version byte")
 	}
 	if b[0] != membersVersion {
 		return 0, 0, fmt.Errorf("member has version %d; want %d", b[0], membersVersion)
 	}
-	if length, b, err = uvarint(b[1:]); err != nil {
+	length, b, err := uvarint(b[1:])
+	if err != nil {
 		return 0, 0, err
 	}
-	if k, b, err = uvarint(b); err != nil {
+	if slot, b, err = uvarint(b); err != nil {
 		return 0, 0, err
 	}
 	if len(b) > 0 {
 		return 0, 0, fmt.Errorf("member is followed by %d bytes; want none", len(b))
 	}
-	if slotWidth(length) == 0 || k > lastSlot(length) {
-		return 0, 0, fmt.Errorf("slot %d of %d ns is out of range", k, length)
+	remember = time.Duration(length)
+	return remember, slot, CheckMember(remember, slot)
+}
+
+// CheckMember makes sure that a member can be remembered for so long from this slot on.
+func CheckMember(remember time.Duration, slot int64) error {
+	if slotWidth(int64(remember)) <= 0 || slot > lastSlot(int64(remember)) {
+		return fmt.Errorf("slot %d of %s is out of range", slot, remember)
 	}
-	return length, k, nil
+	return nil
 }

@@ -30,7 +30,12 @@ func (m *Members) check(t *testing.T) {
 }
 
 func marksOf(c MemberMarks) (hashes []uint64) {
-	c.Each(func(h uint64) { hashes = append(hashes, h) })
+	c.Each(func(h uint64, _ int64) { hashes = append(hashes, h) })
+	return hashes
+}
+
+func hashesOf(m *Members) (hashes []uint64) {
+	m.Each(func(h uint64, _ int64) { hashes = append(hashes, h) })
 	return hashes
 }
 
@@ -92,8 +97,8 @@ func TestMembersPut(t *testing.T) {
 		}
 		m.check(t)
 	}
-	if want := []uint64{1, 5, 6, 9}; !slices.Equal(m.Hashes(), want) || m.Len() != 4 {
-		t.Errorf("known %v; want %v: the others have left", m.Hashes(), want)
+	if want := []uint64{1, 5, 6, 9}; !slices.Equal(hashesOf(&m), want) || m.Len() != 4 {
+		t.Errorf("known %v; want %v: the others have left", hashesOf(&m), want)
 	}
 }
 
@@ -149,7 +154,7 @@ func TestMembersUndo(t *testing.T) {
 	m.Undo(first)
 	m.check(t)
 	if m.Unknown([]uint64{7}) != 1 || m.Unknown([]uint64{5, 9}) != 0 {
-		t.Errorf("undone: known %v; want 5 and 9", m.Hashes())
+		t.Errorf("undone: known %v; want 5 and 9", hashesOf(&m))
 	}
 	if m.Advance(time.Hour, 161*int64(time.Minute)); m.Len() != 0 {
 		t.Error("undone: 5 is still renewed")
@@ -200,78 +205,71 @@ func TestMembersMerge(t *testing.T) {
 	m.Merge(other)
 	m.check(t)
 	m.Merge(Members{})
-	if want := []uint64{1, 2, 3}; !slices.Equal(m.Hashes(), want) {
-		t.Errorf("known %v; want %v", m.Hashes(), want)
+	if want := []uint64{1, 2, 3}; !slices.Equal(hashesOf(&m), want) {
+		t.Errorf("known %v; want %v", hashesOf(&m), want)
 	}
 	// Of two slots the later one stands: minute 101 in slots of two minutes ends at 102.
-	if m.Advance(time.Hour, 161*int64(time.Minute)); !slices.Equal(m.Hashes(), []uint64{2, 3}) {
-		t.Errorf("known %v an hour later; want 2 and 3", m.Hashes())
+	if m.Advance(time.Hour, 161*int64(time.Minute)); !slices.Equal(hashesOf(&m), []uint64{2, 3}) {
+		t.Errorf("known %v an hour later; want 2 and 3", hashesOf(&m))
 	}
 	if empty.Merge(other); empty.Len() != 2 || empty.Remember() != 2*time.Hour {
 		t.Errorf("%d for %s; want 2 for two hours", empty.Len(), empty.Remember())
 	}
 }
 
-func TestMembersEncoding(t *testing.T) {
+func TestMembersRestore(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).UnixNano()
+	const days = 90 * 24 * time.Hour
 	var m, read Members
-	m.Advance(90*24*time.Hour, now)
+	m.Advance(days, now)
 	m.Put([]uint64{0, 7, math.MaxUint64}, now)
 	for _, h := range []uint64{math.MaxUint64, 0, 7} {
-		value, known := m.Append([]byte("before"), h)
-		if value = value[len("before"):]; !known || len(value) > 12 {
-			t.Errorf("member %d: known %v, %d bytes; want at most 12", h, known, len(value))
-		}
-		if err := read.Load(h, value); err != nil {
+		if err := read.Restore(h, days, m.newest); err != nil {
 			t.Fatal(err)
 		}
-		if leaves, err := MemberLeaves(value); err != nil || leaves != slotLeaves(m.newest, m.length) {
-			t.Errorf("leaves at %d, %v", leaves, err)
-		}
+	}
+	if leaves := MemberLeaves(days, m.newest); leaves != slotLeaves(m.newest, m.length) {
+		t.Errorf("leaves at %d", leaves)
 	}
 	read.check(t)
 	if !slices.Equal(read.list, m.list) || read.length != m.length {
 		t.Errorf("read %v; want %v", read, m)
 	}
-	if b, known := m.Append(nil, 8); known || len(b) > 0 {
-		t.Errorf("a member nobody knows is written as %x", b)
-	}
 	// Others of another Remember: they count from the end of their old slots.
-	var longer Members
-	longer.Advance(100*24*time.Hour, now)
-	longer.Put([]uint64{3}, now)
-	value, _ := longer.Append(nil, 3)
-	if err := read.Load(3, value); err != nil {
+	const longer = 100 * 24 * time.Hour
+	if err := read.Restore(3, longer, now/slotWidth(int64(longer))); err != nil {
 		t.Fatal(err)
 	}
-	if read.Advance(90*24*time.Hour, now+int64(90*24*time.Hour)); read.Len() != 4 {
+	if read.Advance(days, now+int64(days)); read.Len() != 4 {
 		t.Errorf("%d known after 90 days; want all 4", read.Len())
+	}
+	// Forgotten, and known again.
+	for _, x := range []struct {
+		slot int64
+		want int
+	}{{-1, 3}, {-1, 3}, {read.newest, 4}} {
+		if err := read.Restore(7, days, x.slot); err != nil || read.Len() != x.want {
+			t.Errorf("slot %d: %d known, %v; want %d", x.slot, read.Len(), err, x.want)
+		}
+		read.check(t)
 	}
 }
 
-func FuzzLoadMember(f *testing.F) {
-	f.Add([]byte{1, 60, 1}, int64(time.Hour), second)
-	f.Add([]byte{}, int64(0), int64(0))
-	f.Add([]byte{2, 60, 1}, int64(0), int64(0))
-	f.Add([]byte{1, 59, 1}, int64(0), int64(0))
-	f.Add([]byte{1, 60, 1, 1}, int64(0), int64(0))
-	f.Add([]byte{1, 60, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}, int64(0), int64(0))
-	var m Members
-	put(&m, 100, 5)
-	value, _ := m.Append(nil, 5)
-	f.Add(value, int64(MaxLength), 100*int64(time.Minute))
-	f.Fuzz(func(t *testing.T, value []byte, remember, line int64) {
+func FuzzRestoreMember(f *testing.F) {
+	f.Add(int64(60), int64(1), int64(time.Hour), second)
+	f.Add(int64(59), int64(1), int64(0), int64(0))
+	f.Add(int64(-60), int64(1), int64(0), int64(0))
+	f.Add(int64(60), int64(-1), int64(0), int64(0))
+	f.Add(int64(60), int64(math.MaxInt64), int64(0), int64(0))
+	f.Add(int64(math.MaxInt64), int64(0), int64(0), int64(0))
+	f.Add(int64(time.Hour), int64(100), int64(MaxLength), 100*int64(time.Minute))
+	f.Fuzz(func(t *testing.T, length, slot, remember, line int64) {
 		var m Members
-		if err := m.Load(5, value); err != nil {
+		if err := m.Restore(5, time.Duration(length), slot); err != nil || slot < 0 {
 			if m.Len() != 0 || m.Remember() != 0 {
 				t.Fatalf("%v left %v", err, m)
 			}
 			return
-		}
-		again, _ := m.Append(nil, 5)
-		var read Members
-		if err := read.Load(5, again); err != nil || !slices.Equal(read.list, m.list) || read.length != m.length {
-			t.Fatalf("%v written and read: %v, %v", m, read, err)
 		}
 		remember = int64(time.Second) + max(0, remember)%(int64(MaxLength-time.Second)+1)
 		line = max(0, line) % latestTime.UnixNano()
@@ -292,15 +290,13 @@ func TestLoadMixedLengths(t *testing.T) {
 	short.Put([]uint64{1}, at)
 	long.Advance(24*time.Hour, at)
 	long.Put([]uint64{2, 3}, at)
-	values := make(map[uint64][]byte)
-	for h, m := range map[uint64]*Members{1: &short, 2: &long, 3: &long} {
-		values[h], _ = m.Append(nil, h)
-	}
+	from := map[uint64]*Members{1: &short, 2: &long, 3: &long}
 	for _, order := range [][]uint64{{1, 2, 3}, {2, 1, 3}, {2, 3, 1}} {
 		var m Members
 		var c Campaigns
 		for _, h := range order {
-			if err := errors.Join(m.Load(h, values[h]), c.Load(Sketch{h % 2}, h, values[h])); err != nil {
+			remember, slot := from[h].Remember(), from[h].newest
+			if err := errors.Join(m.Restore(h, remember, slot), c.Restore(Sketch{h % 2}, h, remember, slot)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -319,18 +315,16 @@ func TestLoadMixedLengths(t *testing.T) {
 	}
 }
 
-// The damaged ones that the fuzz test begins with are refused.
-func TestLoadDamagedMember(t *testing.T) {
+func TestDecodeMember(t *testing.T) {
+	if remember, slot, err := DecodeMember([]byte{1, 200, 1, 5}); remember != 200 || slot != 5 || err != nil {
+		t.Errorf("%d ns, slot %d, %v; want 200 and 5", remember, slot, err)
+	}
 	for _, value := range [][]byte{
 		{}, {2, 60, 1}, {1}, {1, 60}, {1, 59, 1}, {1, 60, 1, 1}, {1, 60, 0xff},
 		{1, 60, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
 	} {
-		var m Members
-		if err := m.Load(5, value); err == nil {
-			t.Errorf("%x was read as %v", value, m)
-		}
-		if _, err := MemberLeaves(value); err == nil {
-			t.Errorf("%x leaves", value)
+		if remember, slot, err := DecodeMember(value); err == nil {
+			t.Errorf("%x was read as %s, slot %d", value, remember, slot)
 		}
 	}
 }

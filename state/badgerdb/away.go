@@ -195,14 +195,14 @@ func (s *Store) rejoin(o *opened) error {
 	s.mu.Unlock()
 	handed := 0
 	err := s.windows.Attach(func(c *ledger.Change) {
-		c.Each(func(*ledger.Entry) { handed++ })
+		handed += c.Subjects()
 		s.writer.put(op{windows: c})
 	})
 	if err != nil {
 		s.log.Warn("store: some windows could not be read, and wait in memory", "err", err)
 	}
-	s.log.Info("store: the database is back", "windows", handed,
-		"windows_forgotten", s.windows.Held().Lost, "decisions_dropped", s.writer.dropped.Swap(0))
+	s.log.Info("store: the database is back", "subjects", handed,
+		"subjects_forgotten", s.windows.Held().Lost, "decisions_dropped", s.writer.dropped.Swap(0))
 	return nil
 }
 

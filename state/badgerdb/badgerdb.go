@@ -245,6 +245,11 @@ func (s *Store) adopt(o *opened) error {
 		o.marks = nil
 	}
 	s.writer.adopt(o.stand, o.marks, s.progress.known().Commit)
+	faults, err := s.convert()
+	if err != nil {
+		return err
+	}
+	s.faults = append(s.faults, faults...)
 	if err := s.writer.inParts(records); err != nil || len(o.faults) == 0 {
 		return err
 	}

@@ -160,18 +160,23 @@ func TestKeysAreReadable(t *testing.T) {
 	take(t, s, news)
 	send(t, s, letter("account:a/b", "r1"))
 	take(t, s, charges(5, "account:b")) // its commit holds the decision too
-	r1 := s.key.Hashes([]string{"r1"})[0]
+	var many []string
+	for i := range 20 {
+		many = append(many, fmt.Sprint("r", i))
+	}
+	send(t, s, letter("account:a/c", many...))
 	want := []string{
 		"by/ip:2001:db8::%2F64/2026-03-01T12:00:00.000000000Z/9M2FQ3K7",
 		"decision/2026-03-01T12:00:00.000000000Z/9M2FQ3K7",
 		"doc/block/7K3QF2M9",
 		"id/9M2FQ3K7",
-		fmt.Sprintf("known/recipients/account:%%C3%%A9/%016x", r1),
-		fmt.Sprintf("letter/account:a%%2Fb/%s/%016x", "-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE", r1),
-		"limit/hour/account:a%2F..%2F%25%00%E9",
-		"limit/hour/account:alice@client-a.example",
-		"limit/hour/account:b",
-		"limit/hour/account:%C3%A9",
+		"subject/account:a%2F..%2F%25%00%E9",
+		"subject/account:a%2Fb",
+		"subject/account:a%2Fc",
+		"subject-members/account:a%2Fc/0/0",
+		"subject/account:alice@client-a.example",
+		"subject/account:b",
+		"subject/account:%C3%A9",
 		"meta/commit",
 		"meta/format",
 		"meta/key",
@@ -197,27 +202,32 @@ func send(t testing.TB, s *Store, l state.Letter) int64 {
 	return a.Campaigns[0].Known
 }
 
-// A recipient who cannot be read is as good as forgotten; the others count.
-func TestDamagedLetter(t *testing.T) {
+// Recipients in a page that cannot be read are as good as forgotten; the others count.
+func TestDamagedPage(t *testing.T) {
 	path := t.TempDir()
 	s := openAt(t, path)
-	send(t, s, letter("account:a", "r1", "r2"))
-	good := keys(t, s)[slices.IndexFunc(keys(t, s), func(key string) bool { return strings.HasPrefix(key, letterPrefix) })]
+	var first, second []string
+	for i := range 20 {
+		first, second = append(first, fmt.Sprint("a", i)), append(second, fmt.Sprint("b", i))
+	}
+	send(t, s, letter("account:a", first...))
+	send(t, s, letter("account:a", second...))
+	send(t, s, letter("account:a", "c"))
+	pages := slices.DeleteFunc(keys(t, s), func(key string) bool { return !strings.HasPrefix(key, membersPrefix) })
+	if len(pages) != 2 {
+		t.Fatalf("pages %v; want two", pages)
+	}
 	var junk []record
-	for _, key := range []string{
-		"letter/account:a/", "letter/account:a/x", "letter/account:a/x/0000000000000001", good[:len(good)-1] + "z", good + "0",
-		good[:len(good)-17], "letter/account:a/" + strings.Repeat("A", 43) + "/", "letter/", "letter/x",
-	} {
+	for _, key := range []string{membersPrefix, membersPrefix + "x", membersPrefix + "account:a/x/0", membersPrefix + "account:a/0/9/1", "subject/x"} {
 		junk = append(junk, record{key: []byte(key), value: []byte{1, 60, 1}})
 	}
-	junk = append(junk, record{key: []byte(good), value: []byte("junk")})
-	if err := s.writer.write(junk, nil); err != nil {
+	if err := s.writer.write(append(junk, record{key: []byte(pages[0]), value: []byte("junk")}), nil); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
 	s = openAt(t, path)
-	if n := send(t, s, letter("account:a", "r1", "r2")); n != 1 {
-		t.Errorf("%d recipients; want the one that can be read", n)
+	if n := send(t, s, letter("account:a", "c")); n != 21 {
+		t.Errorf("%d recipients; want those of the other page, and the newest", n)
 	}
 	sweepAt(t, s, start.Add(48*time.Hour)) // which must bear it too
 	if _, err := s.Reset(t.Context(), "account:a"); err != nil {
@@ -247,7 +257,7 @@ func TestOpenRefusals(t *testing.T) {
 		prepare func(t *testing.T, path string)
 		want    string
 	}{
-		{"newer", func(t *testing.T, path string) { prepared(t, path, formatKey, "2") }, "format 2 (this version reads up to 1): written by a newer o2n-milter"},
+		{"newer", func(t *testing.T, path string) { prepared(t, path, formatKey, "3") }, "format 3 (this version reads up to 2): written by a newer o2n-milter"},
 		{"no number", func(t *testing.T, path string) { prepared(t, path, formatKey, "x") }, `meta/format: found "x"`},
 		{"another program's", func(t *testing.T, path string) { prepared(t, path, "k", "v") }, "a Badger database of another program"},
 		{"in use", func(t *testing.T, path string) { openAt(t, path) }, "in use: another o2n-milter runs on this folder"},
@@ -257,15 +267,15 @@ func TestOpenRefusals(t *testing.T) {
 		}, "written by a newer o2n-milter"},
 		{"newer, and damaged as it seems", func(t *testing.T, path string) {
 			openAt(t, path).Close()
-			if text, err := os.ReadFile(filepath.Join(path, "format")); err != nil || string(text) != "1\n" {
+			if text, err := os.ReadFile(filepath.Join(path, "format")); err != nil || string(text) != "2\n" {
 				t.Fatalf("file format: %q, %v", text, err)
 			}
-			for name, text := range map[string]string{"format": "2\n", "badger/000009.sst": "a table that nobody can read"} {
+			for name, text := range map[string]string{"format": "3\n", "badger/000009.sst": "a table that nobody can read"} {
 				if err := os.WriteFile(filepath.Join(path, name), []byte(text), 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}
-		}, "format 2 (this version reads up to 1): written by a newer o2n-milter"},
+		}, "format 3 (this version reads up to 2): written by a newer o2n-milter"},
 		{"newer journal", func(t *testing.T, path string) {
 			text := `{"journal":"o2n-milter","format":2,"seq":0}`
 			if err := os.WriteFile(filepath.Join(path, "journal"), []byte(sum([]byte(text))+text+"\n"), 0o600); err != nil {
@@ -322,9 +332,9 @@ func poke(t *testing.T, path string, at int64, b byte) {
 func TestDamagedWindow(t *testing.T) {
 	for _, value := range []string{"", "junk", "\x01", "\x02\x01"} {
 		s := openAt(t, t.TempDir())
-		update(t, s, func(txn *badger.Txn) error { return txn.Set(limitKey("hour", "account:a/b"), []byte(value)) })
+		update(t, s, func(txn *badger.Txn) error { return txn.Set(subjectKey("account:a/b"), []byte(value)) })
 		if _, err := s.Take(t.Context(), start, state.Ask{Charges: charges(5, "account:b", "account:a/b")}); err == nil ||
-			!strings.Contains(err.Error(), "limit/hour/account:a%2Fb") {
+			!strings.Contains(err.Error(), "subject/account:a%2Fb") {
 			t.Fatalf("take with window %q: %v; want an error that names the key", value, err)
 		}
 		if n := used(t, s, "account:b"); n != 0 {

@@ -3,7 +3,6 @@ package badgerdb
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -136,19 +135,4 @@ func backwards(db *badger.DB, prefix, from string, f func(*badger.Item) (more bo
 		}
 		return nil
 	})
-}
-
-// names calls f with each part of a key that follows prefix and ends at a '/', once.
-// It jumps over all keys of a name.
-func names(txn *badger.Txn, prefix string, f func(name string) error) error {
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte(prefix)})
-	defer it.Close()
-	for it.Seek([]byte(prefix)); it.Valid(); {
-		name, _, _ := strings.Cut(string(it.Item().Key()[len(prefix):]), "/")
-		if err := f(name); err != nil {
-			return err
-		}
-		it.Seek([]byte(prefix + name + "0")) // '0' follows '/'
-	}
-	return nil
 }

@@ -17,6 +17,9 @@ type corpse struct {
 	key     []byte
 	version uint64 // Badger's, of the value seen
 	history int    // bytes of a decision that go with it
+	// Of a page of members: what names it, or not, must be the same too.
+	head        []byte // nil: it is no page
+	headVersion uint64 // 0: there was none
 }
 
 // errWhileAway is why nothing is written while the database is away.
@@ -45,7 +48,7 @@ func (w *writer) commit(records []record, dead []corpse) error {
 		}
 	}
 	for _, c := range dead {
-		if fresh[string(c.key)] {
+		if fresh[string(c.key)] || fresh[string(c.head)] {
 			continue
 		}
 		gone, err := c.bury(txn)
@@ -134,14 +137,24 @@ func (r record) set(txn *badger.Txn) error {
 
 // bury deletes the record if it is still the one that the sweeper saw.
 func (c corpse) bury(txn *badger.Txn) (gone bool, err error) {
-	item, err := txn.Get(c.key)
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return false, nil
+	if c.head != nil {
+		if same, err := isVersion(txn, c.head, c.headVersion); !same {
+			return false, err
+		}
 	}
-	if err != nil || item.Version() != c.version {
+	if same, err := isVersion(txn, c.key, c.version); !same {
 		return false, err
 	}
 	return true, txn.Delete(c.key)
+}
+
+// isVersion says that a key has this version; 0: that it is not there.
+func isVersion(txn *badger.Txn, key []byte, version uint64) (bool, error) {
+	item, err := txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return version == 0, nil
+	}
+	return err == nil && item.Version() == version, err
 }
 
 // sign writes how far the database is, and now and then a link of the chain, which is
@@ -167,54 +180,28 @@ func setJSON(txn *badger.Txn, key []byte, v any) error {
 	return txn.Set(key, value)
 }
 
-// windowRecords gives each window, and each member of a set or campaign, of the batch once, as it
-// is now.
-func windowRecords(ops []op) []record {
-	var records []record
-	seen := make(map[*ledger.Entry]bool)
-	type member struct {
-		*ledger.Entry
-		ledger.Member
-	}
-	var known map[member]bool
+// subjectRecords are what is to be kept of the batch's subjects, as they are now.
+func subjectRecords(ops []op) []record {
+	changes := make([]*ledger.Change, 0, len(ops))
 	for _, o := range ops {
-		if o.windows == nil {
-			continue
+		if o.windows != nil {
+			changes = append(changes, o.windows)
 		}
-		o.windows.Each(func(e *ledger.Entry) {
-			if !seen[e] {
-				seen[e] = true
-				records = append(records, windowRecord(e))
-			}
-		})
-		o.windows.EachMember(func(e *ledger.Entry, of ledger.Member) {
-			if known == nil {
-				known = make(map[member]bool)
-			}
-			if m := (member{e, of}); !known[m] {
-				known[m] = true
-				records = append(records, memberRecord(e, of))
-			}
-		})
+	}
+	list := ledger.Records(changes)
+	records := make([]record, len(list))
+	for i, r := range list {
+		records[i] = subjectRecord(r)
 	}
 	return records
 }
 
-func windowRecord(e *ledger.Entry) record {
-	key := limitKey(e.Name, e.Subject)
-	if e.Slots.Used() == 0 {
-		return record{key: key, gone: true}
+func subjectRecord(r ledger.Record) record {
+	key := subjectKey(r.Subject)
+	if !r.Head {
+		key = pageKey(r.Subject, r.Page)
 	}
-	return record{key: key, value: e.Slots.Append(nil)}
-}
-
-func memberRecord(e *ledger.Entry, m ledger.Member) record {
-	key := knownKey(e.Name, e.Subject, m.Hash)
-	if e.Campaigns != nil {
-		key = letterKey(e.Subject, m.Campaign, m.Hash)
-	}
-	value, known := e.Append(nil, m)
-	return record{key: key, value: value, gone: !known}
+	return record{key: key, value: r.Value, gone: r.Value == nil}
 }
 
 // keepDocs puts the docs of the batch, as they are now, into the journal, and into

@@ -110,7 +110,7 @@ func (l *looked) count(s *Store) error {
 			if at, ok := strings.CutPrefix(key, decisionPrefix); ok && places[at] {
 				l.Decisions++
 			}
-			if strings.HasPrefix(key, limitPrefix) {
+			if strings.HasPrefix(key, subjectPrefix) {
 				l.Windows++
 			}
 			return nil

@@ -1,15 +1,13 @@
 package badgerdb
 
 import (
-	"encoding/base64"
-	"encoding/binary"
-	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
-	"o2n-milter/state"
+	"o2n-milter/state/internal/ledger"
 	"o2n-milter/state/internal/text"
 )
 
@@ -17,10 +15,9 @@ import (
 // that a '/' always parts and no two names share a key. TIME is UTC with all its
 // nanoseconds, so that keys sort by it.
 //
-//	limit/NAME/SUBJECT        a window: state.Slots
-//	known/SET/SUBJECT/HASH    a member of a set: state.Members
-//	letter/SUBJECT/SKETCH/HASH  a recipient of the campaign whose first letter looks so
-//	                          (base64url): the same. A campaign is its recipients
+//	subject/SUBJECT           its windows, and what it sent last: the head, as ledger.Record
+//	                          has it
+//	subject-members/SUBJECT/GENERATION/NUMBER  whom it sent to before: a page
 //	doc/KIND/ID               a doc: JSON
 //	decision/TIME/ID          a decision: JSON
 //	id/ID                     TIME of the decision with this id
@@ -30,10 +27,11 @@ import (
 //	meta/commit               JSON: how far the database is
 //	meta/key                  hex: what members are hashed with
 //	meta/format               the number of this layout
+//
+// Those of a format before this one are in convert.go.
 const (
-	limitPrefix    = "limit/"
-	knownPrefix    = "known/"
-	letterPrefix   = "letter/" // between known/ and limit/, as sweepWindows has it
+	subjectPrefix  = "subject/"
+	membersPrefix  = "subject-members/" // just before subject/, as sweepSubjects has it
 	docPrefix      = "doc/"
 	decisionPrefix = "decision/"
 	idPrefix       = "id/"
@@ -47,56 +45,24 @@ const (
 // keyTime sorts as the times do: 1970 to 2199, as state.CheckTime has it.
 const keyTime = "2006-01-02T15:04:05.000000000Z"
 
-func limitKey(limit, subject string) []byte {
-	return []byte(limitPrefix + text.Escape(limit) + "/" + text.Escape(subject))
+func subjectKey(subject string) []byte {
+	return append([]byte(subjectPrefix), text.Escape(subject)...)
 }
 
-// knownBy is the prefix of a set's members.
-func knownBy(set, subject string) string {
-	return knownPrefix + text.Escape(set) + "/" + text.Escape(subject) + "/"
+func pageKey(subject string, p ledger.Page) []byte {
+	return fmt.Appendf(nil, "%s%s/%d/%d", membersPrefix, text.Escape(subject), p.Generation, p.Number)
 }
 
-func knownKey(set, subject string, hash uint64) []byte {
-	return fmt.Appendf(nil, "%s%016x", knownBy(set, subject), hash)
-}
-
-// sentBy is the prefix of the recipients of a subject's campaigns.
-func sentBy(subject string) string { return letterPrefix + text.Escape(subject) + "/" }
-
-func letterKey(subject string, of state.Sketch, hash uint64) []byte {
-	var sketch [8 * len(of)]byte
-	for i, word := range of {
-		binary.BigEndian.PutUint64(sketch[8*i:], word)
+// parsePageKey undoes pageKey, but for the subject's escapes.
+func parsePageKey(key string) (escaped string, p ledger.Page, ok bool) {
+	parts := strings.Split(strings.TrimPrefix(key, membersPrefix), "/")
+	if len(parts) != 3 {
+		return "", p, false
 	}
-	var last [8]byte
-	binary.BigEndian.PutUint64(last[:], hash)
-	prefix := sentBy(subject)
-	key := make([]byte, 0, len(prefix)+base64.RawURLEncoding.EncodedLen(len(sketch))+1+2*len(last))
-	key = append(base64.RawURLEncoding.AppendEncode(append(key, prefix...), sketch[:]), '/')
-	return hex.AppendEncode(key, last[:])
-}
-
-// recipientOf reads what a letter/ key says after sentBy.
-func recipientOf(rest string) (of state.Sketch, hash uint64, err error) {
-	sketch, _, _ := strings.Cut(rest, "/")
-	raw, err := base64.RawURLEncoding.DecodeString(sketch)
-	if err != nil || len(raw) != 8*len(of) {
-		return of, 0, fmt.Errorf("%s is no sketch", sketch)
-	}
-	for i := range of {
-		of[i] = binary.BigEndian.Uint64(raw[8*i:])
-	}
-	hash, err = hashOf(rest)
-	return of, hash, err
-}
-
-// hashOf reads the hash at the end of a known/ or letter/ key.
-func hashOf(key string) (uint64, error) {
-	hash, err := strconv.ParseUint(key[strings.LastIndexByte(key, '/')+1:], 16, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%s: its end is no hash", key)
-	}
-	return hash, nil
+	var faults [2]error
+	p.Generation, faults[0] = strconv.ParseInt(parts[1], 10, 64)
+	p.Number, faults[1] = strconv.ParseInt(parts[2], 10, 64)
+	return parts[0], p, errors.Join(faults[:]...) == nil
 }
 
 func docKey(kind, id string) []byte { return []byte(docPrefix + kind + "/" + id) }

@@ -126,3 +126,13 @@ func peakRSS(t *testing.T) string {
 	line, _, _ := strings.Cut(rest, "\n")
 	return strings.TrimSpace(line)
 }
+
+// Accounts that write in turn: 1,000, 20,000 and, with O2N_CAMPAIGN, a million.
+func BenchmarkMail(b *testing.B) {
+	for _, accounts := range []int{1_000, 20_000, 1_000_000} {
+		if accounts > 20_000 && !campaign {
+			continue
+		}
+		statetest.BenchMail(b, accounts, func(b *testing.B) state.Store { return openQuiet(b, Options{Cache: 64_000_000}) })
+	}
+}

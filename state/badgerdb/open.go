@@ -15,7 +15,7 @@ import (
 
 // format is the layout of keys and values that this version writes; it reads no
 // newer one.
-const format = 1
+const format = 2
 
 // opened is a database fit to be used.
 type opened struct {
@@ -186,8 +186,17 @@ func (s *Store) checkFormat(o *opened) error {
 		return fmt.Errorf("%s: found %q; want a number", formatKey, value)
 	case n > format:
 		return newerFormat(n)
+	case n < format:
+		// First of all: an earlier version must not write to what is half converted.
+		return writeFormat(o.db)
 	}
 	return nil
+}
+
+func writeFormat(db *badger.DB) error {
+	return db.Update(func(txn *badger.Txn) error {
+		return txn.Set([]byte(formatKey), []byte(strconv.Itoa(format)))
+	})
 }
 
 var errNotEmpty = errors.New("not empty")
@@ -202,9 +211,7 @@ func (s *Store) initFormat(o *opened) error {
 	} else if err != nil {
 		return err
 	}
-	return o.db.Update(func(txn *badger.Txn) error {
-		return txn.Set([]byte(formatKey), []byte(strconv.Itoa(format)))
-	})
+	return writeFormat(o.db)
 }
 
 // examine compares what the database holds with what it should.

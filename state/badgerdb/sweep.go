@@ -7,12 +7,11 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
-	"o2n-milter/state"
 	"o2n-milter/state/internal/ledger"
 )
 
 const (
-	// sweepKeys is how many windows and members are looked at in one go: some 5 ms.
+	// sweepKeys is how many subjects and pages of members are looked at in one go: some 5 ms.
 	sweepKeys = 2000
 	// sweepGoes is how many goes there are in a second while most of what is found is
 	// dead, so that a flood of names is swept as fast as it came.
@@ -24,12 +23,12 @@ const (
 	sweepAgain = 3600
 )
 
-// The sweeper deletes what no longer counts, bit by bit: windows that have been empty
-// for as long as they are, members that have been forgotten, decisions over their
-// retention or over MaxSize. It goes by the store's time line.
+// The sweeper deletes what no longer counts, bit by bit: subjects whose windows have been
+// empty for as long as they are and whose members have been forgotten, decisions over
+// their retention or over MaxSize. It goes by the store's time line.
 type sweeper struct {
 	mu     sync.Mutex // one sweeps at a time
-	at     string     // the key where looking at windows and members goes on
+	at     string     // the key where looking at subjects goes on
 	oldest string     // no decision is before this key
 	goes   int
 }
@@ -45,7 +44,7 @@ func (s *Store) sweep() {
 		return // no call was made yet: nobody knows what time it is
 	}
 	for range sweepGoes {
-		dead, err := s.sweepWindows(line)
+		dead, err := s.sweepSubjects(line)
 		if err != nil || dead < sweepKeys/2 {
 			s.sweepFault(err)
 			break
@@ -66,46 +65,23 @@ func (s *Store) sweepFault(err error) {
 	}
 }
 
-// sweepWindows looks at the next windows and members and deletes the dead.
-func (s *Store) sweepWindows(line int64) (dead int, err error) {
-	var corpses []corpse
+// sweepSubjects looks at the next subjects and pages and deletes the dead.
+func (s *Store) sweepSubjects(line int64) (dead int, err error) {
+	g := graves{line: line}
 	err = s.base.use(func(db *badger.DB) error {
 		seen := 0
-		s.sweeper.at, err = walk(db, max(s.sweeper.at, knownPrefix), limitPrefix+"\xff", func(item *badger.Item) error {
+		s.sweeper.at, err = walk(db, max(s.sweeper.at, membersPrefix), subjectPrefix+"\xff", func(item *badger.Item) error {
 			if seen++; seen > sweepKeys {
 				return errEnough
 			}
-			return item.Value(func(value []byte) error {
-				if isDead(item.Key(), value, line) {
-					corpses = append(corpses, corpse{key: item.KeyCopy(nil), version: item.Version()})
-				}
-				return nil
-			})
+			return g.look(db, item)
 		})
 		return err
 	})
 	if err != nil {
 		return 0, err
 	}
-	return len(corpses), s.bury(corpses)
-}
-
-// isDead says that a window has been empty for as long as it is, or that a member is
-// forgotten. What cannot be read is left to whoever asks for it.
-func isDead(key, value []byte, line int64) bool {
-	switch {
-	case hasPrefix(key, limitPrefix):
-		slots, err := state.DecodeSlots(value)
-		if err != nil {
-			return false
-		}
-		slots.Expire(line - int64(slots.Length()))
-		return slots.Used() == 0
-	case hasPrefix(key, knownPrefix), hasPrefix(key, letterPrefix):
-		leaves, err := state.MemberLeaves(value)
-		return err == nil && leaves <= line
-	}
-	return false
+	return len(g.corpses), s.bury(g.corpses)
 }
 
 // sweepHistory deletes the oldest decisions: those over their retention, and, over

@@ -32,19 +32,21 @@ func sweepAt(t *testing.T, s *Store, now time.Time) {
 	}
 }
 
-// Windows go when they have been empty for as long as they are, members and recipients
-// of letters when they are forgotten: not a moment before.
+// A subject goes when its windows have been empty for as long as they are, and whom it
+// sent to is forgotten: not a moment before. Its pages follow.
 func TestSweepTimes(t *testing.T) {
 	s := openAt(t, t.TempDir())
-	hour := charges(5, "account:a")
-	hour[0].Set, hour[0].Members, hour[0].Remember = "recipients", []string{"r1"}, 6*time.Hour
-	l := letter("account:a", "r1")
+	take(t, s, charges(5, "account:window"))
+	set := charges(5, "account:set")
+	set[0].Set, set[0].Members, set[0].Remember = "recipients", []string{"r1"}, 6*time.Hour
+	take(t, s, set)
+	l := letter("account:letter")
 	l.Remember = 6 * time.Hour
+	for i := range 20 {
+		l.Members = append(l.Members, fmt.Sprint("r", i))
+	}
 	send(t, s, l)
-	take(t, s, hour)
-	recipient := string(letterKey(l.Subject, l.Sketch, s.key.Hashes(l.Members)[0]))
-	window, member := "limit/hour/account:a", fmt.Sprintf("known/recipients/account:a/%016x", s.key.Hashes([]string{"r1"})[0])
-	// Start is the beginning of a slot of both: each leaves a slot after its length.
+	// Start is the beginning of a slot of all: each leaves a slot after its length.
 	emptied, gone := start.Add(61*time.Minute), start.Add(6*time.Hour+6*time.Minute)
 	for _, step := range []struct {
 		now            time.Time
@@ -54,9 +56,13 @@ func TestSweepTimes(t *testing.T) {
 		{gone.Add(-1), false, true}, {gone, false, false},
 	} {
 		sweepAt(t, s, step.now)
-		w, m, r := has(t, s, window), has(t, s, member), has(t, s, recipient)
-		if w != step.window || m != step.member || r != step.member {
-			t.Errorf("%s: window there: %v, member: %v, recipient: %v; want %v, %v, %[5]v", step.now.Sub(start), w, m, r, step.window, step.member)
+		for key, want := range map[string]bool{
+			"subject/account:window": step.window, "subject/account:set": step.member, "subject/account:letter": step.member,
+			"subject-members/account:letter/0/0": step.member,
+		} {
+			if has(t, s, key) != want {
+				t.Errorf("%s: %s there: %v", step.now.Sub(start), key, !want)
+			}
 		}
 	}
 }
@@ -67,7 +73,7 @@ func TestSweepSparesTheLiving(t *testing.T) {
 	take(t, s, charges(5, "account:a", "account:b"))
 	var seen []corpse
 	err := s.base.use(func(db *badger.DB) error {
-		return scan(db, limitPrefix, true, func(item *badger.Item) error {
+		return scan(db, subjectPrefix, true, func(item *badger.Item) error {
 			seen = append(seen, corpse{key: item.KeyCopy(nil), version: item.Version()})
 			return nil
 		})
@@ -76,16 +82,16 @@ func TestSweepSparesTheLiving(t *testing.T) {
 		t.Fatalf("%d windows, %v", len(seen), err)
 	}
 	take(t, s, charges(5, "account:a")) // committed before the corpses come
-	if err := s.bury(append(seen, corpse{key: []byte("limit/none/x"), version: 1})); err != nil {
+	if err := s.bury(append(seen, corpse{key: []byte("subject/none"), version: 1})); err != nil {
 		t.Fatal(err)
 	}
-	if !has(t, s, "limit/hour/account:a") || has(t, s, "limit/hour/account:b") {
+	if !has(t, s, "subject/account:a") || has(t, s, "subject/account:b") {
 		t.Errorf("left: %v; want the window of a, not of b", keys(t, s))
 	}
 	// In one batch with a charge the charge stands.
 	take(t, s, charges(5, "account:c"))
 	err = s.base.use(func(db *badger.DB) error {
-		return scan(db, "limit/hour/account:c", true, func(item *badger.Item) error {
+		return scan(db, "subject/account:c", true, func(item *badger.Item) error {
 			seen = []corpse{{key: item.KeyCopy(nil), version: item.Version()}}
 			return nil
 		})
@@ -96,7 +102,7 @@ func TestSweepSparesTheLiving(t *testing.T) {
 	if err := s.writer.write([]record{{key: seen[0].key, value: []byte("new")}}, seen); err != nil {
 		t.Fatal(err)
 	}
-	if !has(t, s, "limit/hour/account:c") {
+	if !has(t, s, "subject/account:c") {
 		t.Error("a window written in the batch of its burial is gone")
 	}
 }
@@ -262,11 +268,11 @@ func TestSweepAll(t *testing.T) {
 	s.sweep()
 	s.sweep()
 	for _, key := range keys(t, s) {
-		if strings.HasPrefix(key, limitPrefix) && key != "limit/hour/account:alive" {
+		if strings.HasPrefix(key, subjectPrefix) && key != "subject/account:alive" {
 			t.Fatalf("%s is left", key)
 		}
 	}
-	if !has(t, s, "limit/hour/account:alive") {
+	if !has(t, s, "subject/account:alive") {
 		t.Error("the living was swept")
 	}
 }

@@ -184,7 +184,7 @@ func (w *writer) flush() {
 	}()
 	w.windows.Freeze(func() {
 		b.ops = w.take()
-		b.records = windowRecords(b.ops)
+		b.records = subjectRecords(b.ops)
 	})
 	if len(b.ops) == 0 {
 		return

@@ -1,9 +1,6 @@
 package ledger
 
-import (
-	"errors"
-	"slices"
-)
+import "errors"
 
 // Detach says that the store can neither be read nor written from now on. Judging
 // goes on: what is in memory counts on, what is not begins at nothing, and no
@@ -35,71 +32,34 @@ func (w *Windows) attach(i int, changed func(*Change)) error {
 	defer w.unlock(1 << i)
 	sh := &w.shards[i]
 	sh.away = false
-	faults := w.clearStored(sh)
+	sh.clearStored()
+	var faults []error
 	c := newChange()
 	for _, e := range sh.all {
 		if !e.dirty {
 			continue
 		}
-		members, err := w.reread(e)
-		if err != nil {
-			faults = append(faults, err)
-			continue
+		if e.partial {
+			if err := w.load(sh, e); err != nil {
+				faults = append(faults, err)
+				continue
+			}
 		}
-		e.dirty, e.partial = false, false
-		c.posts = append(c.posts, post{entry: e, whole: &whole{members: members, again: true}})
+		e.dirty = false
+		c.posts = append(c.posts, post{entry: e, whole: &whole{again: true}})
 	}
 	c.handOver(changed)
 	return errors.Join(faults...)
 }
 
 // clearStored makes what the store holds of subjects reset meanwhile be overwritten.
-func (w *Windows) clearStored(sh *shard) (faults []error) {
+func (sh *shard) clearStored() {
 	for subject := range sh.cleared {
-		limits, sets, err := w.source.Names(subject)
-		if err != nil {
-			faults = append(faults, err)
-			continue
+		e := sh.entries[subject]
+		if e == nil {
+			e = sh.add(&Entry{Subject: subject})
 		}
-		for _, limit := range limits {
-			sh.overwrite(newEntry(window, limit, subject))
-		}
-		for _, n := range sets {
-			sh.overwrite(newEntry(set, n, subject))
-		}
-		sh.overwrite(newEntry(campaigns, "", subject))
-		delete(sh.cleared, subject)
+		e.dirty, e.stale = true, true
 	}
-	return faults
-}
-
-// overwrite makes an entry, or fresh where there is none, be written whole.
-func (sh *shard) overwrite(fresh *Entry) {
-	e := sh.tables[fresh.kind()][name{fresh.Name, fresh.Subject}]
-	if e == nil {
-		e = sh.add(fresh)
-	}
-	e.dirty, e.stale = true, true
-}
-
-// reread adds what the store holds of an entry that was made without it. It returns
-// the members to write: all that are known, and all that the store knows.
-func (w *Windows) reread(e *Entry) ([]Member, error) {
-	if e.kind() == window && !e.partial {
-		return nil, nil
-	}
-	stored := newEntry(e.kind(), e.Name, e.Subject)
-	if err := stored.load(w.source); err != nil {
-		return nil, err
-	}
-	was := stored.members()
-	if e.partial {
-		e.merge(stored)
-	}
-	members := e.members()
-	is := make(map[Member]bool, len(members))
-	for _, m := range members {
-		is[m] = true
-	}
-	return append(members, slices.DeleteFunc(was, func(m Member) bool { return is[m] })...), nil
+	clear(sh.cleared)
 }

@@ -1,7 +1,7 @@
 package ledger
 
 const (
-	// swept is how many entries each charge looks at for dead ones. More than one,
+	// swept is how many entries each call looks at for dead ones, for each of its subjects. More than one,
 	// so that sweeping is faster than the coming of new ones.
 	swept = 2
 	// pressed is how many while over the bound, so that the hand has been all round
@@ -10,8 +10,8 @@ const (
 	// alone is how many times the bound memory may take while the store is away.
 	alone = 4
 	// overhead is what an entry takes beside itself, in bytes: its place in a map
-	// (of 48 for key and value and 1 more, 7/16 to 7/8 in use) and in a slice.
-	overhead = 75 + 10
+	// (of 24 for key and value and 1 more, 7/16 to 7/8 in use) and in a slice.
+	overhead = 40 + 10
 )
 
 // sweep lets the hand look at a few entries. It forgets the dead ones and, over
@@ -57,7 +57,7 @@ func (w *Windows) over(sh *shard) bool { return w.share > 0 && sh.bytes > w.shar
 
 func (sh *shard) add(e *Entry) *Entry {
 	e.shard, e.pos = sh, len(sh.all)
-	sh.tables[e.kind()][name{e.Name, e.Subject}] = e
+	sh.entries[e.Subject] = e
 	sh.all = append(sh.all, e)
 	e.account()
 	return e
@@ -69,15 +69,16 @@ func (sh *shard) drop(e *Entry) {
 	sh.all[e.pos], moved.pos = moved, e.pos
 	sh.all[last] = nil
 	sh.all = sh.all[:last]
-	delete(sh.tables[e.kind()], name{e.Name, e.Subject})
+	delete(sh.entries, e.Subject)
 	sh.bytes -= int64(e.size)
+	sh.windows -= e.counts
 }
 
 // Held is what memory holds.
 type Held struct {
 	Windows int
 	Bytes   int64 // of all there is: an estimate, within some 30 percent
-	Lost    int64 // windows, sets and campaigns forgotten though charged while the store was away
+	Lost    int64 // subjects forgotten though charged while the store was away
 }
 
 // Held says what memory holds now.
@@ -85,7 +86,7 @@ func (w *Windows) Held() (h Held) {
 	for i := range w.shards {
 		sh := &w.shards[i]
 		sh.mu.Lock()
-		h.Windows += len(sh.tables[window])
+		h.Windows += sh.windows
 		h.Bytes += sh.bytes
 		h.Lost += sh.lost
 		sh.mu.Unlock()

@@ -6,15 +6,15 @@ import (
 	"o2n-milter/state"
 )
 
-// Change is what one call did that a store must still keep. A store writes each
-// entry and member of it as it is when it is written, not as it was: then no key
-// goes back to an older value, whatever order the changes are written in.
+// Change is what one call did that a store must still keep: Records say how. A store
+// keeps each entry as it is when it is written, not as it was: then no record goes back
+// to an older one, whatever order the changes are written in.
 //
 // What left by itself, because its time was over, is in no change: a driver
 // cleans it up by the times in its records.
 type Change struct {
 	posts []post
-	few   [3]post // where the posts of most changes are: one piece of memory for all
+	few   [6]post // where the posts of most changes are: one piece of memory for all
 }
 
 func newChange() *Change {
@@ -23,10 +23,12 @@ func newChange() *Change {
 	return c
 }
 
+// post is what happened to an entry: in one window, one set, or its campaigns.
 type post struct {
 	entry *Entry
-	mark  state.Mark          // where a charge was put in a window
-	known state.MemberMarks   // what was put into a set
+	name  string              // of the limit or set
+	mark  state.Mark          // where a charge was put in the window
+	known state.MemberMarks   // what was put into the set
 	sent  state.CampaignMarks // what was put into campaigns
 	stale bool                // the copy in the store read as more, before this is kept
 	whole *whole              // nil: a charge
@@ -34,45 +36,20 @@ type post struct {
 
 // whole is of an entry that was cleared, or is to be written whole.
 type whole struct {
-	taken   *Entry   // holds what a reset took; nil: nothing was
-	members []Member // to write beside known and sent
-	unread  bool     // what a reset took could not be read
-	again   bool     // nothing was taken: it is Attach that wants it written
-}
-
-// Each calls f with every window changed; Freeze must be held.
-func (c *Change) Each(f func(*Entry)) {
-	for _, p := range c.posts {
-		if p.entry.kind() == window {
-			f(p.entry)
-		}
-	}
-}
-
-// EachMember calls f with every member of a set or campaign that was added, renewed,
-// or forgotten; Freeze must be held. One may come twice. What it is now its entry
-// says: Append.
-func (c *Change) EachMember(f func(e *Entry, m Member)) {
-	for _, p := range c.posts {
-		p.known.Each(func(hash uint64) { f(p.entry, Member{Hash: hash}) })
-		p.sent.Each(func(of state.Sketch, hash uint64) { f(p.entry, Member{of, hash}) })
-		if p.whole != nil {
-			for _, m := range p.whole.members {
-				f(p.entry, m)
-			}
-		}
-	}
+	taken  *Entry // holds what a reset took; nil: nothing was
+	unread bool   // what a reset took could not be read
+	again  bool   // nothing was taken: it is Attach that wants it written
 }
 
 // put puts members into a set.
-func (c *Change) put(e *Entry, hashes []uint64, line int64) {
-	known := e.Members.Put(hashes, line)
-	c.note(post{entry: e, known: known}, known.Len())
+func (c *Change) put(e *Entry, at int, hashes []uint64, line int64) {
+	known := e.sets[at].members.Put(hashes, line)
+	c.note(post{entry: e, name: e.sets[at].name, known: known}, known.Len())
 }
 
 // send puts a letter's recipients into its campaign.
 func (c *Change) send(e *Entry, of state.Sketch, hashes []uint64, line int64) {
-	sent := e.Campaigns.Put(of, hashes, line)
+	sent := e.letters.Put(of, hashes, line)
 	c.note(post{entry: e, sent: sent}, sent.Len())
 }
 
@@ -80,9 +57,6 @@ func (c *Change) send(e *Entry, of state.Sketch, hashes []uint64, line int64) {
 // change is under way for, though nothing changed: this call took a member for known
 // that the store does not hold yet, and must wait until it does.
 func (c *Change) note(p post, changed int) {
-	if p.entry.stale {
-		p.whole = &whole{members: p.entry.members()}
-	}
 	if changed > 0 || p.entry.stale || p.entry.pinned > 0 {
 		c.posts = append(c.posts, p)
 	}
@@ -91,33 +65,35 @@ func (c *Change) note(p post, changed int) {
 // handOver gives the change to the store. What belongs to a shard whose store is
 // away waits in memory for Attach.
 func (c *Change) handOver(changed func(*Change)) {
-	for _, p := range c.posts {
-		p.entry.account()
-	}
 	if changed == nil {
 		return
 	}
 	kept := c.posts[:0]
-	for _, p := range c.posts {
+	for i := range c.posts {
+		p := &c.posts[i]
 		e := p.entry
 		p.stale = p.stale || e.stale
 		if e.shard.away {
 			e.dirty, e.stale = true, p.stale
 			continue
 		}
+		e.kept.anew = e.kept.anew || e.stale || p.whole != nil
 		e.stale = false // pinned as long as it may be
 		e.pinned++
-		kept = append(kept, p)
+		kept = append(kept, *p)
 	}
 	if c.posts = kept; len(kept) > 0 {
 		changed(c)
 	}
 }
 
+// Subjects is how many posts there are: of an Attach, one for each subject.
+func (c *Change) Subjects() int { return len(c.posts) }
+
 // Settle says that the change is kept; Freeze must be held.
 func (c *Change) Settle() {
-	for _, p := range c.posts {
-		p.entry.pinned--
+	for i := range c.posts {
+		c.posts[i].entry.pinned--
 	}
 }
 
@@ -125,22 +101,29 @@ func (c *Change) Settle() {
 // handed over since must be undone too, the newest first: they stand on this one,
 // and may have taken a member for known, or a window for reset, for nothing.
 func (c *Change) Undo() {
-	for _, p := range slices.Backward(c.posts) {
+	for i := range slices.Backward(c.posts) {
+		p := &c.posts[i]
 		e := p.entry
 		e.pinned--
 		e.stale = e.stale || p.stale
-		switch e.kind() {
-		case campaigns:
-			e.Campaigns.Undo(p.sent)
-		case set:
-			e.Members.Undo(p.known)
-		default:
-			e.Slots.Undo(p.mark)
-		}
+		e.kept.anew = true // whatever became of what was written
+		p.undo()
 		if p.whole != nil {
 			p.whole.giveBack(e)
 		}
 		e.account()
+	}
+}
+
+func (p *post) undo() {
+	e := p.entry
+	switch {
+	case p.sent != nil:
+		e.campaigns().Undo(p.sent)
+	case p.known.Len() > 0:
+		e.sets[e.set(p.name)].members.Undo(p.known)
+	case p.name != "":
+		e.limits[e.limit(p.name)].slots.Undo(p.mark)
 	}
 }
 
@@ -155,10 +138,11 @@ func (w *whole) giveBack(e *Entry) {
 // Park leaves the change standing in memory alone, for Attach to hand over again:
 // the store went away before it was kept. Freeze must be held, and Detach called.
 func (c *Change) Park() {
-	for _, p := range c.posts {
+	for i := range c.posts {
+		p := &c.posts[i]
 		e := p.entry
 		e.pinned--
 		e.stale = e.stale || p.stale
-		e.dirty = true
+		e.dirty, e.kept.anew = true, true
 	}
 }

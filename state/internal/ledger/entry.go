@@ -1,37 +1,29 @@
 package ledger
 
 import (
+	"slices"
 	"time"
 	"unsafe"
 
 	"o2n-milter/state"
 )
 
-// kind is what an entry is.
-type kind int
-
-const (
-	window    kind = iota
-	set            // of members
-	campaigns      // of letters; its entries have no name
-	kinds          // how many there are
-)
-
-// Entry is one window, one set, or the campaigns of one subject, in memory.
+// Entry is all that is remembered of one subject, in memory: its windows, its sets, and
+// the campaigns of its letters.
 type Entry struct {
-	Name    string // of the limit, or of the set
 	Subject string
-	// One of them says what it is; a window where both are nil.
-	Members   *state.Members
-	Campaigns *state.Campaigns
-	Slots     state.Slots // of a window
+	limits  []limit
+	sets    []set
+	letters *state.Campaigns // nil: it never had any
+	kept    kept             // how the store holds it
 
 	shard  *shard
-	asked  int64 // what the call at work wants of a window; 0 between calls
-	size   int   // bytes, as counted in the shard's
-	pos    int   // in the shard's all
-	pinned int   // changes under way: the copy in the store is older than this one
-	recent bool  // used since the hand came by
+	size   int  // bytes, as counted in the shard's
+	counts int  // windows, as counted in the shard's
+	pos    int  // in the shard's all
+	pinned int  // changes under way: the copy in the store is older than this one
+	recent bool // used since the hand came by
+	listed bool // among those being encoded
 
 	// What differs from the copy in the store while nothing is under way:
 	stale   bool // the copy reads as more than this one, which must not be dropped for it
@@ -39,159 +31,163 @@ type Entry struct {
 	partial bool // made while the store was away: the copy was not read
 }
 
-// Member is one of a set, or a recipient of one of a subject's campaigns.
-type Member struct {
-	Campaign state.Sketch // zero for a set's
-	Hash     uint64
+// limit is the window of one limit.
+type limit struct {
+	name  string
+	slots state.Slots
+	asked int64 // what the call at work wants of it; 0 between calls
 }
 
-func newEntry(k kind, n, subject string) *Entry {
-	e := &Entry{Name: n, Subject: subject}
-	switch k {
-	case set:
-		e.Members = &state.Members{}
-	case campaigns:
-		e.Campaigns = &state.Campaigns{}
-	}
-	return e
+type set struct {
+	name    string
+	members state.Members
 }
 
-func (e *Entry) kind() kind {
-	switch {
-	case e.Campaigns != nil:
-		return campaigns
-	case e.Members != nil:
-		return set
-	}
-	return window
-}
-
-// Append encodes what the entry, which is no window, holds of m; false: nothing.
-func (e *Entry) Append(b []byte, m Member) ([]byte, bool) {
-	if e.Campaigns != nil {
-		return e.Campaigns.Append(b, m.Campaign, m.Hash)
-	}
-	return e.Members.Append(b, m.Hash)
-}
-
-// members are all that the entry holds; none for a window.
-func (e *Entry) members() (all []Member) {
-	switch e.kind() {
-	case campaigns:
-		e.Campaigns.Each(func(of state.Sketch, hash uint64) { all = append(all, Member{of, hash}) })
-	case set:
-		for _, hash := range e.Members.Hashes() {
-			all = append(all, Member{Hash: hash})
+// limit is where the window of a limit is, which is made if there is none.
+func (e *Entry) limit(name string) int {
+	for i := range e.limits {
+		if e.limits[i].name == name {
+			return i
 		}
 	}
-	return all
+	e.limits = append(e.limits, limit{name: name})
+	return len(e.limits) - 1
 }
 
-// load adds what source holds of the entry.
-func (e *Entry) load(source Source) (err error) {
-	stored := Entry{Name: e.Name, Subject: e.Subject}
-	switch e.kind() {
-	case campaigns:
-		var found state.Campaigns
-		found, err = source.Campaigns(e.Subject)
-		stored.Campaigns = &found
-	case set:
-		var found state.Members
-		found, err = source.Set(e.Name, e.Subject)
-		stored.Members = &found
-	default:
-		stored.Slots, err = source.Window(e.Name, e.Subject)
+// set is where a set is, which is made if there is none.
+func (e *Entry) set(name string) int {
+	for i := range e.sets {
+		if e.sets[i].name == name {
+			return i
+		}
 	}
-	if err == nil {
-		e.merge(&stored)
-	}
-	return err
+	e.sets = append(e.sets, set{name: name})
+	return len(e.sets) - 1
 }
 
-// merge adds what another entry of the kind holds, which is not to be used after.
+func (e *Entry) campaigns() *state.Campaigns {
+	if e.letters == nil {
+		e.letters = &state.Campaigns{}
+	}
+	return e.letters
+}
+
+// merge adds what another entry holds, which is not to be used after.
 func (e *Entry) merge(o *Entry) {
-	switch {
-	case e.empty():
+	if e.empty() {
 		e.fill(o)
-	case e.Campaigns != nil:
-		e.Campaigns.Merge(*o.Campaigns)
-	case e.Members != nil:
-		e.Members.Merge(*o.Members)
-	default:
-		e.Slots.Merge(o.Slots)
+		return
+	}
+	for i := range o.limits {
+		e.limits[e.limit(o.limits[i].name)].slots.Merge(o.limits[i].slots)
+	}
+	for i := range o.sets {
+		e.sets[e.set(o.sets[i].name)].members.Merge(o.sets[i].members)
+	}
+	if o.letters != nil {
+		e.campaigns().Merge(*o.letters)
 	}
 }
 
 // fill puts what o holds in the place of what e holds.
-func (e *Entry) fill(o *Entry) {
-	switch e.kind() {
-	case campaigns:
-		*e.Campaigns = *o.Campaigns
-	case set:
-		*e.Members = *o.Members
-	default:
-		e.Slots = o.Slots
-	}
-}
+func (e *Entry) fill(o *Entry) { e.limits, e.sets, e.letters = o.limits, o.sets, o.letters }
 
 // copied is another entry that holds the same, and belongs to no shard.
 func (e *Entry) copied() *Entry {
-	c := &Entry{Name: e.Name, Subject: e.Subject, Slots: e.Slots.Clone()}
-	if e.Members != nil {
-		m := e.Members.Clone()
-		c.Members = &m
+	c := &Entry{Subject: e.Subject, limits: slices.Clone(e.limits), sets: slices.Clone(e.sets)}
+	for i := range c.limits {
+		c.limits[i].slots = c.limits[i].slots.Clone()
 	}
-	if e.Campaigns != nil {
-		all := e.Campaigns.Clone()
-		c.Campaigns = &all
+	for i := range c.sets {
+		c.sets[i].members = c.sets[i].members.Clone()
+	}
+	if e.letters != nil {
+		all := e.letters.Clone()
+		c.letters = &all
 	}
 	return c
 }
 
 // taken empties the entry and returns one with what it held.
 func (e *Entry) taken() *Entry {
-	t := newEntry(e.kind(), e.Name, e.Subject)
+	t := &Entry{Subject: e.Subject}
 	t.fill(e)
-	e.fill(newEntry(e.kind(), e.Name, e.Subject))
+	e.fill(&Entry{})
 	return t
 }
 
-func (e *Entry) advance(length time.Duration, line int64) {
-	var folded bool
-	switch e.kind() {
-	case campaigns:
-		folded = e.Campaigns.Advance(length, line)
-	case set:
-		folded = e.Members.Advance(length, line)
-	default:
-		folded = e.Slots.Advance(length, line)
-	}
-	e.stale = e.stale || folded
-	e.recent = true
+// window is that of a limit, brought to this length and time.
+func (e *Entry) window(name string, length time.Duration, line int64) (at int) {
+	at = e.limit(name)
+	e.seen(e.limits[at].slots.Advance(length, line))
+	return at
 }
 
+// known is a set, brought to this time.
+func (e *Entry) known(name string, remember time.Duration, line int64) (at int) {
+	at = e.set(name)
+	e.seen(e.sets[at].members.Advance(remember, line))
+	return at
+}
+
+// sent are the campaigns, brought to this time.
+func (e *Entry) sent(remember time.Duration, line int64) {
+	e.seen(e.campaigns().Advance(remember, line))
+}
+
+func (e *Entry) seen(folded bool) { e.stale, e.recent = e.stale || folded, true }
+
+// expire drops what has left.
 func (e *Entry) expire(line int64) {
-	var folded bool
-	switch e.kind() {
-	case campaigns:
-		folded = e.Campaigns.Expire(line)
-	case set:
-		folded = e.Members.Expire(line)
-	default:
-		folded = e.Slots.Expire(line)
+	folded, empty := false, false
+	for i := range e.limits {
+		x := &e.limits[i].slots
+		folded = x.Expire(line) || folded
+		empty = empty || x.Used() == 0
+	}
+	for i := range e.sets {
+		x := &e.sets[i].members
+		folded = x.Expire(line) || folded
+		empty = empty || x.Len() == 0
+	}
+	if e.letters != nil {
+		folded = e.letters.Expire(line) || folded
+		empty = empty || e.letters.Len() == 0
 	}
 	e.stale = e.stale || folded
+	if empty {
+		e.trim()
+	}
 	e.account()
 }
 
-func (e *Entry) empty() bool {
-	switch e.kind() {
-	case campaigns:
-		return e.Campaigns.Len() == 0
-	case set:
-		return e.Members.Len() == 0
+// trim lets go of what is empty.
+func (e *Entry) trim() {
+	e.limits = slices.DeleteFunc(e.limits, func(x limit) bool { return x.slots.Used() == 0 })
+	e.sets = slices.DeleteFunc(e.sets, func(x set) bool { return x.members.Len() == 0 })
+	if e.letters != nil && e.letters.Len() == 0 {
+		e.letters = nil
 	}
-	return e.Slots.Used() == 0
+}
+
+func (e *Entry) empty() bool {
+	for i := range e.limits {
+		if e.limits[i].slots.Used() > 0 {
+			return false
+		}
+	}
+	return e.members() == 0
+}
+
+// members is how many there are in all sets and campaigns.
+func (e *Entry) members() (n int) {
+	for i := range e.sets {
+		n += e.sets[i].members.Len()
+	}
+	if e.letters != nil {
+		n += e.letters.Recipients()
+	}
+	return n
 }
 
 // dead says that the entry makes no difference: a copy in the store has left too.
@@ -199,17 +195,20 @@ func (e *Entry) dead() bool { return e.empty() && !e.stale && e.pinned == 0 }
 
 // account brings the entry's size, and its shard's, up to date.
 func (e *Entry) account() {
-	size := int(unsafe.Sizeof(*e)) + overhead + rounded(len(e.Subject))
-	switch e.kind() {
-	case campaigns:
-		size += int(unsafe.Sizeof(*e.Campaigns)) + e.Campaigns.Size()
-	case set:
-		size += int(unsafe.Sizeof(*e.Members)) + e.Members.Size()
-	default:
-		size += e.Slots.Size()
+	size := int(unsafe.Sizeof(*e)) + overhead + rounded(len(e.Subject)) + cap(e.kept.tail.bytes) +
+		cap(e.limits)*int(unsafe.Sizeof(limit{})) + cap(e.sets)*int(unsafe.Sizeof(set{}))
+	for i := range e.limits {
+		size += e.limits[i].slots.Size()
+	}
+	for i := range e.sets {
+		size += e.sets[i].members.Size()
+	}
+	if e.letters != nil {
+		size += int(unsafe.Sizeof(*e.letters)) + e.letters.Size()
 	}
 	e.shard.bytes += int64(size - e.size)
-	e.size = size
+	e.shard.windows += len(e.limits) - e.counts
+	e.size, e.counts = size, len(e.limits)
 }
 
 // rounded is what n bytes take: small ones come in steps of 16.

@@ -15,7 +15,7 @@ func over(t *testing.T) *bench {
 	b.take(start, day("account:quiet"))
 	b.commit()
 	b.Detach()
-	for i := range 5000 { // 276 bytes each
+	for i := range 3500 { // 360 bytes each
 		b.take(start, day(fmt.Sprint("account:", i)))
 	}
 	if h := b.Held(); h.Bytes < 2*half || h.Bytes > 3*half {
@@ -28,7 +28,7 @@ func over(t *testing.T) *bench {
 // read again, what was charged is nowhere else. When it is kept, it can go.
 func TestBoundWhileAway(t *testing.T) {
 	b := over(t)
-	if h := b.Held(); h.Windows != 5001 || h.Lost != 0 || !b.hasWindow("daily", "account:quiet") {
+	if h := b.Held(); h.Windows != 3501 || h.Lost != 0 || !b.has("account:quiet") {
 		t.Errorf("%+v; want all windows, and the one that was there before", h)
 	}
 	b.attach()
@@ -41,7 +41,7 @@ func TestBoundWhileAway(t *testing.T) {
 		t.Errorf("%+v; want it within the bound again, and nothing lost", h)
 	}
 	b.again().used(start, 2, day("account:999"))
-	b.again().used(start, 1, day("account:4999"))
+	b.again().used(start, 1, day("account:3499"))
 }
 
 // A dead window goes though its charge is not kept yet.
@@ -63,17 +63,17 @@ func TestFloodWhileAway(t *testing.T) {
 		b.take(start, day(fmt.Sprint("account:flood", i)))
 	}
 	h := b.Held()
-	if h.Bytes > alone*half*105/100 || h.Lost == 0 || h.Windows+int(h.Lost) < 25_000 {
+	if h.Bytes > alone*half*105/100 || h.Lost == 0 || h.Windows+int(h.Lost) < 23_500 {
 		t.Errorf("%+v; want some 2 MiB, and those forgotten counted", h)
 	}
 	b.attach()
 	b.commit()
 	want := h.Windows
-	if !b.hasWindow("daily", "account:quiet") {
+	if !b.has("account:quiet") {
 		want++ // in the store from before
 	}
-	if len(b.store.windows) != want {
-		t.Errorf("%d windows in the store; want the %d that were held", len(b.store.windows), want)
+	if len(b.store.heads) != want {
+		t.Errorf("%d windows in the store; want the %d that were held", len(b.store.heads), want)
 	}
 	b.counted()
 }

@@ -17,19 +17,19 @@ func one(subject string) []state.Charge {
 	}}
 }
 
-// windowSource is a store that holds nothing but windows, by their subjects.
+// windowSource is a store that holds nothing but the minute's windows, by their subjects.
 type windowSource func(subject string) (state.Slots, error)
 
-func (s windowSource) Window(_, subject string) (state.Slots, error) { return s(subject) }
-func (windowSource) Set(string, string) (state.Members, error)       { return state.Members{}, nil }
-func (windowSource) Campaigns(string) (state.Campaigns, error)       { return state.Campaigns{}, nil }
-func (windowSource) Names(string) (limits, sets []string, err error) { return nil, nil, nil }
+func (s windowSource) Subject(subject string) (*Entry, error) {
+	slots, err := s(subject)
+	return &Entry{Subject: subject, limits: []limit{{name: "minute", slots: slots}}}, err
+}
 
 func (w *Windows) size() (n int) {
 	w.Freeze(func() {
 		for i := range w.shards {
 			n += len(w.shards[i].all)
-			if len(w.shards[i].all) != w.shards[i].listed() {
+			if len(w.shards[i].all) != len(w.shards[i].entries) {
 				n += 1_000_000
 			}
 		}
@@ -68,7 +68,7 @@ func sweepAll(t *testing.T, w *Windows, now time.Time) {
 }
 
 func (w *Windows) has(subject string) (ok bool) {
-	w.Freeze(func() { _, ok = w.shards[w.shardOf(subject)].tables[window][name{"minute", subject}] })
+	w.Freeze(func() { _, ok = w.shards[w.shardOf(subject)].entries[subject] })
 	return ok
 }
 
@@ -145,12 +145,4 @@ func TestLoadFails(t *testing.T) {
 	if err != nil || u[0].Used != 0 {
 		t.Errorf("usage of the other window: %v, %v; want 0", u, err)
 	}
-}
-
-// listed is how many entries the maps hold.
-func (sh *shard) listed() (n int) {
-	for _, table := range sh.tables {
-		n += len(table)
-	}
-	return n
 }

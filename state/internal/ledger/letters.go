@@ -5,29 +5,11 @@ import "o2n-milter/state"
 // parcel is one letter of the call at work, with what it is about.
 type parcel struct {
 	*state.Letter
-	all      *Entry       // the campaigns of its subject
+	about    int          // of whom
+	entry    *Entry       // holds the campaigns of its subject
 	hashes   []uint64     // of its recipients, in order and each once
 	of       state.Sketch // its campaign's
 	campaign state.Campaign
-}
-
-// eachLetter finds the campaigns of the letters' subjects, each entry once, by get.
-func eachLetter(parcels []parcel, line int64, get func(k kind, n, subject string) (*Entry, error)) (err error) {
-	for i := range parcels {
-		x := &parcels[i]
-		for j := range parcels[:i] {
-			if parcels[j].Subject == x.Subject {
-				x.all = parcels[j].all
-			}
-		}
-		if x.all == nil {
-			if x.all, err = get(campaigns, "", x.Subject); err != nil {
-				return err
-			}
-		}
-		x.all.advance(x.Remember, line)
-	}
-	return nil
 }
 
 // match finds what campaigns the letters belong to: all of them before any is put
@@ -35,11 +17,12 @@ func eachLetter(parcels []parcel, line int64, get func(k kind, n, subject string
 func match(parcels []parcel) {
 	for i := range parcels {
 		x := &parcels[i]
+		all := x.entry.letters
 		var is bool
-		if x.of, is = x.all.Campaigns.Nearest(x.Sketch, x.Near); !is && len(x.hashes) == 0 {
+		if x.of, is = all.Nearest(x.Sketch, x.Near); !is && len(x.hashes) == 0 {
 			continue
 		}
-		known, unknown := x.all.Campaigns.Known(x.of, x.hashes)
+		known, unknown := all.Known(x.of, x.hashes)
 		x.campaign = state.Campaign{
 			ID: state.CampaignID(x.Subject, x.of), Known: known, New: unknown,
 			Full: len(x.hashes) > 0 && known+unknown > x.Max,

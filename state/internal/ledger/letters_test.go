@@ -80,9 +80,7 @@ func TestLettersForgotten(t *testing.T) {
 	b.sent(start, 2, letter("account:a", 0, "r1"))
 	b.sent(start, 0, letter("account:a", 1000, "r1"))
 	b.send(start, 0, letter("account:a", 1000, "r1"))
-	if n := b.commit(); n != 3 {
-		t.Errorf("%d recipients written; want 1 added and 2 deleted", n)
-	}
+	b.commit()
 	gone := 0
 	for n := range state.MaxCampaigns {
 		a, err := b.again().Take(start, state.Ask{Letters: []state.Letter{letter("account:a", n, "r1")}, Dry: true}, nil)
@@ -135,8 +133,9 @@ func TestResetCampaigns(t *testing.T) {
 	fresh.sent(start, 2, letter("account:a", 1, "r1"))
 	fresh.sent(start, 1, letter("account:a", 2, "r1"))
 	reset()
-	if n := fresh.commit(); n != 3 {
-		t.Errorf("%d recipients deleted; want 3", n)
+	fresh.commit()
+	if _, ok := b.store.heads["account:a"]; ok {
+		t.Error("the store still holds the subject")
 	}
 	b.again().sent(start, 0, letter("account:a", 1, "r1"))
 	b.again().sent(start, 1, letter("account:b", 1, "r1"))
@@ -218,8 +217,10 @@ func TestBoundOfCampaigns(t *testing.T) {
 	}
 	b.Freeze(func() {
 		for i := range b.shards {
-			if n := len(b.shards[i].tables[campaigns]); n > 0 {
-				t.Errorf("shard %d holds %d campaigns' subjects", i, n)
+			for _, e := range b.shards[i].all {
+				if e.letters != nil {
+					t.Errorf("%s has %d campaigns", e.Subject, e.letters.Len())
+				}
 			}
 		}
 	})

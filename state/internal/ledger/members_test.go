@@ -12,89 +12,60 @@ import (
 	"o2n-milter/state"
 )
 
-// fakeStore keeps windows and members as a driver would: at once, or, when lazy,
-// as the test says.
+// fakeStore keeps records as a driver would.
 type fakeStore struct {
-	windows map[name]state.Slots
-	members map[name]map[Member][]byte
-	fault   error         // of every read
-	damaged map[name]bool // windows that cannot be read
-	reads   atomic.Int64
+	heads map[string][]byte
+	pages map[pageOf][]byte
+	fault error // of every read
+	reads atomic.Int64
 }
 
-var errDamaged = errors.New("damaged")
+type pageOf struct {
+	subject string
+	Page
+}
 
 func newFakeStore() *fakeStore {
-	return &fakeStore{windows: make(map[name]state.Slots), members: make(map[name]map[Member][]byte)}
+	return &fakeStore{heads: make(map[string][]byte), pages: make(map[pageOf][]byte)}
 }
 
-func (s *fakeStore) Window(limit, subject string) (state.Slots, error) {
+func (s *fakeStore) Subject(subject string) (*Entry, error) {
 	s.reads.Add(1)
-	if s.damaged[name{limit, subject}] {
-		return state.Slots{}, errDamaged
+	if s.fault != nil {
+		return nil, s.fault
 	}
-	slots := s.windows[name{limit, subject}]
-	return slots.Clone(), s.fault
+	head, ok := s.heads[subject]
+	if !ok {
+		return nil, nil
+	}
+	return Decode(subject, head, func(p Page) ([]byte, error) { return s.pages[pageOf{subject, p}], nil })
 }
 
-func (s *fakeStore) Set(set, subject string) (state.Members, error) {
-	s.reads.Add(1)
-	var m state.Members
-	for member, value := range s.members[name{set, subject}] {
-		if err := m.Load(member.Hash, value); err != nil {
-			return m, err
-		}
-	}
-	return m, s.fault
-}
-
-// Campaigns are kept like a set without a name.
-func (s *fakeStore) Campaigns(subject string) (state.Campaigns, error) {
-	s.reads.Add(1)
-	var c state.Campaigns
-	for member, value := range s.members[name{"", subject}] {
-		if err := c.Load(member.Campaign, member.Hash, value); err != nil {
-			return c, err
-		}
-	}
-	c.Loaded()
-	return c, s.fault
-}
-
-func (s *fakeStore) Names(subject string) (limits, sets []string, err error) {
-	for n := range s.windows {
-		if n.subject == subject {
-			limits = append(limits, n.name)
-		}
-	}
-	for n := range s.members {
-		if n.subject == subject && n.name != "" {
-			sets = append(sets, n.name)
-		}
-	}
-	return limits, sets, s.fault
-}
-
-// write is what a driver's commit does; it counts the members written and deleted.
+// write is what a driver's commit does; it counts the members written.
 func (s *fakeStore) write(c *Change) (members int) {
-	c.Each(func(e *Entry) {
-		n := name{e.Name, e.Subject}
-		s.windows[n] = e.Slots.Clone()
-		delete(s.damaged, n)
-	})
-	c.EachMember(func(e *Entry, m Member) {
-		n := name{e.Name, e.Subject}
-		if s.members[n] == nil {
-			s.members[n] = make(map[Member][]byte)
+	for _, p := range c.posts {
+		members += p.known.Len() + p.sent.Len()
+		if p.entry.kept.anew {
+			members += p.entry.members()
 		}
-		if value, known := e.Append(nil, m); known {
-			s.members[n][m] = value
-		} else {
-			delete(s.members[n], m)
-		}
-		members++
-	})
+	}
+	s.keep(Records([]*Change{c}))
 	return members
+}
+
+func (s *fakeStore) keep(records []Record) {
+	for _, r := range records {
+		switch {
+		case r.Head && r.Value == nil:
+			delete(s.heads, r.Subject)
+		case r.Head:
+			s.heads[r.Subject] = r.Value
+		case r.Value == nil:
+			delete(s.pages, pageOf{r.Subject, r.Page})
+		default:
+			s.pages[pageOf{r.Subject, r.Page}] = r.Value
+		}
+	}
 }
 
 // bench is a set of windows before a store that commits as the test says.
@@ -232,8 +203,9 @@ func TestMembersForgottenAreWritten(t *testing.T) {
 	if n := b.commit(); n != state.MaxMembers+4 {
 		t.Errorf("%d members written; want 2 added and 2 deleted", n-state.MaxMembers)
 	}
-	if n := len(b.store.members[name{"recipients", "account:a"}]); n != state.MaxMembers {
-		t.Errorf("%d members in the store; want %d", n, state.MaxMembers)
+	e, err := b.store.Subject("account:a")
+	if err != nil || e.members() != state.MaxMembers {
+		t.Errorf("%d members in the store, error %v; want %d", e.members(), err, state.MaxMembers)
 	}
 }
 
@@ -256,8 +228,9 @@ func TestResetSets(t *testing.T) {
 	fresh.cost(start, 0, to("account:a", "r1", "r2"))
 	fresh.used(start, 2, to("account:a"))
 	reset()
-	if n := fresh.commit(); n != 2 {
-		t.Errorf("%d members deleted; want 2", n)
+	fresh.commit()
+	if _, ok := b.store.heads["account:a"]; ok {
+		t.Error("the store still holds the subject")
 	}
 	fresh = b.again()
 	fresh.cost(start, 2, to("account:a", "r1", "r2"))
@@ -269,12 +242,12 @@ func TestResetUnreadable(t *testing.T) {
 	b := newBench(t, 0)
 	b.take(start, to("account:a", "r1"))
 	b.commit()
-	b.store.damaged = map[name]bool{{"new", "account:a"}: true}
+	b.store.heads["account:a"] = []byte("junk")
 	b = b.again()
 	refused := func() {
 		t.Helper()
-		if _, err := b.Take(start, state.Ask{Charges: to("account:a", "r1")}, nil); !errors.Is(err, errDamaged) {
-			t.Errorf("take: %v; want %v", err, errDamaged)
+		if _, err := b.Take(start, state.Ask{Charges: to("account:a", "r1")}, nil); !errors.Is(err, ErrDamaged) {
+			t.Errorf("take: %v; want %v", err, ErrDamaged)
 		}
 	}
 	for range 2 {
@@ -342,7 +315,7 @@ func TestDryMovesNothing(t *testing.T) {
 	b.used(start, 2, charges)
 	b.cost(start, 0, charges)
 	b.cost(start, 1, to("account:b", "r1"))
-	if b.Latest() != start || b.size() != 2 {
-		t.Errorf("the clock is at %s, %d entries in memory; want %s and a window and a set", b.Latest(), b.size(), start)
+	if b.Latest() != start || b.size() != 1 {
+		t.Errorf("the clock is at %s, %d entries in memory; want %s and one", b.Latest(), b.size(), start)
 	}
 }

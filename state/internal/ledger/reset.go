@@ -1,72 +1,48 @@
 package ledger
 
+import "errors"
+
 // Reset clears the windows, sets and campaigns of a subject, in memory and in the
 // store, and returns how many windows held anything. While the store is away it
 // clears what is in memory, and the rest when Attach can.
 func (w *Windows) Reset(subject string, changed func(*Change)) (int, error) {
-	mask := uint32(1) << w.shardOf(subject)
-	w.lock(mask)
-	defer w.unlock(mask)
-	sh := &w.shards[w.shardOf(subject)]
-	c := newChange()
-	if err := w.bring(sh, subject, c); err != nil {
+	shard := w.shardOf(subject)
+	w.lock(1 << shard)
+	defer w.unlock(1 << shard)
+	sh := &w.shards[shard]
+	e, err := w.entry(sh, subject)
+	if err != nil && !errors.Is(err, ErrDamaged) {
 		return 0, err
 	}
 	if sh.away {
 		sh.cleared[subject] = true
 	}
-	n := len(c.posts)
-	line := w.clock.Line()
-	for _, e := range sh.all {
-		if e.Subject != subject {
-			continue
-		}
-		if line > 0 { // else no call has come yet, and nothing is known of the time
-			e.expire(line)
-		}
-		e.partial = false
-		if e.empty() {
-			continue
-		}
-		if e.kind() == window {
-			n++
-		}
-		c.clear(e)
+	c := newChange()
+	if err != nil {
+		// It is the way to get rid of it.
+		c.posts = append(c.posts, post{entry: sh.unread(subject), stale: true, whole: &whole{unread: true}})
+		c.handOver(changed)
+		return 1, nil
 	}
+	if line := w.clock.Line(); line > 0 { // else no call has come yet, and nothing is known of the time
+		e.expire(line)
+	}
+	e.partial = false
+	n := len(e.limits)
+	if !e.empty() {
+		c.posts = append(c.posts, post{entry: e, stale: true, whole: &whole{taken: e.taken()}})
+	}
+	e.account()
 	c.handOver(changed)
 	return n, nil
 }
 
-// bring loads what the store holds of subject. A window that cannot be read is
-// cleared all the same: it is the way to get rid of it.
-func (w *Windows) bring(sh *shard, subject string, c *Change) error {
-	if w.source == nil || sh.away {
-		return nil
+// unread is the entry of a subject that cannot be read, without what that holds.
+func (sh *shard) unread(subject string) *Entry {
+	e := sh.entries[subject]
+	if e == nil {
+		e = sh.add(&Entry{Subject: subject})
 	}
-	limits, sets, err := w.source.Names(subject)
-	if err != nil {
-		return err
-	}
-	for _, limit := range limits {
-		if _, err := w.entry(window, limit, subject); err != nil {
-			e := sh.tables[window][name{limit, subject}]
-			if e == nil {
-				e = sh.add(newEntry(window, limit, subject))
-			}
-			c.posts = append(c.posts, post{entry: e, stale: true, whole: &whole{unread: true}})
-		}
-	}
-	for _, n := range sets {
-		if _, err := w.entry(set, n, subject); err != nil {
-			return err
-		}
-	}
-	_, err = w.entry(campaigns, "", subject)
-	return err
-}
-
-// clear empties an entry.
-func (c *Change) clear(e *Entry) {
-	members := e.members()
-	c.posts = append(c.posts, post{entry: e, stale: true, whole: &whole{taken: e.taken(), members: members}})
+	e.partial = false
+	return e
 }

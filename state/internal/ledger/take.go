@@ -10,14 +10,36 @@ import (
 // memory of their own while they are looked at.
 const usual = 8
 
+// call is what a Take is about while it is at work.
+type call struct {
+	whom    []about
+	wishes  []wish
+	parcels []parcel
+	// Where they are as a rule.
+	few    [usual]about
+	fewer  [usual]wish
+	fewest [1]parcel
+}
+
+// about is one subject of the call at work.
+type about struct {
+	subject string
+	shard   int
+	entry   *Entry
+}
+
 // wish is one charge of the call at work, with what it is about.
 type wish struct {
 	*state.Charge
-	window *Entry
-	set    *Entry   // nil: the charge names none
+	about  int // of whom
+	entry  *Entry
+	window int      // in its limits
+	set    int      // in its sets; -1: the charge names none
 	hashes []uint64 // of its members, in order and each once
 	cost   int64
 }
+
+func (x *wish) limit() *limit { return &x.entry.limits[x.window] }
 
 // Take is state.Store's Take, without the blocks and without the waiting. When a
 // store must keep something and changed is not nil, changed is called with it while
@@ -27,108 +49,107 @@ func (w *Windows) Take(now time.Time, ask state.Ask, changed func(*Change)) (sta
 	if err := CheckAsk(now, ask); err != nil {
 		return state.Answer{}, err
 	}
-	var few [usual]wish
-	var fewer [1]parcel
-	wishes, parcels := few[:0], fewer[:0]
-	var mask uint32
-	for i := range ask.Charges {
-		c := &ask.Charges[i]
-		mask |= 1 << w.shardOf(c.Subject)
-		wishes = append(wishes, wish{Charge: c, hashes: w.key.Hashes(c.Members), cost: c.Cost})
-	}
-	for i := range ask.Letters {
-		l := &ask.Letters[i]
-		mask |= 1 << w.shardOf(l.Subject)
-		parcels = append(parcels, parcel{Letter: l, hashes: w.key.Hashes(l.Members)})
-	}
+	var c call
+	mask := w.read(&c, &ask)
 	w.lock(mask)
 	defer w.unlock(mask)
 	// Read under the locks: what another call has put in these windows is never
 	// ahead of this line.
-	line, err := w.find(now, wishes, parcels, ask.Dry)
+	line, err := w.find(now, &c, ask.Dry)
 	if err != nil {
 		return state.Answer{}, err
 	}
-	price(wishes)
-	match(parcels)
-	full, fits := decide(now, line, wishes, !anyFull(parcels))
+	price(c.wishes)
+	match(c.parcels)
+	full, fits := decide(now, line, c.wishes, !anyFull(c.parcels))
 	if fits && !ask.Dry {
-		w.charge(wishes, parcels, line, changed)
+		charge(c.wishes, c.parcels, line, changed)
 	}
-	a := answer(now, line, wishes, full)
-	a.Campaigns = found(parcels)
+	if !ask.Dry {
+		c.account()
+	}
+	a := answer(now, line, c.wishes, full)
+	a.Campaigns = found(c.parcels)
 	return a, nil
 }
 
-// find fills in the windows, sets and campaigns, at the line that it returns. A dry
-// call moves nothing, not even the clock: it gets copies.
-func (w *Windows) find(now time.Time, wishes []wish, parcels []parcel, dry bool) (line int64, err error) {
+// read fills in what ask says, and gives the shards that it is about.
+func (w *Windows) read(c *call, ask *state.Ask) (mask uint32) {
+	c.whom, c.wishes, c.parcels = c.few[:0], c.fewer[:0], c.fewest[:0]
+	for i := range ask.Charges {
+		x := &ask.Charges[i]
+		c.wishes = append(c.wishes, wish{
+			Charge: x, about: w.about(c, x.Subject), set: -1, hashes: w.key.Hashes(x.Members), cost: x.Cost,
+		})
+	}
+	for i := range ask.Letters {
+		x := &ask.Letters[i]
+		c.parcels = append(c.parcels, parcel{Letter: x, about: w.about(c, x.Subject), hashes: w.key.Hashes(x.Members)})
+	}
+	for i := range c.whom {
+		mask |= 1 << c.whom[i].shard
+	}
+	return mask
+}
+
+// about is where a subject is among those of the call.
+func (w *Windows) about(c *call, subject string) int {
+	for i := range c.whom {
+		if c.whom[i].subject == subject {
+			return i
+		}
+	}
+	c.whom = append(c.whom, about{subject: subject, shard: w.shardOf(subject)})
+	return len(c.whom) - 1
+}
+
+// account counts what the entries take now.
+func (c *call) account() {
+	for i := range c.whom {
+		c.whom[i].entry.account()
+	}
+}
+
+// find fills in the entries, at the line that it returns. A dry call moves nothing, not
+// even the clock: it gets copies.
+func (w *Windows) find(now time.Time, c *call, dry bool) (line int64, err error) {
 	get := w.entry
 	if dry {
 		line, get = w.clock.Peek(now), w.duplicate
 	} else {
 		line = w.clock.At(now)
 		// Swept first, so that none found is swept away again.
-		for i := range wishes {
-			w.sweep(&w.shards[w.shardOf(wishes[i].Subject)], line)
-		}
-		for i := range parcels {
-			w.sweep(&w.shards[w.shardOf(parcels[i].Subject)], line)
+		for i := range c.whom {
+			w.sweep(&w.shards[c.whom[i].shard], line)
 		}
 	}
-	if err := each(wishes, line, get); err != nil {
-		return 0, err
-	}
-	return line, eachLetter(parcels, line, get)
-}
-
-// each finds what the wishes are about, each entry once, by get.
-func each(wishes []wish, line int64, get func(k kind, n, subject string) (*Entry, error)) (err error) {
-	for i := range wishes {
-		x := &wishes[i]
-		if x.window = earlierWindow(wishes[:i], x); x.window == nil {
-			if x.window, err = get(window, x.Limit, x.Subject); err != nil {
-				return err
-			}
-		}
-		x.window.advance(x.Length, line)
-		if x.Set == "" {
-			continue
-		}
-		if x.set = earlierSet(wishes[:i], x); x.set == nil {
-			if x.set, err = get(set, x.Set, x.Subject); err != nil {
-				return err
-			}
-		}
-		x.set.advance(x.Remember, line)
-	}
-	return nil
-}
-
-// earlierWindow is the one that a wish before x has found; nil when none has.
-func earlierWindow(before []wish, x *wish) *Entry {
-	for i := range before {
-		if b := &before[i]; b.Limit == x.Limit && b.Subject == x.Subject {
-			return b.window
+	for i := range c.whom {
+		x := &c.whom[i]
+		if x.entry, err = get(&w.shards[x.shard], x.subject); err != nil {
+			return 0, err
 		}
 	}
-	return nil
-}
-
-func earlierSet(before []wish, x *wish) *Entry {
-	for i := range before {
-		if b := &before[i]; b.Set == x.Set && b.Subject == x.Subject {
-			return b.set
+	for i := range c.wishes {
+		x := &c.wishes[i]
+		x.entry = c.whom[x.about].entry
+		x.window = x.entry.window(x.Limit, x.Length, line)
+		if x.Set != "" {
+			x.set = x.entry.known(x.Set, x.Remember, line)
 		}
 	}
-	return nil
+	for i := range c.parcels {
+		x := &c.parcels[i]
+		x.entry = c.whom[x.about].entry
+		x.entry.sent(x.Remember, line)
+	}
+	return line, nil
 }
 
 // price finds what charges with a set cost: all of them before any is charged.
 func price(wishes []wish) {
 	for i := range wishes {
-		if x := &wishes[i]; x.set != nil {
-			x.cost = x.set.Members.Unknown(x.hashes)
+		if x := &wishes[i]; x.set >= 0 {
+			x.cost = x.entry.sets[x.set].members.Unknown(x.hashes)
 		}
 	}
 }
@@ -140,9 +161,10 @@ func decide(now time.Time, line int64, wishes []wish, letters bool) (full []stat
 	for i := range wishes {
 		// What costs nothing needs no room, even where Max has shrunk below Used.
 		if x := &wishes[i]; !x.CountOnly && x.cost > 0 {
-			x.window.asked = sum(x.window.asked, x.cost)
-			if !x.window.Slots.Room(x.window.asked, x.Max) {
-				full = append(full, report(now, line, i, x, x.window.asked))
+			l := x.limit()
+			l.asked = sum(l.asked, x.cost)
+			if !l.slots.Room(l.asked, x.Max) {
+				full = append(full, report(now, line, i, x, l.asked))
 			}
 		}
 	}
@@ -151,9 +173,10 @@ func decide(now time.Time, line int64, wishes []wish, letters bool) (full []stat
 	}
 	for i := range wishes {
 		if x := &wishes[i]; x.CountOnly && x.cost > 0 {
-			total := sum(x.window.asked, x.cost)
-			if x.window.Slots.Room(total, x.Max) {
-				x.window.asked = total
+			l := x.limit()
+			total := sum(l.asked, x.cost)
+			if l.slots.Room(total, x.Max) {
+				l.asked = total
 			} else {
 				full = append(full, report(now, line, i, x, total))
 			}
@@ -164,8 +187,9 @@ func decide(now time.Time, line int64, wishes []wish, letters bool) (full []stat
 
 // report says that the window of wish i has no room for cost.
 func report(now time.Time, line int64, i int, x *wish, cost int64) state.Full {
-	f := state.Full{Index: i, Used: x.window.Slots.Used()}
-	if at, ok := x.window.Slots.FreeAt(cost, x.Max, line); ok {
+	slots := &x.limit().slots
+	f := state.Full{Index: i, Used: slots.Used()}
+	if at, ok := slots.FreeAt(cost, x.Max, line); ok {
 		f.Free = wall(now, line, at)
 	}
 	return f
@@ -180,22 +204,21 @@ func sum(a, b int64) int64 {
 }
 
 // charge charges what decide left in asked, and puts members where they belong.
-func (w *Windows) charge(wishes []wish, parcels []parcel, line int64, changed func(*Change)) {
+func charge(wishes []wish, parcels []parcel, line int64, changed func(*Change)) {
 	c := newChange()
 	for i := range wishes {
 		x := &wishes[i]
-		if x.window.asked > 0 {
-			mark := x.window.Slots.Charge(x.window.asked, line)
-			c.posts = append(c.posts, post{entry: x.window, mark: mark})
-			x.window.asked = 0
+		if l := x.limit(); l.asked > 0 {
+			c.posts = append(c.posts, post{entry: x.entry, name: l.name, mark: l.slots.Charge(l.asked, line)})
+			l.asked = 0
 		}
-		if x.set != nil {
-			c.put(x.set, x.hashes, line)
+		if x.set >= 0 {
+			c.put(x.entry, x.set, x.hashes, line)
 		}
 	}
 	for i := range parcels {
 		if x := &parcels[i]; len(x.hashes) > 0 {
-			c.send(x.all, x.of, x.hashes, line)
+			c.send(x.entry, x.of, x.hashes, line)
 		}
 	}
 	c.handOver(changed)
@@ -211,8 +234,9 @@ func answer(now time.Time, line int64, wishes []wish, full []state.Full) state.A
 	}
 	for i := range wishes {
 		x := &wishes[i]
-		x.window.asked = 0
-		a.Windows[i] = usage(x.window, x.Window, now, line)
+		l := x.limit()
+		l.asked = 0
+		a.Windows[i] = usage(&l.slots, x.Window, now, line)
 		a.Costs[i] = x.cost
 	}
 	return a

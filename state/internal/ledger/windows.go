@@ -1,5 +1,5 @@
-// Package ledger is what every driver holds in memory: the windows, sets and campaigns
-// that decide, and the docs. A driver adds where they come from and where they are kept.
+// Package ledger is what every driver holds in memory: of each subject the windows, sets
+// and campaigns that decide; and the docs. A driver adds where they come from and where they are kept.
 //
 // Invariant: what an entry holds changes only while its shard is locked, and a
 // call locks the shards of all its subjects before it looks, in ascending order.
@@ -22,28 +22,20 @@ const shards = 32
 // Source is the store behind: where entries are read that are not in memory. It
 // is called while their shard is locked.
 type Source interface {
-	// Window reads a window; the zero Slots when there is none.
-	Window(limit, subject string) (state.Slots, error)
-	// Set reads a set; the zero Members when there is none. A member that cannot
-	// be read is left out, as if forgotten.
-	Set(set, subject string) (state.Members, error)
-	// Campaigns reads a subject's campaigns; the same holds for their recipients.
-	Campaigns(subject string) (state.Campaigns, error)
-	// Names are the limits and sets under which anything of subject is stored.
-	Names(subject string) (limits, sets []string, err error)
+	// Subject reads what the store holds of one, as Decode does; nil when that is nothing.
+	Subject(subject string) (*Entry, error)
 }
-
-type name struct{ name, subject string }
 
 type shard struct {
 	mu      sync.Mutex
-	tables  [kinds]map[name]*Entry
-	all     []*Entry        // of all kinds, for the hand
-	hand    int             // where sweeping goes on
-	bytes   int64           // an estimate of what all take
-	lost    int64           // forgotten though charged while the store was away
-	away    bool            // the store cannot be read or written
-	cleared map[string]bool // subjects reset while it is
+	entries map[string]*Entry // by subject
+	all     []*Entry          // the same, for the hand
+	hand    int               // where sweeping goes on
+	bytes   int64             // an estimate of what all take
+	windows int               // in all
+	lost    int64             // forgotten though charged while the store was away
+	away    bool              // the store cannot be read or written
+	cleared map[string]bool   // subjects reset while it is
 }
 
 // Options of Windows.
@@ -54,7 +46,7 @@ type Options struct {
 	Clock  *state.Clock    // nil: one that begins with the first call
 }
 
-// Windows are all windows and sets that live in memory, in shards by subject.
+// Windows are all entries that live in memory, in shards by subject.
 type Windows struct {
 	clock  *state.Clock
 	seed   maphash.Seed
@@ -74,9 +66,7 @@ func NewWindows(o Options) *Windows {
 		w.share = max(1, o.Bytes/shards)
 	}
 	for i := range w.shards {
-		for k := range w.shards[i].tables {
-			w.shards[i].tables[k] = make(map[name]*Entry)
-		}
+		w.shards[i].entries = make(map[string]*Entry)
 		w.shards[i].cleared = make(map[string]bool)
 	}
 	return w
@@ -92,29 +82,33 @@ func (w *Windows) Usage(now time.Time, windows []state.Window) ([]state.Usage, e
 	}
 	out := make([]state.Usage, len(windows))
 	for i, win := range windows {
-		e, err := w.copied(win.Limit, win.Subject)
+		slots, err := w.copied(win.Limit, win.Subject)
 		if err != nil {
 			return nil, err
 		}
 		line := w.clock.Peek(now)
-		e.Slots.Advance(win.Length, line)
-		out[i] = usage(e, win, now, line)
+		slots.Advance(win.Length, line)
+		out[i] = usage(&slots, win, now, line)
 	}
 	return out, nil
 }
 
 // copied locks, copies and unlocks one window.
-func (w *Windows) copied(limit, subject string) (*Entry, error) {
-	mask := uint32(1) << w.shardOf(subject)
-	w.lock(mask)
-	defer w.unlock(mask)
-	return w.duplicate(window, limit, subject)
+func (w *Windows) copied(limit, subject string) (state.Slots, error) {
+	shard := w.shardOf(subject)
+	w.lock(1 << shard)
+	defer w.unlock(1 << shard)
+	e, err := w.duplicate(&w.shards[shard], subject)
+	if err != nil {
+		return state.Slots{}, err
+	}
+	return e.limits[e.limit(limit)].slots, nil
 }
 
 // usage is the state of a window advanced to line.
-func usage(e *Entry, win state.Window, now time.Time, line int64) state.Usage {
-	u := state.Usage{Window: win, Used: e.Slots.Used()}
-	if at, ok := e.Slots.FreeAt(1, win.Max, line); ok {
+func usage(slots *state.Slots, win state.Window, now time.Time, line int64) state.Usage {
+	u := state.Usage{Window: win, Used: slots.Used()}
+	if at, ok := slots.FreeAt(1, win.Max, line); ok {
 		u.NextFree = wall(now, line, at)
 	}
 	return u
@@ -126,15 +120,13 @@ func wall(now time.Time, line, at int64) time.Time {
 }
 
 // entry finds one or loads it; its shard is locked.
-func (w *Windows) entry(k kind, n, subject string) (*Entry, error) {
-	sh := &w.shards[w.shardOf(subject)]
-	e := sh.tables[k][name{n, subject}]
+func (w *Windows) entry(sh *shard, subject string) (*Entry, error) {
+	e := sh.entries[subject]
 	if e != nil && (!e.partial || sh.away) {
 		return e, nil
 	}
 	if e == nil {
-		e = newEntry(k, n, subject)
-		e.partial = sh.away && !sh.cleared[subject]
+		e = &Entry{Subject: subject, partial: sh.away && !sh.cleared[subject]}
 	}
 	if err := w.load(sh, e); err != nil {
 		return nil, err
@@ -150,21 +142,26 @@ func (w *Windows) load(sh *shard, e *Entry) error {
 	if w.source == nil || sh.away {
 		return nil
 	}
-	if err := e.load(w.source); err != nil {
+	stored, err := w.source.Subject(e.Subject)
+	if err != nil {
 		return err
+	}
+	if stored != nil {
+		stored.kept.anew = e.kept.anew || !e.empty()
+		e.kept = stored.kept
+		e.merge(stored)
 	}
 	e.partial = false
 	return nil
 }
 
 // duplicate is an entry as it is, to be changed at will: nothing comes into memory.
-func (w *Windows) duplicate(k kind, n, subject string) (*Entry, error) {
-	sh := &w.shards[w.shardOf(subject)]
-	e := sh.tables[k][name{n, subject}]
+func (w *Windows) duplicate(sh *shard, subject string) (*Entry, error) {
+	e := sh.entries[subject]
 	if e != nil && (!e.partial || sh.away) {
 		return e.copied(), nil
 	}
-	c := newEntry(k, n, subject)
+	c := &Entry{Subject: subject}
 	if e != nil {
 		c = e.copied()
 	}
@@ -187,7 +184,7 @@ func (w *Windows) unlock(mask uint32) {
 	}
 }
 
-// Freeze calls f while no window and no set changes.
+// Freeze calls f while no entry changes.
 func (w *Windows) Freeze(f func()) {
 	w.lock(1<<shards - 1)
 	defer w.unlock(1<<shards - 1)
