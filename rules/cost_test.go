@@ -100,7 +100,7 @@ func BenchmarkJudge(b *testing.B) {
 	perCall(b, func() {
 		r := x.judgeSafely(b.Context(), start, m, false)
 		x.gate.leave(r.weight)
-		x.verdict(&r, start, "ABCDEFGH")
+		x.verdict(r, start, "ABCDEFGH")
 	})
 }
 
@@ -108,7 +108,7 @@ func BenchmarkJudge(b *testing.B) {
 func BenchmarkRecord(b *testing.B) {
 	x := costBench(b, false, true)
 	r := x.judgeSafely(b.Context(), start, tenFields(), false)
-	v := x.verdict(&r, start, "ABCDEFGH")
+	v := x.verdict(r, start, "ABCDEFGH")
 	perCall(b, func() {
 		if err := x.record(b.Context(), &r.facts, &v); err != nil {
 			b.Fatal(err)

@@ -28,6 +28,7 @@ type Engine struct {
 	words    bulkWords
 	hashes   atomic.Pointer[AddressKey] // nil until it is needed
 	meant    map[string]Action          // of rules and limits, as configured
+	lengths  map[time.Duration]string   // of the limits' windows, as TOML has them
 }
 
 // New builds an Engine. now is its clock, time.Now but in tests, check and replay.
@@ -43,6 +44,10 @@ func New(set Settings, source accounts.Source, store state.Store, now func() tim
 	e := &Engine{set: set, accounts: source, store: store, now: now, active: newActivity(), gate: newGate(), words: words, meant: meantBy(set)}
 	if set.AllShadow {
 		e.set = inShadow(set)
+	}
+	e.lengths = make(map[time.Duration]string, len(set.Limits))
+	for _, l := range set.Limits {
+		e.lengths[l.Window] = FormatDuration(l.Window)
 	}
 	return e
 }
@@ -206,15 +211,15 @@ func (e *Engine) Decide(ctx context.Context, m *Mail) Verdict {
 	r := e.judgeSafely(ctx, e.now(), m, false)
 	defer e.gate.leave(r.weight)
 	now := r.at
-	v := e.verdict(&r, now, id)
+	v := e.verdict(r, now, id)
 	if r.away {
 		return v // the store may be what is slow
 	}
 	if v.Action == Quarantine {
-		e.hold(ctx, now, &r, &v)
+		e.hold(ctx, now, r, &v)
 	}
 	if v.Judged {
-		if err := e.strikeSafely(ctx, now, &r, &v); err != nil {
+		if err := e.strikeSafely(ctx, now, r, &v); err != nil {
 			v.Err = errors.Join(v.Err, fmt.Errorf("strike %s: %w", id, err))
 		}
 		if err := e.record(ctx, &r.facts, &v); err != nil {
@@ -225,8 +230,8 @@ func (e *Engine) Decide(ctx context.Context, m *Mail) Verdict {
 }
 
 // judgeSafely turns a panic, which is always our own fault, into a ruling.
-func (e *Engine) judgeSafely(ctx context.Context, now time.Time, m *Mail, dry bool) (r ruling) {
-	r.mail, r.set, r.words, r.dry, r.at = m, &e.set, &e.words, dry, now
+func (e *Engine) judgeSafely(ctx context.Context, now time.Time, m *Mail, dry bool) (r *ruling) {
+	r = &ruling{facts: facts{mail: m, set: &e.set, words: &e.words}, dry: dry, at: now}
 	defer func() {
 		if p := recover(); p != nil {
 			r.panicked()
@@ -237,10 +242,10 @@ func (e *Engine) judgeSafely(ctx context.Context, now time.Time, m *Mail, dry bo
 		r.unjudged = true
 		return r
 	}
-	if !dry && !e.enter(ctx, &r) {
+	if !dry && !e.enter(ctx, r) {
 		return r
 	}
-	e.judge(ctx, r.at, &r)
+	e.judge(ctx, r.at, r)
 	return r
 }
 

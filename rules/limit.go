@@ -118,7 +118,7 @@ func (e *Engine) pay(ctx context.Context, now time.Time, r *ruling, b *bill) (ag
 		for _, c := range answer.Campaigns {
 			e.counted(r, b.letter, c)
 		}
-		r.taken(now, b.costs, b.told, firstOf(answer, len(b.costs)))
+		e.taken(now, r, b.costs, b.told, firstOf(answer, len(b.costs)))
 	}
 	e.chargeShadow(ctx, now, r, b.shadow, b.toldShadow)
 	return false
@@ -146,14 +146,14 @@ func (r *ruling) tell(lists ...[]limitCharge) {
 
 // taken notes what the store says of each charge, and what has no room. Told are the
 // charges as people are told.
-func (r *ruling) taken(now time.Time, costs []limitCharge, told []Charge, answer state.Answer) {
+func (e *Engine) taken(now time.Time, r *ruling, costs []limitCharge, told []Charge, answer state.Answer) {
 	for i, cost := range answer.Costs {
 		costs[i].Cost, told[i].Cost = cost, cost
 	}
 	r.windows = slices.Grow(r.windows, len(answer.Windows))
 	for i, u := range answer.Windows {
 		costs[i].Max = u.Max // a store that counts alone has its own
-		w := windowOf(costs[i].limit.Unit, u)
+		w := e.windowOf(costs[i].limit.Unit, u)
 		w.Limit, w.Shadow = costs[i].limit.Name, costs[i].action == Shadow
 		r.windows = append(r.windows, w)
 	}

@@ -132,7 +132,7 @@ func (e *Engine) chargeShadow(ctx context.Context, now time.Time, r *ruling, cos
 		r.err = errors.Join(r.err, fmt.Errorf("store: limits in shadow: %w", err))
 		return
 	}
-	r.taken(now, costs, told, answer)
+	e.taken(now, r, costs, told, answer)
 }
 
 // Try is the verdict that Decide would give, with the windows and blocks as they are.
@@ -141,7 +141,7 @@ func (e *Engine) chargeShadow(ctx context.Context, now time.Time, r *ruling, cos
 func (e *Engine) Try(ctx context.Context, m *Mail) Verdict {
 	now := e.now()
 	r := e.judgeSafely(ctx, now, m, true)
-	return e.verdict(&r, now, NewID())
+	return e.verdict(r, now, NewID())
 }
 
 // hit notes a rule in shadow, once for each subject.

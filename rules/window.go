@@ -24,9 +24,13 @@ type Window struct {
 	Shadow bool `json:"shadow,omitempty"`
 }
 
-func windowOf(unit Unit, u state.Usage) Window {
+func (e *Engine) windowOf(unit Unit, u state.Usage) Window {
+	length, known := e.lengths[u.Length]
+	if !known {
+		length = FormatDuration(u.Length)
+	}
 	return Window{
-		Limit: u.Limit, Subject: u.Subject, Unit: unit, Window: FormatDuration(u.Length),
+		Limit: u.Limit, Subject: u.Subject, Unit: unit, Window: length,
 		Used: u.Used, Max: u.Max, NextFree: milliseconds(u.NextFree),
 	}
 }
@@ -58,7 +62,7 @@ func (e *Engine) WindowsOf(ctx context.Context, now time.Time, subject string) (
 			continue // it has no campaigns, or no exemption, as nearly all have none
 		}
 		known = known || u.Used > 0
-		w := windowOf(units[i], u)
+		w := e.windowOf(units[i], u)
 		w.Subject, w.Limit, w.Shadow = "", name, inShadow
 		windows = append(windows, w)
 	}
