@@ -70,6 +70,23 @@ func (f *Facts) check(field Field) {
 	if strings.IndexByte(field.Value, 0) >= 0 {
 		f.fault("NUL in a field value")
 	}
+	// To some readers another field begins there. Postfix makes a blank of it, and
+	// Sendmail 8.17.1 of Debian refuses the mail: older ones pass it on.
+	if hasBareCR(field.Value) {
+		f.fault("CR that ends no line in a field value")
+	}
+}
+
+func hasBareCR(value string) bool {
+	for {
+		i := strings.IndexByte(value, '\r')
+		if i < 0 {
+			return false
+		}
+		if value = strings.TrimLeft(value[i:], "\r"); !strings.HasPrefix(value, "\n") {
+			return true
+		}
+	}
 }
 
 // fault adds a reason once.

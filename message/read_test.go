@@ -230,6 +230,9 @@ func TestFaults(t *testing.T) {
 		{[]Field{{"X\x80", "x"}}, []string{name}},
 		{[]Field{{"X:", "x"}}, []string{name}},
 		{[]Field{{"X", "a\x00b"}, {"Y\t", "x"}, {"Z ", "\x00"}}, []string{nul, name}},
+		{[]Field{{"X", "a\r\n b\r\r\n\tc\n d"}}, nil},
+		{[]Field{{"Subject", "a\rFrom: ceo@bank.fr"}}, []string{"CR that ends no line in a field value"}},
+		{[]Field{{"X", "a\r"}}, []string{"CR that ends no line in a field value"}},
 	}
 	for _, tt := range tests {
 		if diff := cmp.Diff(tt.want, Read(tt.fields).Faults); diff != "" {
