@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,26 +34,6 @@ func Public(store state.Store, metrics prometheus.Gatherer, now func() time.Time
 	return mux
 }
 
-// mostConns bounds the open connections of a server. Each takes a file descriptor,
-// without which no mail comes in either.
-const mostConns = 500
-
-// turnAway closes what is one connection too many, at once: waiting in line it would
-// take its descriptor all the same.
-func turnAway() func(net.Conn, http.ConnState) {
-	var open atomic.Int64
-	return func(c net.Conn, now http.ConnState) {
-		switch now {
-		case http.StateNew:
-			if open.Add(1) > mostConns {
-				_ = c.Close() // the server reads that, and calls again with StateClosed
-			}
-		case http.StateClosed, http.StateHijacked:
-			open.Add(-1)
-		}
-	}
-}
-
 // NewServer bounds what peers may cost: slow headers, idle connections, their size
 // and number.
 func NewServer(h http.Handler) *http.Server {
@@ -66,6 +45,6 @@ func NewServer(h http.Handler) *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ConnContext:       withPeer,
-		ConnState:         turnAway(),
+		ConnState:         (&conns{open: map[net.Conn]held{}}).changed,
 	}
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -175,48 +173,6 @@ func TestAdminFaults(t *testing.T) {
 				t.Errorf("got %d %q, want %d %q", w.Code, f.Error, c.code, c.text)
 			}
 		})
-	}
-}
-
-// Whoever holds connections open takes no more than so many, and gives back what he
-// closes.
-func TestConnectionsAreBounded(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := NewServer(http.NotFoundHandler())
-	go func() { _ = srv.Serve(ln) }()
-	t.Cleanup(func() { _ = srv.Close() })
-	dial := func() net.Conn {
-		c, err := net.Dial("tcp", ln.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.Close() })
-		return c
-	}
-	answered := func(c net.Conn) bool {
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-		n, _ := c.Read(make([]byte, 1))
-		return n == 1
-	}
-	var held []net.Conn
-	for range mostConns {
-		held = append(held, dial())
-	}
-	if !answered(held[mostConns-1]) {
-		t.Fatal("the last that may come is turned away")
-	}
-	if answered(dial()) {
-		t.Fatal("one more than may come is answered")
-	}
-	_ = held[0].Close()
-	for end := time.Now().Add(10 * time.Second); !answered(dial()); {
-		if time.Now().After(end) {
-			t.Fatal("a place that was given back is not taken")
-		}
 	}
 }
 
