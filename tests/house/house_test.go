@@ -59,6 +59,7 @@ var only = map[string][]string{
 	"github.com/emersion/go-message":         {"message"},
 	"golang.org/x/net/html":                  {"message", "web/page/pagetest"},
 	"golang.org/x/net/publicsuffix":          {"rules"},
+	"golang.org/x/perf":                      {"tests"},
 	"net/http":                               {"cmd/o2n-milter", "content", "notify", "web", "tests"},
 	"github.com/coreos/go-systemd":           {"cmd/o2n-milter"},
 	"github.com/fsnotify/fsnotify":           {"accounts"},

@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,6 +21,8 @@ var (
 	mainCF string
 	//go:embed files/master.cf
 	masterCF string
+	//go:embed files/services.cf
+	servicesCF string // what stands in master.cf beside the SMTP servers
 )
 
 const postfixMaster = "/usr/lib/postfix/sbin/master"
@@ -31,6 +34,7 @@ type Postfix struct {
 	Milter, MilterTCP string
 
 	submit, submitTCP, inbound int
+	ports                      []int // all on which it listens
 	proc                       *Proc
 }
 
@@ -39,21 +43,20 @@ var _ Server = (*Postfix)(nil)
 // NewPostfix starts Postfix, relaying everything to the sink. It ends with the test.
 func NewPostfix(t testing.TB, sink *Sink) *Postfix {
 	t.Helper()
-	needRoot(t, "a scratch Postfix")
-	for _, f := range []string{postfixMaster, "/usr/sbin/saslpasswd2", "/usr/lib/x86_64-linux-gnu/sasl2/libsasldb.so"} {
+	for _, f := range []string{"/usr/sbin/saslpasswd2", "/usr/lib/x86_64-linux-gnu/sasl2/libsasldb.so"} {
 		need(t, f)
 	}
-	dir := scratch(t, "postfix")
+	dir := postfixFolder(t)
 	tcp := FreePort(t)
 	p := &Postfix{
 		Dir: dir, Milter: filepath.Join(dir, "run", "milter.sock"), MilterTCP: loopback(tcp),
 		submit: FreePort(t), submitTCP: FreePort(t), inbound: FreePort(t),
 	}
-	p.folders(t)
+	p.ports = []int{p.submit, p.submitTCP, p.inbound}
 	fill := strings.NewReplacer("DIR", dir, "HOST", Host, "SINK", strconv.Itoa(sink.Port), "TCPMILTER", strconv.Itoa(tcp),
 		"MILTER", p.Milter, "SUBMIT", strconv.Itoa(p.submit), "SUBTCP", strconv.Itoa(p.submitTCP), "INBOUND", strconv.Itoa(p.inbound))
 	write(t, filepath.Join(dir, "etc/main.cf"), fill.Replace(mainCF))
-	write(t, filepath.Join(dir, "etc/master.cf"), fill.Replace(masterCF))
+	write(t, filepath.Join(dir, "etc/master.cf"), fill.Replace(masterCF)+servicesCF)
 	write(t, filepath.Join(dir, "etc/refused"), "/^"+Refused+"@/ 550 5.1.1 no such user\n")
 	// Debian's Postfix reads $config_directory/sasl, whatever cyrus_sasl_config_path says.
 	db := filepath.Join(dir, "etc/sasl/sasldb2")
@@ -64,22 +67,26 @@ func NewPostfix(t testing.TB, sink *Sink) *Postfix {
 	return p
 }
 
-// folders makes the queue as post-install would.
-func (p *Postfix) folders(t testing.TB) {
+// postfixFolder makes a folder with a queue, as post-install would.
+func postfixFolder(t testing.TB) string {
 	t.Helper()
+	needRoot(t, "a scratch Postfix")
+	need(t, postfixMaster)
+	dir := scratch(t, "postfix")
 	for _, d := range []string{"etc/sasl", "run", "data", "queue/pid"} {
-		mkdir(t, filepath.Join(p.Dir, d), 0o755)
+		mkdir(t, filepath.Join(dir, d), 0o755)
 	}
-	chown(t, filepath.Join(p.Dir, "data"), "postfix", "")
-	chown(t, filepath.Join(p.Dir, "run"), "postfix", "")
+	chown(t, filepath.Join(dir, "data"), "postfix", "")
+	chown(t, filepath.Join(dir, "run"), "postfix", "")
 	for _, d := range []string{"active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private", "saved", "trace"} {
-		mkdir(t, filepath.Join(p.Dir, "queue", d), 0o700)
-		chown(t, filepath.Join(p.Dir, "queue", d), "postfix", "")
+		mkdir(t, filepath.Join(dir, "queue", d), 0o700)
+		chown(t, filepath.Join(dir, "queue", d), "postfix", "")
 	}
 	for d, mode := range map[string]os.FileMode{"maildrop": 0o730, "public": 0o710} {
-		mkdir(t, filepath.Join(p.Dir, "queue", d), mode)
-		chown(t, filepath.Join(p.Dir, "queue", d), "postfix", "postdrop")
+		mkdir(t, filepath.Join(dir, "queue", d), mode)
+		chown(t, filepath.Join(dir, "queue", d), "postfix", "postdrop")
 	}
+	return dir
 }
 
 func (p *Postfix) start(t testing.TB) {
@@ -90,7 +97,7 @@ func (p *Postfix) start(t testing.TB) {
 		if !p.proc.Running() {
 			t.Fatalf("Postfix ended: %v\n%s", p.proc.Err(), p.Log())
 		}
-		return listens(t, p.submit) && listens(t, p.submitTCP) && listens(t, p.inbound)
+		return !slices.ContainsFunc(p.ports, func(port int) bool { return !listens(t, port) })
 	})
 }
 
