@@ -76,11 +76,11 @@ var (
 	progressAnswer = []byte{0, 0, 0, 1, 'p'} // SMFIR_PROGRESS
 )
 
-// sendReply refuses with a reply line.
-func (c *conn) sendReply(line string) {
-	answer := binary.BigEndian.AppendUint32(make([]byte, 0, 4+1+len(line)+1), uint32(1+len(line)+1))
-	answer = append(answer, byte(gomilter.ActReplyCode))
-	c.send(append(append(answer, line...), 0))
+// replyPacket refuses with a reply line.
+func replyPacket(line string) []byte {
+	packet := binary.BigEndian.AppendUint32(make([]byte, 0, 4+1+len(line)+1), uint32(1+len(line)+1))
+	packet = append(packet, byte(gomilter.ActReplyCode))
+	return append(append(packet, line...), 0)
 }
 
 // sendProgress tells the MTA to wait on. That is no answer.

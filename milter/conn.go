@@ -25,9 +25,10 @@ const (
 	maxPacket = 1 << 20
 
 	firstPacketTime = 10 * time.Second // from accept to the end of the first packet
-	packetTime      = 30 * time.Second // to finish a packet, to send CONNECT, to take an answer
+	packetTime      = 30 * time.Second // to finish a packet, to take an answer
 	// idleTime must outlast the MTA's own SMTP time limits, else the client's
-	// next command meets a closed milter. It is libmilter's.
+	// next command meets a closed milter. It is libmilter's. It holds before CONNECT
+	// too: Postfix keeps what waits for no answer until the first RCPT.
 	idleTime = 7210 * time.Second
 
 	// readSize holds most messages, macros included, so that their packets are handled
@@ -200,10 +201,7 @@ func (c *conn) await() error {
 		if !c.session.underWay() {
 			c.large = nil
 		}
-		switch c.phase {
-		case phaseNegotiated:
-			c.allow(time.Now().Add(packetTime))
-		case phaseConnected:
+		if c.phase != phaseNew {
 			c.allow(time.Now().Add(idleTime))
 		}
 		if _, err := c.in.Peek(1); err != nil {

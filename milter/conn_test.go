@@ -37,7 +37,7 @@ func TestDeadlines(t *testing.T) {
 		{"half a length", func(m *mta) { m.write("\x00\x00") }, firstPacketTime},
 		{"half a first packet", func(m *mta) { m.write("\x00\x00\x00\x0dO\x00") }, firstPacketTime},
 		{"first packet begun late", func(m *mta) { time.Sleep(9 * time.Second); m.write("\x00\x00\x00\x0dO") }, time.Second},
-		{"no CONNECT", func(m *mta) { m.negotiate(6, allActions, allProtocol) }, packetTime},
+		{"no CONNECT", func(m *mta) { m.negotiate(6, allActions, allProtocol) }, idleTime},
 		{"half a CONNECT", func(m *mta) { m.negotiate(6, allActions, allProtocol); m.write(connect) }, packetTime},
 		{"between commands", func(m *mta) {
 			m.negotiate(6, allActions, allProtocol)

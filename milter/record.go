@@ -75,10 +75,11 @@ func NewLog(log *slog.Logger, reg prometheus.Registerer) *Log {
 	}, []string{"rule"})
 	reg.MustRegister(l.decisions, l.seconds, l.sessions, l.kept, l.strikes, l.blocks, l.ceiling, l.shadow)
 	l.passed = l.decisions.WithLabelValues("none", "accept")
+	l.decisions.WithLabelValues("internal.overload", "tempfail") // a counter that begins at 1 has no increase
 	l.kept.WithLabelValues("resumed")
 	l.kept.WithLabelValues("closed")
 	for _, kind := range []string{"account", "customer", "script", "host", "ip", "domain"} {
-		l.blocks.WithLabelValues(kind) // a counter that begins at 1 has no increase
+		l.blocks.WithLabelValues(kind)
 	}
 	return l
 }

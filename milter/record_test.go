@@ -183,6 +183,7 @@ func TestDecisionsAreCounted(t *testing.T) {
 	want := `# HELP o2n_milter_decisions_total Messages by the rule that decided and the action taken.
 # TYPE o2n_milter_decisions_total counter
 o2n_milter_decisions_total{action="accept",rule="none"} 0
+o2n_milter_decisions_total{action="tempfail",rule="internal.overload"} 0
 o2n_milter_decisions_total{action="tempfail",rule="limit.minute"} 1
 `
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "o2n_milter_decisions_total"); err != nil {

@@ -20,8 +20,8 @@ type registry struct {
 	mu      sync.Mutex
 	open    map[*conn]struct{}
 	clients map[netip.Addr]int // TCP peers only
-	// early holds the sessions that have not sent CONNECT, oldest first: at a cap
-	// they go first, since an MTA sends CONNECT at once.
+	// early holds the sessions that have not negotiated, oldest first: at a cap
+	// they go first, since an MTA negotiates at once.
 	early list.List
 }
 
@@ -78,8 +78,8 @@ func (r *registry) evict(fits func(*conn) bool) *conn {
 	return nil
 }
 
-// connected is called when a session sends CONNECT.
-func (r *registry) connected(c *conn) {
+// negotiated is called when a session does that.
+func (r *registry) negotiated(c *conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.unearly(c)

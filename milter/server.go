@@ -60,6 +60,7 @@ type Server struct {
 	deciding  context.Context // of all decisions; ends when sessions are cut
 	cut       context.CancelFunc
 	sessions  registry
+	refusals  refusals
 	accepting sync.WaitGroup // calls of Serve
 	running   sync.WaitGroup // sessions
 	late      atomic.Int64   // decisions that were not waited for to the end
@@ -91,6 +92,7 @@ func (s *Server) init() {
 		s.stopping = make(chan struct{})
 		s.listeners, s.traffic = map[net.Listener]struct{}{}, map[string]*counts{}
 		s.sessions.init(s.MaxSessions, s.MaxPerClient, s.Recorder.Sessions)
+		s.refusals.init(s.MaxSessions, s.MaxPerClient)
 	})
 }
 
@@ -163,15 +165,14 @@ func (s *Server) accepted(nc net.Conn, counts *counts) {
 	c := newConn(nc, s, counts)
 	evicted, err := s.sessions.add(c, func() { s.running.Add(1) })
 	if evicted != nil {
-		evicted.log().Warn("milter: session closed for a newer one, it had sent no CONNECT")
+		evicted.log().Warn("milter: session closed for a newer one, it had not negotiated")
 		evicted.cut()
 	}
 	if err != nil {
-		c.log().Warn("milter: connection refused", "reason", err)
 		if tape != nil {
 			tape.Free()
 		}
-		nc.Close()
+		s.refuse(c, err)
 		return
 	}
 	c.keep(tape)
@@ -232,6 +233,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.cut()
 	s.close()
 	s.accepting.Wait() // what was accepted in this instant is a session too
+	s.refusals.close()
 	for _, c := range s.sessions.all() {
 		c.leave()
 	}

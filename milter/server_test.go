@@ -75,7 +75,7 @@ func (m *mta) alive() bool {
 func TestCapOfAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := serve(t, always(pass), func(s *Server) { s.MaxSessions = 3 })
-		idle, negotiated := f.dial(""), f.session() // both have sent no CONNECT
+		idle, probe := f.dial(""), f.dial("") // neither has negotiated
 		synctest.Wait()
 		connected := func() *mta {
 			m := f.session()
@@ -84,14 +84,14 @@ func TestCapOfAll(t *testing.T) {
 			return m
 		}
 		full := []*mta{connected()}
-		for _, early := range []*mta{idle, negotiated} { // the oldest goes first
+		for _, early := range []*mta{idle, probe} { // the oldest goes first
 			full = append(full, connected())
 			if got := early.reply(); got != hungUp {
 				t.Errorf("early session got %q", got)
 			}
 		}
-		if got := f.dial("").reply(); got != hungUp {
-			t.Errorf("one too many got %q", got)
+		if m := f.session(); m.run("E")[0][0] != 'y' {
+			t.Error("one too many was not refused")
 		}
 		for i, m := range full {
 			if !m.alive() {
@@ -107,7 +107,7 @@ func TestCapOfAll(t *testing.T) {
 		}
 		last.run("A")
 		synctest.Wait()
-		if logged := f.logs.String(); strings.Count(logged, "max_sessions") != 1 || strings.Count(logged, "sent no CONNECT") != 2 {
+		if logged := f.logs.String(); strings.Count(logged, "had not negotiated") != 2 {
 			t.Errorf("logged %q", logged)
 		}
 		f.stop()
@@ -122,8 +122,8 @@ func TestCapPerClient(t *testing.T) {
 		f := serve(t, always(pass), func(s *Server) { s.MaxPerClient = 2 })
 		open := func(client string, connect bool) *mta {
 			m := f.dial(client)
-			m.negotiate(6, allActions, allProtocol)
 			if connect {
+				m.negotiate(6, allActions, allProtocol)
 				m.run(helloA)
 			}
 			synctest.Wait()
@@ -135,12 +135,15 @@ func TestCapPerClient(t *testing.T) {
 		if got := early.reply(); got != hungUp {
 			t.Errorf("early session of the client got %q", got)
 		}
-		if got := f.dial("192.0.2.1").reply(); got != hungUp {
+		third := f.dial("192.0.2.1")
+		third.negotiate(6, allActions, allProtocol)
+		if got := third.run("E")[0]; got[0] != 'y' {
 			t.Errorf("third session got %q", got)
 		}
 		for range 5 { // no address, no cap
 			open("", true)
 		}
+		other.negotiate(6, allActions, allProtocol)
 		other.run(helloA)
 		for _, m := range []*mta{other, first, second} {
 			if !m.alive() {

@@ -47,6 +47,7 @@ func (s *session) event(code byte, data []byte) (forward bool, err error) {
 	switch command {
 	case gomilter.CodeOptNeg:
 		s.conn.phase = phaseNegotiated
+		s.server.sessions.negotiated(s.conn)
 		return true, s.terms.offer(data)
 	case gomilter.CodeConn:
 		if err := s.connected(data); err != nil {
@@ -120,7 +121,6 @@ func (s *session) connected(data []byte) error {
 		return err
 	}
 	s.conn.phase = phaseConnected
-	s.server.sessions.connected(s.conn)
 	s.counts.session(&s.terms)
 	return nil
 }
@@ -232,7 +232,7 @@ func (s *session) end() (changes bool) {
 	switch {
 	case v.Action == rules.Tempfail || v.Action == rules.Reject:
 		s.forget()
-		s.conn.sendReply(replyLine(&v))
+		s.conn.send(replyPacket(replyLine(&v)))
 	case v.Action == rules.Accept && d.marks == 0:
 		s.forget()
 		s.conn.sendContinue()
