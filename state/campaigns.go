@@ -35,6 +35,7 @@ type Campaigns struct {
 	list   []campaign
 	oldest int64 // no recipient's slot is before it
 	newest int64 // nor after it
+	size   int   // bytes that the recipients take
 }
 
 type campaign struct {
@@ -72,9 +73,10 @@ func (c *Campaigns) trim() {
 	case len(c.list) < cap(c.list)/4:
 		c.list = slices.Clone(c.list)
 	}
-	c.oldest, c.newest = 0, 0
+	c.oldest, c.newest, c.size = 0, 0, 0
 	for i := range c.list {
 		m := &c.list[i].recipients
+		c.size += m.Size()
 		if i == 0 {
 			c.oldest, c.newest = m.oldest, m.newest
 		}
@@ -87,6 +89,9 @@ func (c *Campaigns) Len() int { return len(c.list) }
 
 // Remember is how long recipients count; 0 when there never was one.
 func (c *Campaigns) Remember() time.Duration { return time.Duration(c.length) }
+
+// Leaves is when the last one leaves if nobody is written to again; c is not empty.
+func (c *Campaigns) Leaves() int64 { return slotLeaves(c.newest, c.length) }
 
 // Recipients is how many there are in all.
 func (c *Campaigns) Recipients() (n int) {
@@ -175,7 +180,9 @@ func (c *Campaigns) Put(of Sketch, hashes []uint64, line int64) CampaignMarks {
 		return nil
 	}
 	x := c.last(of)
+	c.size -= x.recipients.Size()
 	marks := append(make(CampaignMarks, 0, 1), campaignMarks{of, x.recipients.Put(hashes, line)})
+	c.size += x.recipients.Size()
 	if len(c.list) == 1 {
 		c.oldest = x.recipients.oldest
 	}
@@ -212,6 +219,7 @@ func (c *Campaigns) forget() campaignMarks {
 	for _, m := range x.recipients.list {
 		gone.recipients.list = append(gone.recipients.list, memberMark{m.hash, m.k, never})
 	}
+	c.size -= x.recipients.Size()
 	c.list = slices.Delete(c.list, least, least+1)
 	return gone
 }
@@ -280,13 +288,7 @@ func (c *Campaigns) Clone() Campaigns {
 const campaignSize = 80
 
 // Size is how many bytes the campaigns take beside the struct.
-func (c *Campaigns) Size() int {
-	n := campaignSize * cap(c.list)
-	for i := range c.list {
-		n += c.list[i].recipients.Size()
-	}
-	return n
-}
+func (c *Campaigns) Size() int { return campaignSize*cap(c.list) + c.size }
 
 // Restore adds a recipient as Members.Restore does a member. After the last one, Loaded
 // must be called.

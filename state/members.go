@@ -36,7 +36,9 @@ func (k *MemberKey) Hashes(members []string) []uint64 {
 	hashes := make([]uint64, len(members))
 	var text, sum []byte // the hash takes no strings, and copies what it gets
 	for i, m := range members {
-		mac.Reset()
+		if i > 0 { // the first reset of all costs as much as a hash
+			mac.Reset()
+		}
 		text = append(text[:0], m...)
 		mac.Write(text) // never returns an error
 		sum = mac.Sum(sum[:0])
@@ -130,6 +132,9 @@ func (m *Members) Len() int { return len(m.list) }
 
 // Remember is how long members are; 0 when there never was one.
 func (m *Members) Remember() time.Duration { return time.Duration(m.length) }
+
+// Leaves is when the last one leaves if none is put there again; m is not empty.
+func (m *Members) Leaves() int64 { return slotLeaves(m.newest, m.length) }
 
 func (m *Members) find(hash uint64) (int, bool) {
 	return slices.BinarySearchFunc(m.list, hash, func(x member, h uint64) int { return cmp.Compare(x.hash, h) })

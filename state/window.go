@@ -135,6 +135,9 @@ func (s *Slots) Length() time.Duration { return time.Duration(s.length) }
 // Used is the sum of what counts.
 func (s *Slots) Used() int64 { return s.used }
 
+// Leaves is when the last of it leaves if nothing else is charged; s is not empty.
+func (s *Slots) Leaves() int64 { return s.leaves(s.slots[len(s.slots)-1].k) }
+
 // Room says whether cost more fits under limit.
 func (s *Slots) Room(cost, limit int64) bool { return cost <= limit-s.used }
 

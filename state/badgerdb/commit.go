@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -76,7 +77,7 @@ func (w *writer) commit(records []record, dead []corpse) error {
 
 // makeRoom reserves what a commit of these will write. Too little room is trouble.
 func (w *writer) makeRoom(dir string, records []record, dead []corpse) error {
-	err := w.ahead.before(dir, commitSize(records, dead))
+	err := w.ahead.before(time.Now(), dir, commitSize(records, dead))
 	var short shortage
 	if errors.As(err, &short) {
 		w.trouble(string(short))

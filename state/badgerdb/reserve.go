@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,6 +15,14 @@ import (
 // aheadOf is how much of the log of the memtable has disk space before it is written,
 // in bytes: a commit adds at most 1.2 MB (Badger takes 15 % of the memtable).
 const aheadOf = 2 << 20
+
+// The disk is looked at before a commit after so long or so many bytes of commits: that
+// takes two calls of the kernel, some 3 us. Between two looks of watch a disk may lose
+// far more (defaultMinFree).
+const (
+	lookAfter = 5 * time.Millisecond
+	lookBytes = 64 << 10
+)
 
 // reserve takes disk space for what Badger writes through mapped memory, before it
 // does: a page for which the disk has no room is a SIGBUS, which ends the process,
@@ -27,6 +36,9 @@ type reserve struct {
 	path    string // the log that is being written; empty: not known
 	written int64  // at most, bytes since it was begun
 	ready   int64  // bytes of it that have space
+
+	looked time.Time // when the disk was looked at
+	since  int64     // bytes of the commits after that
 }
 
 // shortage is what the disk has too little of, as an error.
@@ -35,9 +47,23 @@ type shortage string
 func (s shortage) Error() string { return string(s) }
 
 // before makes room for a commit of at most so many bytes, or gives a shortage.
-func (r *reserve) before(dir string, bytes int64) error {
-	// A commit may make Badger begin another log and write the memtable to a table:
-	// that has no reserve, so the disk is looked at each time (1 us).
+func (r *reserve) before(now time.Time, dir string, bytes int64) error {
+	r.since += bytes
+	if now.Sub(r.looked) >= lookAfter || r.since > lookBytes || r.path == "" {
+		if err := r.look(dir); err != nil {
+			return err
+		}
+		r.looked, r.since = now, bytes
+	}
+	if r.written += bytes; r.path == "" || r.written+aheadOf/2 <= r.ready {
+		return nil
+	}
+	return r.grow(r.written + aheadOf)
+}
+
+// look looks at the disk, and for another log: a commit may make Badger begin one and
+// write the memtable to a table, which has no reserve.
+func (r *reserve) look(dir string) error {
 	left, err := roomAt(dir)
 	if err != nil {
 		return err
@@ -45,13 +71,7 @@ func (r *reserve) before(dir string, bytes int64) error {
 	if short := left.shortage(r.least, 0); short != "" {
 		return shortage(short)
 	}
-	if err := r.follow(dir); err != nil || r.path == "" {
-		return err
-	}
-	if r.written += bytes; r.written+aheadOf/2 <= r.ready {
-		return nil
-	}
-	return r.grow(r.written + aheadOf)
+	return r.follow(dir)
 }
 
 // grow gives the log space up to want.

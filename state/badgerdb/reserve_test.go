@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,9 +34,11 @@ func TestReserve(t *testing.T) {
 	dir := t.TempDir()
 	first := logFile(t, dir, "00009.mem", 16<<20)
 	var r reserve
+	now := start
 	before := func(n int64) {
 		t.Helper()
-		if err := r.before(dir, n); err != nil {
+		now = now.Add(lookAfter)
+		if err := r.before(now, dir, n); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -71,13 +74,40 @@ func TestReserve(t *testing.T) {
 func TestReserveOfTooSmallADisk(t *testing.T) {
 	r := reserve{least: 1 << 62}
 	var short shortage
-	if err := r.before(t.TempDir(), 1); !errors.As(err, &short) {
+	if err := r.before(start, t.TempDir(), 1); !errors.As(err, &short) {
 		t.Errorf("%v; want a shortage", err)
 	}
-	if err := (&reserve{}).before(filepath.Join(t.TempDir(), "none"), 1); err == nil {
+	if err := (&reserve{}).before(start, filepath.Join(t.TempDir(), "none"), 1); err == nil {
 		t.Error("a folder that is not there: no error")
 	}
-	if err := (&reserve{}).before(t.TempDir(), 1); err != nil {
+	if err := (&reserve{}).before(start, t.TempDir(), 1); err != nil {
 		t.Errorf("a folder without logs: %v", err)
+	}
+}
+
+// The disk is looked at after some time, or some bytes: not before each commit.
+func TestReserveLooks(t *testing.T) {
+	dir := t.TempDir()
+	logFile(t, dir, "00009.mem", 16<<20)
+	r := reserve{}
+	before := func(after time.Duration, bytes int64) bool {
+		t.Helper()
+		was := r.looked
+		if err := r.before(start.Add(after), dir, bytes); err != nil {
+			t.Fatal(err)
+		}
+		return r.looked != was
+	}
+	for i, step := range []struct {
+		after time.Duration
+		bytes int64
+		want  bool
+	}{
+		{0, 1000, true}, {1, lookBytes - 1000, false}, {2, 1, true}, {lookAfter + 1, 1, false}, {lookAfter + 2, 1, true},
+		{lookAfter + 3, lookBytes + 1, true},
+	} {
+		if got := before(step.after, step.bytes); got != step.want {
+			t.Errorf("step %d: looked %v; want %v", i, got, step.want)
+		}
 	}
 }

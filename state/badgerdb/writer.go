@@ -17,6 +17,9 @@ import (
 	"o2n-milter/state/internal/ledger"
 )
 
+// maxSpare is how many calls an empty queue has room for, at 100 bytes each.
+const maxSpare = 256
+
 // maxDecisions bounds how many decisions wait for a commit, at some KB each.
 const maxDecisions = 4096
 
@@ -55,6 +58,7 @@ type writer struct {
 
 	mu         sync.Mutex
 	queue      []op
+	spare      []op  // the one before it, empty
 	fault      error // why the last commit did not succeed; nil when it did
 	dead       error // set once: why nothing will ever be written again
 	lastCommit time.Time
@@ -199,6 +203,7 @@ func (w *writer) flush() {
 		}
 		o.answer(w.verdict(o, &b))
 	}
+	w.again(b.ops)
 }
 
 // verdict is what the caller behind o is told.
@@ -213,8 +218,19 @@ func (w *writer) take() []op {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	ops := w.queue
-	w.queue = nil
+	w.queue, w.spare = w.spare, nil
 	return ops
+}
+
+// again gives what take gave back, to be filled again. Nothing of a great crowd stays.
+func (w *writer) again(ops []op) {
+	if cap(ops) > maxSpare {
+		return
+	}
+	clear(ops)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.spare = ops[:0]
 }
 
 // keep writes all in one commit where it fits; else what calls wait for first.

@@ -25,7 +25,9 @@ func (w *Windows) sweep(sh *shard, line int64) {
 			sh.hand = 0
 		}
 		e := sh.all[sh.hand]
-		e.expire(line)
+		if line >= e.rests {
+			e.expire(line)
+		}
 		if !e.dead() && (!w.over(sh) || e.recent || !w.spare(e)) {
 			e.recent = false
 			sh.hand++

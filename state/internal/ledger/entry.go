@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"math"
 	"slices"
 	"time"
 	"unsafe"
@@ -18,12 +19,13 @@ type Entry struct {
 	kept    kept             // how the store holds it
 
 	shard  *shard
-	size   int  // bytes, as counted in the shard's
-	counts int  // windows, as counted in the shard's
-	pos    int  // in the shard's all
-	pinned int  // changes under way: the copy in the store is older than this one
-	recent bool // used since the hand came by
-	listed bool // among those being encoded
+	size   int   // bytes, as counted in the shard's
+	counts int   // windows, as counted in the shard's
+	pos    int   // in the shard's all
+	pinned int   // changes under way: the copy in the store is older than this one
+	recent bool  // used since the hand came by
+	rests  int64 // the hand need not look at it before: no window and no set is over by then
+	listed bool  // among those being encoded
 
 	// What differs from the copy in the store while nothing is under way:
 	stale   bool // the copy reads as more than this one, which must not be dropped for it
@@ -139,26 +141,37 @@ func (e *Entry) seen(folded bool) { e.stale, e.recent = e.stale || folded, true 
 
 // expire drops what has left.
 func (e *Entry) expire(line int64) {
-	folded, empty := false, false
+	folded := false
 	for i := range e.limits {
-		x := &e.limits[i].slots
-		folded = x.Expire(line) || folded
-		empty = empty || x.Used() == 0
+		folded = e.limits[i].slots.Expire(line) || folded
 	}
 	for i := range e.sets {
-		x := &e.sets[i].members
-		folded = x.Expire(line) || folded
-		empty = empty || x.Len() == 0
+		folded = e.sets[i].members.Expire(line) || folded
 	}
 	if e.letters != nil {
 		folded = e.letters.Expire(line) || folded
-		empty = empty || e.letters.Len() == 0
 	}
 	e.stale = e.stale || folded
-	if empty {
-		e.trim()
-	}
+	e.trim()
 	e.account()
+	e.rest()
+}
+
+// rest finds out when the first window or set is over if nothing is charged.
+func (e *Entry) rest() {
+	e.rests = math.MaxInt64
+	for i := range e.limits {
+		e.rests = min(e.rests, e.limits[i].slots.Leaves())
+	}
+	for i := range e.sets {
+		e.rests = min(e.rests, e.sets[i].members.Leaves())
+	}
+	if e.letters != nil {
+		e.rests = min(e.rests, e.letters.Leaves())
+	}
+	if e.rests == math.MaxInt64 {
+		e.rests = 0 // it is empty
+	}
 }
 
 // trim lets go of what is empty.
@@ -176,7 +189,12 @@ func (e *Entry) empty() bool {
 			return false
 		}
 	}
-	return e.members() == 0
+	for i := range e.sets {
+		if e.sets[i].members.Len() > 0 {
+			return false
+		}
+	}
+	return e.letters == nil || e.letters.Len() == 0
 }
 
 // members is how many there are in all sets and campaigns.

@@ -15,10 +15,6 @@ type call struct {
 	whom    []about
 	wishes  []wish
 	parcels []parcel
-	// Where they are as a rule.
-	few    [usual]about
-	fewer  [usual]wish
-	fewest [1]parcel
 }
 
 // about is one subject of the call at work.
@@ -49,13 +45,16 @@ func (w *Windows) Take(now time.Time, ask state.Ask, changed func(*Change)) (sta
 	if err := CheckAsk(now, ask); err != nil {
 		return state.Answer{}, err
 	}
-	var c call
-	mask := w.read(&c, &ask)
+	var few [usual]about
+	var fewer [usual]wish
+	var fewest [1]parcel
+	c := w.read(ask, call{few[:0], fewer[:0], fewest[:0]})
+	mask := c.shards()
 	w.lock(mask)
 	defer w.unlock(mask)
 	// Read under the locks: what another call has put in these windows is never
 	// ahead of this line.
-	line, err := w.find(now, &c, ask.Dry)
+	line, err := w.find(now, c, ask.Dry)
 	if err != nil {
 		return state.Answer{}, err
 	}
@@ -73,38 +72,43 @@ func (w *Windows) Take(now time.Time, ask state.Ask, changed func(*Change)) (sta
 	return a, nil
 }
 
-// read fills in what ask says, and gives the shards that it is about.
-func (w *Windows) read(c *call, ask *state.Ask) (mask uint32) {
-	c.whom, c.wishes, c.parcels = c.few[:0], c.fewer[:0], c.fewest[:0]
+// read adds what ask says.
+func (w *Windows) read(ask state.Ask, c call) call {
 	for i := range ask.Charges {
 		x := &ask.Charges[i]
-		c.wishes = append(c.wishes, wish{
-			Charge: x, about: w.about(c, x.Subject), set: -1, hashes: w.key.Hashes(x.Members), cost: x.Cost,
-		})
+		var of int
+		c.whom, of = w.among(c.whom, x.Subject)
+		c.wishes = append(c.wishes, wish{Charge: x, about: of, set: -1, hashes: w.key.Hashes(x.Members), cost: x.Cost})
 	}
 	for i := range ask.Letters {
 		x := &ask.Letters[i]
-		c.parcels = append(c.parcels, parcel{Letter: x, about: w.about(c, x.Subject), hashes: w.key.Hashes(x.Members)})
+		var of int
+		c.whom, of = w.among(c.whom, x.Subject)
+		c.parcels = append(c.parcels, parcel{Letter: x, about: of, hashes: w.key.Hashes(x.Members)})
 	}
+	return c
+}
+
+// among is where a subject is among those of the call, to whom it is added if need be.
+func (w *Windows) among(whom []about, subject string) ([]about, int) {
+	for i := range whom {
+		if whom[i].subject == subject {
+			return whom, i
+		}
+	}
+	return append(whom, about{subject: subject, shard: w.shardOf(subject)}), len(whom)
+}
+
+// shards are those of the call's subjects, a bit each.
+func (c call) shards() (mask uint32) {
 	for i := range c.whom {
 		mask |= 1 << c.whom[i].shard
 	}
 	return mask
 }
 
-// about is where a subject is among those of the call.
-func (w *Windows) about(c *call, subject string) int {
-	for i := range c.whom {
-		if c.whom[i].subject == subject {
-			return i
-		}
-	}
-	c.whom = append(c.whom, about{subject: subject, shard: w.shardOf(subject)})
-	return len(c.whom) - 1
-}
-
 // account counts what the entries take now.
-func (c *call) account() {
+func (c call) account() {
 	for i := range c.whom {
 		c.whom[i].entry.account()
 	}
@@ -112,7 +116,7 @@ func (c *call) account() {
 
 // find fills in the entries, at the line that it returns. A dry call moves nothing, not
 // even the clock: it gets copies.
-func (w *Windows) find(now time.Time, c *call, dry bool) (line int64, err error) {
+func (w *Windows) find(now time.Time, c call, dry bool) (line int64, err error) {
 	get := w.entry
 	if dry {
 		line, get = w.clock.Peek(now), w.duplicate
