@@ -93,7 +93,7 @@ func (v *visit) ask(err error) {
 		v.show(http.StatusUnprocessableEntity, e, "")
 		return
 	}
-	if ok, _ := v.asks.Allow(v.desk.Now(), v.account); !ok {
+	if ok, _ := v.asks.Allow(v.desk.Now(), v.whose()); !ok {
 		v.show(http.StatusTooManyRequests, e, "error.many")
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"embed"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -37,7 +38,7 @@ const formName = "ask"
 type handler struct {
 	desk *desk.Desk
 	page *page.Kit
-	// All count by account. A view reads up to 20,000 decisions of the store.
+	// All count by visit.whose. A view reads up to 20,000 decisions of the store.
 	views   *page.Limiter
 	asks    *page.Limiter
 	deletes *page.Limiter
@@ -86,6 +87,11 @@ func (v *visit) actor() desk.Actor {
 	return desk.Actor{Name: "customer " + v.account, From: "page " + v.page.Address(v.r).String()}
 }
 
+// whose is for counting: the account, and what his link may be used for. Who has
+// stolen a password has the links of replies; he uses up nothing of whoever comes
+// from the customer area.
+func (v *visit) whose() string { return fmt.Sprint(int(v.scope), " ", v.account) }
+
 // again leads to the same page: its address is relative, below whatever path it is
 // served.
 func (v *visit) again() {
@@ -96,7 +102,7 @@ func (v *visit) again() {
 // show writes the page as things stand now, with what a form held that was not
 // taken, and a note: the key of a text, or empty.
 func (v *visit) show(status int, e entry, note string) {
-	if ok, _ := v.views.Allow(v.desk.Now(), v.account); !ok {
+	if ok, _ := v.views.Allow(v.desk.Now(), v.whose()); !ok {
 		v.page.Fail(v.w, v.r, http.StatusTooManyRequests)
 		return
 	}

@@ -86,7 +86,7 @@ func (v *visit) deleteHeld(err error) {
 		v.show(http.StatusUnprocessableEntity, entry{}, "error.held.sure")
 		return
 	}
-	if ok, _ := v.deletes.Allow(v.desk.Now(), v.account); !ok {
+	if ok, _ := v.deletes.Allow(v.desk.Now(), v.whose()); !ok {
 		v.show(http.StatusTooManyRequests, entry{}, "error.held.many")
 		return
 	}
