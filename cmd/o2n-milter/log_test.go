@@ -11,8 +11,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode"
 
@@ -196,9 +198,79 @@ func TestLogDoesNotWait(t *testing.T) {
 	if n := strings.Count(text, "msg=message"); uint64(n) != count-lost {
 		t.Errorf("%d lines of %d came, %d are lost", n, count, lost)
 	}
+	// However full it is: the line that tells of it has room.
 	if want := fmt.Sprintf(`level=ERROR msg="log lines are lost: standard error did not take them" lines=%d`, lost); strings.Count(text, want) != 1 {
 		t.Errorf("no %q", want)
 	}
+}
+
+// writes keeps them apart.
+type writes struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (w *writes) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.list = append(w.list, string(p))
+	return len(p), nil
+}
+
+func (w *writes) all() (text string, count int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return strings.Join(w.list, ""), len(w.list)
+}
+
+// Under load, lines that come close to each other are one write, in their order, and none
+// waits for longer than that, nor for the end.
+func TestLogLinesAreGathered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &writes{}
+		l := writeLines(out, func(uint64) {})
+		synctest.Wait() // until it waits
+		want := ""
+		line := func(i int, then time.Duration) {
+			text := fmt.Sprintln(i)
+			want += text
+			l.add("", []byte(text))
+			time.Sleep(then)
+			synctest.Wait()
+		}
+		atOnce := func(i int) {
+			t.Helper()
+			line(i, 2*gatherLines-1)
+			if got, _ := out.all(); got != want {
+				t.Fatalf("line %d waits: %q", i, got)
+			}
+		}
+		for i := range gatherWrites {
+			atOnce(i)
+		}
+		line(100, gatherLines-1)
+		line(101, 0)
+		if _, n := out.all(); n != gatherWrites {
+			t.Errorf("%d writes; want %d", n, gatherWrites)
+		}
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		if got, n := out.all(); got != want || n != gatherWrites+1 {
+			t.Errorf("%d writes, %q; want the last two lines in one more", n, got)
+		}
+		time.Sleep(2 * gatherLines)
+		line(102, gatherLines) // the last that waits: there was a pause
+		atOnce(103)
+		for i := range gatherWrites {
+			atOnce(i)
+		}
+		begin := time.Now()
+		line(104, 0)
+		l.close()
+		if got, _ := out.all(); time.Since(begin) != 0 || got != want {
+			t.Errorf("%q after %s; want all, at once", got, time.Since(begin))
+		}
+	})
 }
 
 func TestLogGivesUpAtTheEnd(t *testing.T) {
@@ -245,17 +317,24 @@ func (f *failing) Write(p []byte) (int, error) {
 }
 
 func TestLogCountsWhatFails(t *testing.T) {
-	var told []uint64
 	out := &failing{takes: 4}
-	l := &logLines{out: out, tell: func(n uint64) { told = append(told, n) }}
-	l.write([]byte("one\ntwo\nthree\n"))
-	if l.lost() != 2 || told != nil {
-		t.Errorf("%d lost, told %v", l.lost(), told)
+	l := &logLines{out: out}
+	for i, step := range []struct {
+		line                string
+		takes               int
+		lost, before, after uint64
+	}{
+		{"one\ntwo\nthree\n", 4, 2, 0, 0}, {"four\n", -1, 2, 0, 2}, {"five\n", -1, 2, 0, 0},
+	} {
+		out.takes = step.takes
+		_, before := l.take(nil)
+		l.write([]byte(step.line))
+		_, after := l.take(nil)
+		if l.lost() != step.lost || before != step.before || after != step.after {
+			t.Errorf("step %d: %d lost, %d to be told before, %d after; want %+v", i, l.lost(), before, after, step)
+		}
 	}
-	out.takes = -1
-	l.write([]byte("four\n"))
-	l.write([]byte("five\n"))
-	if l.lost() != 2 || !cmp.Equal(told, []uint64{2}) || out.String() != "one\nfour\nfive\n" {
-		t.Errorf("%d lost, told %v, written %q", l.lost(), told, out.String())
+	if out.String() != "one\nfour\nfive\n" {
+		t.Errorf("%q is written", out.String())
 	}
 }

@@ -15,6 +15,11 @@ const (
 	// mostUnwritten bounds the lines that wait to be written, in octets: some 10,000 of
 	// them, seconds of a busy server. As much is in hand of the one who writes.
 	mostUnwritten = 4 << 20
+	// gatherLines is how long a line waits for others to be written with, after so many
+	// writes without a pause of twice that: under load a write, and its reader's waking
+	// up, is for many lines.
+	gatherLines  = 5 * time.Millisecond
+	gatherWrites = 32
 	// logPatience is for what is left at the end.
 	logPatience = 2 * time.Second
 )
@@ -31,6 +36,7 @@ type logLines struct {
 
 	mu      sync.Mutex
 	waiting []byte
+	through bool   // the last write worked
 	missed  uint64 // lines that were not written
 	told    uint64 // of these, the ones that tell knows of
 }
@@ -75,22 +81,55 @@ func (l *logLines) close() {
 func (l *logLines) run() {
 	defer close(l.done)
 	var batch []byte
+	var untold uint64
+	var last time.Time // that something was written
+	writes := 0        // without a pause
 	for closing := false; ; {
-		l.mu.Lock()
-		batch, l.waiting = l.waiting, batch[:0]
-		l.mu.Unlock()
+		batch, untold = l.take(batch[:0])
+		if untold > 0 {
+			l.tell(untold) // now, as there is room for the line
+		}
 		if len(batch) > 0 {
 			l.write(batch)
-			continue
-		}
-		if closing {
+			if writes++; time.Since(last) >= 2*gatherLines {
+				writes = 1
+			}
+			last = time.Now()
+		} else if closing && untold == 0 {
 			return
 		}
-		select {
-		case <-l.more:
-		case <-l.closing:
-			closing = true // what came in between is written yet
-		}
+		closing = closing || l.wait(writes >= gatherWrites)
+	}
+}
+
+// take gives what waits for what has been written, and how many lost lines are to be
+// told of.
+func (l *logLines) take(written []byte) (batch []byte, untold uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	batch, l.waiting = l.waiting, written
+	if l.through {
+		untold, l.told = l.missed-l.told, l.missed
+	}
+	return batch, untold
+}
+
+// wait for more lines, and where they are gathered for those that come soon after; true
+// when it is the end, and what came in between is written yet.
+func (l *logLines) wait(gather bool) (closing bool) {
+	select {
+	case <-l.more:
+	case <-l.closing:
+		return true
+	}
+	if !gather {
+		return false
+	}
+	select {
+	case <-time.After(gatherLines):
+		return false
+	case <-l.closing:
+		return true
 	}
 }
 
@@ -98,17 +137,10 @@ func (l *logLines) run() {
 func (l *logLines) write(batch []byte) {
 	n, err := l.out.Write(batch)
 	l.mu.Lock()
-	if err != nil {
+	defer l.mu.Unlock()
+	if l.through = err == nil; !l.through {
 		l.missed += uint64(bytes.Count(batch[n:], []byte{'\n'}))
 	}
-	untold := l.missed - l.told
-	if err != nil || untold == 0 {
-		l.mu.Unlock()
-		return
-	}
-	l.told = l.missed
-	l.mu.Unlock()
-	l.tell(untold)
 }
 
 // lineWriter hands lines of one severity to logLines.
