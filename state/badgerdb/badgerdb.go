@@ -12,6 +12,8 @@
 // ends while the commit is under way, the charge, block or lift may still stand;
 // it is never forgotten once it was answered without an error.
 //
+// Decisions wait up to 50 ms for others, and are stored many to a record (history, page).
+//
 // What survives what. A commit survives kill -9. With Sync it is on the disk (fsync)
 // before the answer, and survives a power cut too; without, the disk has it within a
 // second, and a power cut may forget charges and decisions of about that second.
@@ -98,6 +100,7 @@ type Store struct {
 	windows  *ledger.Windows
 	docs     *ledger.Docs
 	writer   *writer
+	history  *history
 	clock    *state.Clock // the windows'
 	sweeper  sweeper
 	keeper   keeper
@@ -148,6 +151,7 @@ func open(o Options, host func() reading) (*Store, error) {
 	}
 	s.running.Go(s.watch)
 	s.running.Go(s.tend)
+	s.running.Go(func() { s.history.run(s.stop) })
 	go s.writer.run()
 	return s, nil
 }
@@ -225,6 +229,7 @@ func (s *Store) equip() {
 	s.writer.windows, s.writer.docs, s.writer.journal = s.windows, s.docs, s.journal
 	s.writer.trouble, s.writer.away = s.goAway, s.absent.Load
 	s.writer.ahead.least = s.keeper.guard.min
+	s.history = newHistory(s.writer, s.options.Retention)
 }
 
 // adopt takes an opened database into use; nothing else writes to it meanwhile.
@@ -240,13 +245,17 @@ func (s *Store) adopt(o *opened) error {
 		return err
 	}
 	records = append(records, more...)
+	faults, dead, err := s.history.read(o.db)
+	if err != nil {
+		return err
+	}
+	s.faults, records = append(s.faults, faults...), append(records, dead...)
 	if len(o.faults) > 0 {
 		records = append(records, broken(o.marks)...)
 		o.marks = nil
 	}
 	s.writer.adopt(o.stand, o.marks, s.progress.known().Commit)
-	faults, err := s.convert()
-	if err != nil {
+	if faults, err = s.convert(); err != nil {
 		return err
 	}
 	s.faults = append(s.faults, faults...)

@@ -121,18 +121,3 @@ func scan(db *badger.DB, prefix string, values bool, f func(*badger.Item) error)
 		return nil
 	})
 }
-
-// backwards calls f with the keys of this prefix from the last one that is not behind
-// from on, while it wants more.
-func backwards(db *badger.DB, prefix, from string, f func(*badger.Item) (more bool, err error)) error {
-	return db.View(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte(prefix), Reverse: true})
-		defer it.Close()
-		for it.Seek([]byte(from)); it.Valid(); it.Next() {
-			if more, err := f(it.Item()); err != nil || !more {
-				return err
-			}
-		}
-		return nil
-	})
-}

@@ -17,7 +17,6 @@ import (
 type corpse struct {
 	key     []byte
 	version uint64 // Badger's, of the value seen
-	history int    // bytes of a decision that go with it
 	// Of a page of members: what names it, or not, must be the same too.
 	head        []byte // nil: it is no page
 	headVersion uint64 // 0: there was none
@@ -52,15 +51,10 @@ func (w *writer) commit(records []record, dead []corpse) error {
 		if fresh[string(c.key)] || fresh[string(c.head)] {
 			continue
 		}
-		gone, err := c.bury(txn)
-		if err != nil {
+		if err := c.bury(txn); err != nil {
 			return err
 		}
-		if gone {
-			st.History -= int64(c.history)
-		}
 	}
-	st.History = max(0, st.History)
 	grown, err := w.sign(txn, st)
 	if err == nil {
 		err = txn.Commit()
@@ -113,16 +107,10 @@ func (w *writer) next(records []record) stand {
 		st.At = at
 	}
 	for _, r := range records {
-		if r.history() {
-			st.History += int64(len(r.key) + len(r.value))
-		}
+		st.History += int64(r.history)
 	}
+	st.History = max(0, st.History)
 	return st
-}
-
-// history says that the record belongs to a decision.
-func (r record) history() bool {
-	return hasPrefix(r.key, decisionPrefix) || hasPrefix(r.key, byPrefix) || hasPrefix(r.key, idPrefix)
 }
 
 func hasPrefix(key []byte, prefix string) bool {
@@ -137,16 +125,16 @@ func (r record) set(txn *badger.Txn) error {
 }
 
 // bury deletes the record if it is still the one that the sweeper saw.
-func (c corpse) bury(txn *badger.Txn) (gone bool, err error) {
+func (c corpse) bury(txn *badger.Txn) error {
 	if c.head != nil {
 		if same, err := isVersion(txn, c.head, c.headVersion); !same {
-			return false, err
+			return err
 		}
 	}
 	if same, err := isVersion(txn, c.key, c.version); !same {
-		return false, err
+		return err
 	}
-	return true, txn.Delete(c.key)
+	return txn.Delete(c.key)
 }
 
 // isVersion says that a key has this version; 0: that it is not there.

@@ -3,11 +3,13 @@ package badgerdb
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,7 +52,14 @@ func fill(path string) error {
 			return err
 		}
 	}
-	pad := strings.Repeat("x", 4000)
+	rnd := rand.New(rand.NewPCG(1, 1))
+	pad := func() string { // that nothing makes shorter
+		b := make([]byte, 2000)
+		for i := range b {
+			b[i] = byte(rnd.Uint32())
+		}
+		return hex.EncodeToString(b)
+	}
 	for call := range fillWindows / fillCall {
 		var c []state.Charge
 		for n := range fillCall {
@@ -62,14 +71,15 @@ func fill(path string) error {
 			return err
 		}
 		for n := range fillDecisions / (fillWindows / fillCall) {
-			d := state.Decision{ID: fmt.Sprintf("D%d-%d", call, n), At: start.Add(time.Duration(call) * time.Second), Subjects: []string{"account:x"}, From: pad}
+			d := state.Decision{ID: fmt.Sprintf("D%d-%d", call, n), At: start.Add(time.Duration(call) * time.Second), Subjects: []string{"account:x"}, From: pad()}
 			if err := s.Record(ctx, d); err != nil {
 				return err
 			}
 		}
 		time.Sleep(20 * time.Millisecond) // so that there are several seconds, and marks
 	}
-	for s.writer.durable() != s.writer.standing() || s.progress.known().Commit < s.writer.standing().Commit || queued(s) > 0 {
+	s.history.flush()
+	for s.history.busy() || s.writer.durable() != s.writer.standing() || s.progress.known().Commit < s.writer.standing().Commit || queued(s) > 0 {
 		time.Sleep(time.Millisecond)
 	}
 	fmt.Println("filled")
@@ -100,17 +110,9 @@ func lookAt(path string) (l looked) {
 // count counts keys, which is quick, and looks at a few of what they stand for.
 func (l *looked) count(s *Store) error {
 	ctx := context.Background()
-	places := make(map[string]bool)
 	err := s.base.use(func(db *badger.DB) error {
 		return scan(db, "", false, func(item *badger.Item) error {
-			key := string(item.Key())
-			if at, ok := strings.CutPrefix(key, byName("account:x")); ok {
-				places[at] = true
-			}
-			if at, ok := strings.CutPrefix(key, decisionPrefix); ok && places[at] {
-				l.Decisions++
-			}
-			if strings.HasPrefix(key, subjectPrefix) {
+			if hasPrefix(item.Key(), subjectPrefix) {
 				l.Windows++
 			}
 			return nil
@@ -130,9 +132,11 @@ func (l *looked) count(s *Store) error {
 			return err
 		}
 	}
-	if _, err := s.Decisions(ctx, state.Query{Subject: "account:x", Limit: 50}); err != nil {
+	list, err := s.Decisions(ctx, state.Query{Subject: "account:x", Limit: 2 * fillDecisions})
+	if err != nil {
 		return err
 	}
+	l.Decisions = len(list)
 	blocks, err := s.Blocks(ctx)
 	if err != nil {
 		return err
@@ -287,11 +291,11 @@ func (d damage) judge(t *testing.T, dir string, l looked) {
 	case !whole && !says:
 		t.Errorf("lost %d windows and %d decisions without a word: degraded %q, DAMAGE.txt %v, log %s",
 			fillWindows-l.Windows, fillDecisions-l.Decisions, l.Degraded, err, l.Log)
-	case !whole && (d.want == all || d.want == mended):
+	case !whole && d.want <= mended:
 		t.Errorf("lost %d windows and %d decisions; want none: %s", fillWindows-l.Windows, fillDecisions-l.Decisions, l.Log)
 	case says && d.want == all:
 		t.Errorf("%q is said of what lost nothing", l.Degraded)
-	case !says && d.want != all:
+	case !says && d.want > kept:
 		t.Errorf("not a word is said: degraded %q, DAMAGE.txt %v, log %s", l.Degraded, err, l.Log)
 	case d.want == none && l.Windows+l.Decisions > 0:
 		t.Errorf("%d windows and %d decisions are there; want a new database", l.Windows, l.Decisions)

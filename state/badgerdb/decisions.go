@@ -1,61 +1,33 @@
 package badgerdb
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"slices"
+	"math/rand/v2"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
 	"o2n-milter/state"
 	"o2n-milter/state/internal/ledger"
-	"o2n-milter/state/internal/text"
 )
-
-// maxKeys bounds a decision's keys, in bytes. Badger takes 15 % of memTableSize,
-// 1.2 MB, in one transaction.
-const maxKeys = 256 << 10
 
 // record is one key to write, or to delete.
 type record struct {
 	key, value []byte
 	gone       bool // delete it
+	history    int  // bytes of decisions that come with it; below 0: that go
 }
 
-// decisionRecords are the record, where it is found by its id, and its place in each
-// history.
-func decisionRecords(d state.Decision) ([]record, error) {
-	value, err := ledger.EncodeDecision(d)
-	if err != nil {
-		return nil, err
-	}
-	records := append(decisionKeys(d), record{key: []byte(decisionPrefix + place(d.At, d.ID)), value: value})
-	if n := size(records) - len(value); n > maxKeys {
-		return nil, fmt.Errorf("decision %.100q: keys of %d bytes; want at most %d", d.ID, n, maxKeys)
-	}
-	return records, nil
-}
-
-// decisionKeys are what leads to a decision.
-func decisionKeys(d state.Decision) []record {
-	at := place(d.At, d.ID)
-	records := []record{{key: idKey(d.ID), value: []byte(timeText(d.At))}}
-	for _, name := range ledger.Histories(d) {
-		records = append(records, record{key: []byte(byName(name) + at)})
-	}
-	return records
-}
-
-// size is what records take, in bytes, about: how much a key costs beside itself
-// depends on its neighbours.
-func size(records []record) (n int) {
-	for _, r := range records {
-		n += len(r.key) + len(r.value)
-	}
-	return n
+// pageRecords are a page of these, which are in its order, and its filter.
+func pageRecords(entries []*entry) []record {
+	// Two pages may end at the same time: chance gives them different keys.
+	place := fmt.Sprintf("%s/%016x", timeText(time.Unix(0, entries[0].at)), rand.Uint64())
+	page := record{key: decisionsKey(place), value: encodePage(entries)}
+	page.history = len(page.key) + len(page.value)
+	filter := record{key: filterKey(place), value: encodeFilter(entries, page.history)}
+	filter.history = len(filter.key) + len(filter.value)
+	return []record{page, filter}
 }
 
 // Record implements state.Store. It waits only while too many decisions do. While the
@@ -65,11 +37,26 @@ func (s *Store) Record(ctx context.Context, d state.Decision) error {
 		return err
 	}
 	defer s.leave()
-	records, err := decisionRecords(d)
+	value, err := ledger.EncodeDecision(d)
 	if err != nil {
 		return err
 	}
-	return s.writer.putDecision(ctx, op{decision: records, at: d.At})
+	return s.history.add(ctx, newEntry(d, value))
+}
+
+// search calls f with what answers q. What is in memory is looked at before what is in the
+// database: so what moves there meanwhile is seen twice, rather than not at all.
+func (s *Store) search(ctx context.Context, q state.Query, f func(*search) error) error {
+	found := search{ctx: ctx, base: s.base, query: q, signs: ledger.Signs(q), open: sorted(s.history.inMemory())}
+	for _, name := range ledger.HistoriesFor(q) {
+		found.hashes = append(found.hashes, nameHash(name))
+	}
+	return s.base.use(func(db *badger.DB) error {
+		return db.View(func(txn *badger.Txn) error {
+			found.txn = txn
+			return f(&found)
+		})
+	})
 }
 
 // Decision implements state.Store.
@@ -78,28 +65,20 @@ func (s *Store) Decision(ctx context.Context, id string) (d state.Decision, err 
 		return state.Decision{}, err
 	}
 	defer s.leave()
-	err = s.base.use(func(db *badger.DB) error {
-		at, found, err := get(db, idKey(id))
-		if err == nil && found {
-			d, found, err = readDecision(db, []byte(decisionPrefix+string(at)+"/"+text.Escape(id)))
+	err = s.search(ctx, state.Query{}, func(found *search) error {
+		e, err := found.newest(id)
+		if err == nil && (e == nil || e.at < s.history.horizon.Load()) {
+			err = state.ErrNotFound
 		}
-		if err == nil && !found {
-			err = fmt.Errorf("decision %.100q: %w", id, state.ErrNotFound)
+		if err == nil {
+			d, err = ledger.DecodeDecision(e.value)
 		}
 		return err
 	})
-	return d, err
-}
-
-func readDecision(db *badger.DB, key []byte) (d state.Decision, found bool, err error) {
-	value, found, err := get(db, key)
-	if err != nil || !found {
-		return d, false, err
+	if err != nil {
+		return state.Decision{}, fmt.Errorf("decision %.100q: %w", id, err)
 	}
-	if d, err = ledger.DecodeDecision(value); err != nil {
-		return d, false, fmt.Errorf("%s: %w", key, err)
-	}
-	return d, true, nil
+	return d, nil
 }
 
 // Decisions implements state.Store.
@@ -108,76 +87,19 @@ func (s *Store) Decisions(ctx context.Context, q state.Query) ([]state.Decision,
 		return nil, err
 	}
 	defer s.leave()
-	p := page{query: q, found: make([]state.Decision, 0)}
+	list := make([]state.Decision, 0)
 	if q.Limit <= 0 {
-		return p.found, nil
+		return list, nil
 	}
-	err := s.base.use(func(db *badger.DB) error { return p.read(ctx, s.base, db) })
+	err := s.search(ctx, s.history.within(q), func(found *search) error {
+		err := found.run()
+		for _, h := range found.found[:min(len(found.found), q.Limit)] {
+			list = append(list, h.Decision)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("decisions: %w", err)
 	}
-	return p.done(), nil
-}
-
-// page is a query being answered.
-type page struct {
-	query state.Query
-	found []state.Decision
-}
-
-// read goes through one history, or all decisions, from the newest on.
-func (p *page) read(ctx context.Context, base *base, db *badger.DB) error {
-	prefix := decisionPrefix
-	if name := ledger.HistoryFor(p.query); name != "" {
-		prefix = byName(name)
-	}
-	from := prefix + "\xff"
-	if !p.query.Before.IsZero() {
-		from = prefix + timeText(p.query.Before) // a key of that time is longer, so behind it
-	}
-	if p.query.Past != "" {
-		from += "\xff"
-	}
-	return backwards(db, prefix, from, func(item *badger.Item) (more bool, err error) {
-		if err := errors.Join(ctx.Err(), base.leaving()); err != nil {
-			return false, err
-		}
-		return p.add(db, string(item.Key()[len(prefix):]))
-	})
-}
-
-// add takes the decision at this place, if it is wanted.
-func (p *page) add(db *badger.DB, at string) (more bool, err error) {
-	when, id, err := parsePlace(at)
-	if err != nil {
-		return false, err
-	}
-	if when.Before(p.query.Since) || p.full(when) {
-		return false, nil
-	}
-	// Ids are random: one that came up again stands for the newer decision.
-	newest, ok, err := get(db, idKey(id))
-	if err != nil || !ok || string(newest) != timeText(when) {
-		return true, err
-	}
-	d, ok, err := readDecision(db, []byte(decisionPrefix+at))
-	if err == nil && ok && p.query.Wants(d) {
-		p.found = append(p.found, d)
-	}
-	return true, err
-}
-
-// full says that enough was found, and all of the last one's time: only then it is
-// known which of them come first.
-func (p *page) full(when time.Time) bool {
-	n := len(p.found)
-	return n >= p.query.Limit && !when.Equal(p.found[n-1].At)
-}
-
-// done puts decisions of one time in the order of their ids.
-func (p *page) done() []state.Decision {
-	slices.SortStableFunc(p.found, func(a, b state.Decision) int {
-		return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.ID, b.ID))
-	})
-	return p.found[:min(len(p.found), p.query.Limit)]
+	return list, nil
 }

@@ -19,10 +19,9 @@ import (
 //	                          has it
 //	subject-members/SUBJECT/GENERATION/NUMBER  whom it sent to before: a page
 //	doc/KIND/ID               a doc: JSON
-//	decision/TIME/ID          a decision: JSON
-//	id/ID                     TIME of the decision with this id
-//	by/NAME/TIME/ID           empty; the history of a subject, of "rcpt:" and a recipient,
-//	                          of "rule:" and the rule that decided
+//	decisions/TIME/NUMBER     a page of decisions, the last of that time; NUMBER is random
+//	filter/TIME/NUMBER        what may be on that page
+//	draft/NUMBER              decisions that are on no page yet
 //	mark/COMMIT               JSON: a link of the chain that shows what is missing
 //	meta/commit               JSON: how far the database is
 //	meta/key                  hex: what members are hashed with
@@ -30,16 +29,18 @@ import (
 //
 // Those of a format before this one are in convert.go.
 const (
-	subjectPrefix  = "subject/"
-	membersPrefix  = "subject-members/" // just before subject/, as sweepSubjects has it
-	docPrefix      = "doc/"
-	decisionPrefix = "decision/"
-	idPrefix       = "id/"
-	byPrefix       = "by/"
-	markPrefix     = "mark/"
-	standKey       = "meta/commit"
-	memberKey      = "meta/key"
-	formatKey      = "meta/format"
+	subjectPrefix = "subject/"
+	membersPrefix = "subject-members/" // just before subject/, as sweepSubjects has it
+	docPrefix     = "doc/"
+	// Pages come before all other keys, those of older times first: so Badger, which
+	// merges tables by the range of their keys, leaves the old ones alone.
+	decisionsPrefix = "decisions/"
+	draftPrefix     = "draft/"
+	filterPrefix    = "filter/"
+	markPrefix      = "mark/"
+	standKey        = "meta/commit"
+	memberKey       = "meta/key"
+	formatKey       = "meta/format"
 )
 
 // keyTime sorts as the times do: 1970 to 2199, as state.CheckTime has it.
@@ -67,28 +68,24 @@ func parsePageKey(key string) (escaped string, p ledger.Page, ok bool) {
 
 func docKey(kind, id string) []byte { return []byte(docPrefix + kind + "/" + id) }
 
-func idKey(id string) []byte { return []byte(idPrefix + text.Escape(id)) }
+func decisionsKey(place string) []byte { return []byte(decisionsPrefix + place) }
 
-// byName is the prefix of a history.
-func byName(name string) string { return byPrefix + text.Escape(name) + "/" }
+func filterKey(place string) []byte { return []byte(filterPrefix + place) }
 
-// place is where a decision stands among all and, behind another prefix, in each
-// history.
-func place(at time.Time, id string) string { return timeText(at) + "/" + text.Escape(id) }
+func draftKey(number int64) []byte { return fmt.Appendf(nil, "%s%016d", draftPrefix, number) }
+
+// numberOf reads a draft/ key.
+func numberOf(key []byte) (int64, error) {
+	return strconv.ParseInt(string(key[len(draftPrefix):]), 10, 64)
+}
 
 func timeText(at time.Time) string { return at.UTC().Format(keyTime) }
 
-// parsePlace undoes place.
-func parsePlace(s string) (at time.Time, id string, err error) {
-	timeOf, id, ok := strings.Cut(s, "/")
-	if !ok {
-		return at, "", fmt.Errorf("key part %q holds no id", s)
-	}
-	if at, err = time.Parse(keyTime, timeOf); err != nil {
-		return at, "", fmt.Errorf("key part %q holds no time", s)
-	}
-	id, err = text.Unescape(id)
-	return at, id, err
+// lastOf reads the time at the beginning of a page's place.
+func lastOf(place string) (ns int64, err error) {
+	text, _, _ := strings.Cut(place, "/")
+	at, err := time.Parse(keyTime, text)
+	return at.UnixNano(), err
 }
 
 func markKey(commit int64) []byte { return fmt.Appendf(nil, "%s%016d", markPrefix, commit) }

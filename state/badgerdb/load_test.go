@@ -2,6 +2,7 @@ package badgerdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -39,7 +40,28 @@ func BenchmarkSubjects(b *testing.B) {
 }
 
 func BenchmarkDecisions(b *testing.B) {
-	statetest.BenchDecisions(b, func(b *testing.B) state.Store { return openQuiet(b, Options{}) })
+	statetest.BenchDecisions(b, func(b *testing.B) state.Store { return weighed{openQuiet(b, Options{}).(*Store), b} })
+}
+
+// weighed is a store that tells, closed, what it takes on the disk.
+type weighed struct {
+	*Store
+	b *testing.B
+}
+
+func (w weighed) Close() error {
+	err := w.Store.Close()
+	size, e := w.folder.size()
+	w.b.ReportMetric(float64(size)/float64(w.b.N), "diskB/op")
+	return errors.Join(err, e)
+}
+
+// BenchmarkFindMany looks among as many as a large host keeps.
+func BenchmarkFindMany(b *testing.B) {
+	if !campaign {
+		b.Skip("O2N_CAMPAIGN=1 looks among 1,000,000 decisions")
+	}
+	statetest.BenchFind(b, 1_000_000, func(b *testing.B) state.Store { return openQuiet(b, Options{}) })
 }
 
 func BenchmarkLetters(b *testing.B) {

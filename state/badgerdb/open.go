@@ -29,14 +29,26 @@ type opened struct {
 // openDatabase opens the database, whatever state it is in. What is damaged is
 // repaired, or left out, or the whole is set aside and a new one begun; what is not
 // damage (no rights, another program's, a newer version's) is an error.
-func (s *Store) openDatabase() (o *opened, err error) {
+func (s *Store) openDatabase() (*opened, error) {
+	o, err := s.openMarked()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.convertDecisions(o); err != nil {
+		return nil, errors.Join(err, o.db.Close())
+	}
+	return o, nil
+}
+
+// openMarked opens it, and marks meanwhile that this start may die of it.
+func (s *Store) openMarked() (o *opened, err error) {
 	o = &opened{}
 	dead, err := s.prepare(o)
 	if err != nil {
 		return nil, err
 	}
 	// Marked no longer than it takes: a start that is killed for being slow has not died
-	// of the database. Reading all tables, in prepare, is what may be slow.
+	// of the database. Reading all tables, in prepare, and converting are what may be slow.
 	if err := s.folder.begin(dead + 1); err != nil {
 		return nil, err
 	}

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
-
-	"o2n-milter/state/internal/ledger"
 )
 
 const (
@@ -16,10 +14,10 @@ const (
 	// sweepGoes is how many goes there are in a second while most of what is found is
 	// dead, so that a flood of names is swept as fast as it came.
 	sweepGoes = 5
-	// sweepDecisions is how many decisions are deleted in one go.
-	sweepDecisions = 300
-	// sweepAgain is after how many goes decisions are looked for from the first one
-	// on: one may have been recorded with an older time than those deleted.
+	// sweepPages is how many pages of decisions are deleted in one go.
+	sweepPages = 20
+	// sweepAgain is after how many goes pages are looked for from the first one on: one
+	// may have been made of older times than those deleted.
 	sweepAgain = 3600
 )
 
@@ -29,7 +27,7 @@ const (
 type sweeper struct {
 	mu     sync.Mutex // one sweeps at a time
 	at     string     // the key where looking at subjects goes on
-	oldest string     // no decision is before this key
+	oldest string     // no page's filter is before this key
 	goes   int
 }
 
@@ -52,7 +50,7 @@ func (s *Store) sweep() {
 	}
 	for range sweepGoes {
 		n, err := s.sweepHistory(line)
-		if err != nil || n < sweepDecisions {
+		if err != nil || n < sweepPages {
 			s.sweepFault(err)
 			break
 		}
@@ -84,85 +82,64 @@ func (s *Store) sweepSubjects(line int64) (dead int, err error) {
 	return len(g.corpses), s.bury(g.corpses)
 }
 
-// sweepHistory deletes the oldest decisions: those over their retention, and, over
-// MaxSize, as many as it takes.
+// sweepHistory deletes the oldest pages of decisions: those over their retention, and,
+// over MaxSize, as many as it takes; then drafts likewise.
 func (s *Store) sweepHistory(line int64) (n int, err error) {
 	// Decisions have the callers' time, which may differ from the line where a clock
 	// was set: what is old by both is old.
 	old := min(line, s.windows.Latest().UnixNano()) - int64(s.options.Retention)
-	excess := s.writer.standing().History - s.options.MaxSize
 	if s.windows.Latest().IsZero() {
 		old = 0
 	}
+	s.history.horizon.Store(old)
 	if s.sweeper.goes++; s.sweeper.goes%sweepAgain == 0 {
 		s.sweeper.oldest = ""
 	}
-	var corpses []corpse
+	pages, n, err := s.oldPages(old, s.writer.standing().History-s.options.MaxSize)
+	if err == nil {
+		err = s.forget(pages, func(error) {})
+	}
+	if err != nil || n >= sweepPages {
+		return n, err
+	}
+	drafts, records := s.history.sweep(old, s.writer.standing().History-s.options.MaxSize)
+	return n, s.forget(records, func(err error) {
+		if err == nil {
+			s.history.remove(drafts)
+		} else {
+			s.history.spare(drafts)
+		}
+	})
+}
+
+// oldPages are the records to delete of pages that go, the oldest first: those that end
+// before old, and others while there is an excess of bytes.
+func (s *Store) oldPages(old, excess int64) (records []record, n int, err error) {
 	err = s.base.use(func(db *badger.DB) error {
-		s.sweeper.oldest, err = walk(db, max(s.sweeper.oldest, decisionPrefix), decisionPrefix+"\xff", func(item *badger.Item) error {
-			at, _, err := parsePlace(string(item.Key()[len(decisionPrefix):]))
-			if err == nil && at.UnixNano() >= old && excess <= 0 {
+		s.sweeper.oldest, err = walk(db, max(s.sweeper.oldest, filterPrefix), filterPrefix+"\xff", func(item *badger.Item) error {
+			if n == sweepPages {
 				return errEnough
 			}
-			if n++; n > sweepDecisions {
-				return errEnough
+			gone := record{key: item.KeyCopy(nil), gone: true, history: -int(int64(len(item.Key())) + item.ValueSize())}
+			err := withFilter(item, func(f filter) error {
+				if f.last >= old && excess <= 0 {
+					return errEnough
+				}
+				records = append(records, record{key: decisionsKey(f.place), gone: true, history: -int(f.size)})
+				excess -= f.size
+				return nil
+			})
+			if errors.Is(err, errEnough) {
+				return err
 			}
-			found, err := decisionCorpses(db, item)
-			for _, c := range found {
-				excess -= int64(c.history)
-			}
-			corpses = append(corpses, found...)
-			return err
+			n++ // one of no page that we know is none that anybody finds
+			records = append(records, gone)
+			excess += int64(gone.history)
+			return nil
 		})
 		return err
 	})
-	if err != nil {
-		return 0, err
-	}
-	return n, s.bury(corpses)
-}
-
-// decisionCorpses are all records of a decision.
-func decisionCorpses(db *badger.DB, item *badger.Item) ([]corpse, error) {
-	value, err := item.ValueCopy(nil)
-	if err != nil {
-		return nil, err
-	}
-	key := item.KeyCopy(nil)
-	corpses := []corpse{{key: key, version: item.Version(), history: len(key) + len(value)}}
-	d, err := ledger.DecodeDecision(value)
-	if err != nil {
-		return corpses, nil // its index leads to nothing then, which nobody minds
-	}
-	err = db.View(func(txn *badger.Txn) error {
-		for _, r := range decisionKeys(d) {
-			c, err := r.corpse(txn)
-			if err != nil {
-				return err
-			}
-			if c != nil {
-				corpses = append(corpses, *c)
-			}
-		}
-		return nil
-	})
-	return corpses, err
-}
-
-// corpse is the record as it is stored; nil when there is another, or none.
-func (r record) corpse(txn *badger.Txn) (*corpse, error) {
-	item, err := txn.Get(r.key)
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	value, err := item.ValueCopy(nil)
-	if err != nil || string(value) != string(r.value) {
-		return nil, err
-	}
-	return &corpse{key: r.key, version: item.Version(), history: len(r.key) + len(r.value)}, nil
+	return records, n, err
 }
 
 // bury has the writer delete corpses, and waits for it.
@@ -170,8 +147,21 @@ func (s *Store) bury(corpses []corpse) error {
 	if len(corpses) == 0 {
 		return nil
 	}
+	return s.await(op{dead: corpses})
+}
+
+// forget has the writer delete records of decisions, and waits for it.
+func (s *Store) forget(records []record, settled func(error)) error {
+	if len(records) == 0 {
+		return nil
+	}
+	return s.await(op{history: &change{records: records, settled: settled}})
+}
+
+func (s *Store) await(o op) error {
 	done := make(chan error, 1)
-	s.writer.put(op{dead: corpses, done: done})
+	o.done = done
+	s.writer.put(o)
 	select {
 	case err := <-done:
 		return err

@@ -1,7 +1,7 @@
 package badgerdb
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,17 +20,14 @@ import (
 // maxSpare is how many calls an empty queue has room for, at 100 bytes each.
 const maxSpare = 256
 
-// maxDecisions bounds how many decisions wait for a commit, at some KB each.
-const maxDecisions = 4096
-
-// op is what one call wants kept; one of windows, doc, decision and dead is set.
+// op is what one call wants kept; one of windows, doc, history and dead is set.
 type op struct {
-	windows  *ledger.Change
-	doc      *ledger.DocChange
-	decision []record
-	dead     []corpse   // what the sweeper found
-	at       time.Time  // the call's time; zero when it has none
-	done     chan error // takes one answer; nil for a decision
+	windows *ledger.Change
+	doc     *ledger.DocChange
+	history *change    // of decisions
+	dead    []corpse   // what the sweeper found
+	at      time.Time  // the call's time; zero when it has none
+	done    chan error // takes one answer; nil for a decision
 }
 
 // writer is the only one that writes to Badger, and to the journal.
@@ -48,7 +45,6 @@ type writer struct {
 	stop    chan struct{}
 	stopped chan struct{}
 	down    chan struct{} // closed when the writer has died
-	room    chan struct{} // one for each decision queued
 	turn    chan struct{} // holds one while a batch is written, or the database changed
 
 	ahead reserve // only who has the turn may use it
@@ -71,7 +67,7 @@ func newWriter(b *base, log *slog.Logger) *writer {
 	w := &writer{
 		base: b, log: log, trouble: func(string) {}, away: func() bool { return false },
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
-		down: make(chan struct{}), room: make(chan struct{}, maxDecisions), turn: make(chan struct{}, 1),
+		down: make(chan struct{}), turn: make(chan struct{}, 1),
 	}
 	w.write = w.commit
 	return w
@@ -98,23 +94,6 @@ func (w *writer) put(o op) {
 func (o op) answer(err error) {
 	if o.done != nil {
 		o.done <- err // holds one, and gets one
-	}
-}
-
-// putDecision queues a decision as soon as there is room.
-func (w *writer) putDecision(ctx context.Context, o op) error {
-	if w.away() {
-		w.dropped.Add(1)
-		return nil
-	}
-	select {
-	case w.room <- struct{}{}:
-		w.put(o)
-		return nil
-	case <-w.down:
-		return w.broken()
-	case <-ctx.Done():
-		return fmt.Errorf("decision: %d others wait to be written: %w", maxDecisions, ctx.Err())
 	}
 }
 
@@ -166,11 +145,11 @@ func (w *writer) run() {
 type batch struct {
 	ops      []op
 	records  []record // what calls wait for
-	history  []record // decisions
+	history  []record // of decisions
 	dead     []corpse
 	docFault error // why the journal did not take the docs
 	err      error // why Badger did not take the rest
-	lost     error // why decisions were not written
+	lost     error // why something of decisions was not written
 	parked   bool  // it could not be written, and waits in memory
 }
 
@@ -198,8 +177,8 @@ func (w *writer) flush() {
 	w.settle(&b)
 	w.report(&b)
 	for _, o := range b.ops {
-		if o.decision != nil {
-			<-w.room
+		if o.history != nil {
+			o.history.settled(b.fate(o.history))
 		}
 		o.answer(w.verdict(o, &b))
 	}
@@ -236,13 +215,15 @@ func (w *writer) again(ops []op) {
 // keep writes all in one commit where it fits; else what calls wait for first.
 func (w *writer) keep(b *batch) {
 	for _, o := range b.ops {
-		b.history = append(b.history, o.decision...)
+		if o.history != nil {
+			b.history = append(b.history, o.history.records...)
+		}
 		b.dead = append(b.dead, o.dead...)
 	}
 	b.err = w.write(slices.Concat(b.records, b.history), b.dead)
 	if errors.Is(b.err, badger.ErrTxnTooBig) {
 		if b.err = w.inParts(b.records); b.err == nil {
-			b.lost = errors.Join(w.inParts(b.history), w.write(nil, b.dead))
+			b.lost = errors.Join(w.eachChange(b.ops), w.write(nil, b.dead))
 		}
 	}
 	if b.err != nil {
@@ -256,14 +237,26 @@ func (w *writer) fail(b *batch) {
 	if fault := diskFault(b.err); fault != "" {
 		w.trouble(fault)
 	}
-	if !w.away() {
-		return
-	}
-	for _, o := range b.ops {
-		if o.decision != nil {
-			w.dropped.Add(1)
+}
+
+// eachChange writes what is to become of decisions one by one: none is done by halves.
+func (w *writer) eachChange(ops []op) error {
+	var errs []error
+	for _, o := range ops {
+		if o.history != nil {
+			o.history.err = w.write(o.history.records, nil)
+			errs = append(errs, o.history.err)
 		}
 	}
+	return errors.Join(errs...)
+}
+
+// fate is what became of a change; nil: it is written.
+func (b *batch) fate(c *change) error {
+	if b.parked {
+		return errWhileAway
+	}
+	return cmp.Or(b.err, c.err)
 }
 
 // inParts writes records in as many commits as it takes. A crash between two may

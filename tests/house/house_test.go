@@ -51,6 +51,7 @@ var mayImport = map[string][]string{
 var only = map[string][]string{
 	"github.com/emersion/go-milter":          {"demo", "milter", "tests"},
 	"github.com/dgraph-io/badger":            {"state/badgerdb"},
+	"github.com/klauspost/compress":          {"state/badgerdb"},
 	"github.com/redis/go-redis":              {"state/redisdb"},
 	"github.com/prometheus/client_golang":    {"cmd/o2n-milter", "milter", "web"},
 	"github.com/BurntSushi/toml":             {"config"},
