@@ -104,6 +104,27 @@ func BenchmarkJudge(b *testing.B) {
 	})
 }
 
+// BenchmarkRefused is mail that a rule refuses for abuse, its reply and its strike, which
+// this message has made before.
+func BenchmarkRefused(b *testing.B) {
+	for _, language := range []string{"en", "en+fr"} {
+		b.Run(language, func(b *testing.B) {
+			x := newBench(b, func(s *Settings) {
+				fiveLimits(s)
+				s.Language = language
+				s.Blocking = Blocking{Automatic: Reject, Strikes: 5, Within: time.Hour, Durations: []time.Duration{time.Hour}, Remember: 30 * day, MaxPerHour: 100, MaxShare: 10}
+			})
+			x.Engine.store = &idle{usage: make([]state.Usage, 8), costs: make([]int64, 8)}
+			m := tenFields()
+			m.Header[8].Value = "Boss <boss@bank.example>"
+			if v := x.Decide(b.Context(), m); v.Rule != "identity.header_from" {
+				b.Fatal(v.Rule, v.Err)
+			}
+			perCall(b, func() { x.Decide(b.Context(), m) })
+		})
+	}
+}
+
 // BenchmarkRecord is the record of a decision until the store has it.
 func BenchmarkRecord(b *testing.B) {
 	x := costBench(b, false, true)

@@ -138,7 +138,7 @@ func (e *Engine) reply(action Action, id, decision string, p params) (code int, 
 	if action <= Tag {
 		return 250, "", ""
 	}
-	r := replies[replyKey(id, p)]
+	r := plainReplies[replyKey(id, p)]
 	tail := " [" + id + " " + decision + "]"
 	text = e.text(r, e.params(id, p), mostReply-len("550 5.7.1 ")-len(tail)) + tail
 	switch action {
@@ -161,7 +161,8 @@ func replyKey(id string, p params) string {
 	return "limit." + string(p.unit)
 }
 
-func (e *Engine) params(id string, p params) *strings.Replacer {
+// params are p with the max that a rule without window goes by.
+func (e *Engine) params(id string, p params) params {
 	switch id {
 	case "recipients.visible":
 		p.max = int64(e.set.MaxVisible)
@@ -172,40 +173,76 @@ func (e *Engine) params(id string, p params) *strings.Replacer {
 	case "bulk.volume":
 		p.max = e.set.Bulk.MaxCampaign
 	}
-	return strings.NewReplacer(
-		"{max}", strconv.FormatInt(p.max, 10),
-		"{window}", FormatDuration(p.window),
-		"{seconds}", strconv.FormatInt(p.seconds, 10),
-		"{link}", p.link,
-		"{bulk}", e.set.BulkService,
-	)
+	return p
 }
 
 // text is the reply in the configured language or both, on one line of printable
 // ASCII. Where two languages do not fit, the first one stands alone.
-func (e *Engine) text(r reply, fill *strings.Replacer, most int) string {
-	en, fr := e.fill(r.en, "See ", fill), e.fill(r.fr, "Voir ", fill)
-	switch {
-	case e.set.Language == "fr":
-		en = fr
-	case e.set.Language == "en+fr" && len(en)+len(" / ")+len(fr) <= most:
-		en += " / " + fr
+func (e *Engine) text(r reply, p params, most int) string {
+	if e.set.Language == "fr" {
+		fr := e.fill(r.fr, "Voir ", p)
+		return fr[:min(len(fr), most)]
 	}
-	return en[:min(len(en), most)]
+	text := e.fill(r.en, "See ", p)
+	if e.set.Language == "en+fr" {
+		if both := text + " / " + e.fill(r.fr, "Voir ", p); len(both) <= most {
+			return both
+		}
+	}
+	return text[:min(len(text), most)]
 }
 
-func (e *Engine) fill(text, see string, fill *strings.Replacer) string {
-	help := ""
-	if e.set.HelpURL != "" {
-		help = see + e.set.HelpURL
+// fill puts what they stand for in place of the placeholders.
+func (e *Engine) fill(text, see string, p params) string {
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, "{")
+		b.WriteString(before)
+		if !found {
+			return strings.TrimSpace(plainASCII(b.String()))
+		}
+		name, after, _ := strings.Cut(rest, "}")
+		b.WriteString(e.placeholder(name, see, p))
+		text = after
 	}
-	text = strings.ReplaceAll(text, "{help}", help)
-	return strings.TrimSpace(plainASCII(fill.Replace(text)))
 }
+
+func (e *Engine) placeholder(name, see string, p params) string {
+	switch name {
+	case "max":
+		return strconv.FormatInt(p.max, 10)
+	case "window":
+		return FormatDuration(p.window)
+	case "seconds":
+		return strconv.FormatInt(p.seconds, 10)
+	case "link":
+		return p.link
+	case "bulk":
+		return e.set.BulkService
+	case "help":
+		if e.set.HelpURL != "" {
+			return see + e.set.HelpURL
+		}
+		return ""
+	}
+	return "{" + name + "}" // TestEveryReply finds it
+}
+
+// plainReplies are replies as they go on the wire.
+var plainReplies = func() map[string]reply {
+	plain := make(map[string]reply, len(replies))
+	for id, r := range replies {
+		plain[id] = reply{r.detail, plainASCII(r.en), plainASCII(r.fr)}
+	}
+	return plain
+}()
 
 // plainASCII drops accents and whatever else an MTA would garble (Sendmail turns
 // UTF-8 into other letters).
 func plainASCII(s string) string {
+	if isPrintable(s) {
+		return s
+	}
 	s, _, err := transform.String(transform.Chain(norm.NFD, runes.Remove(runes.In(unicode.Mn))), s)
 	if err != nil {
 		return ""

@@ -9,6 +9,7 @@ package rules
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"o2n-milter/message"
@@ -132,5 +133,5 @@ func (v *Verdict) Reply() string {
 	if v.Code < 400 {
 		return ""
 	}
-	return fmt.Sprintf("%d %s %s", v.Code, v.Enhanced, v.Text)
+	return strconv.Itoa(v.Code) + " " + v.Enhanced + " " + v.Text
 }

@@ -3,6 +3,7 @@ package rules
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"math"
@@ -200,13 +201,19 @@ func (e *Engine) newToStrike(ctx context.Context, now time.Time, r *ruling, subj
 // sameness tells one message from another, and not a retry from the first try.
 func (f *facts) sameness() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%q", f.mail.Sender)
+	var room [256]byte
+	write := func(s string) { // with its length: no two lists of texts are one
+		text := binary.AppendUvarint(room[:0], uint64(len(s)))
+		h.Write(append(text, s...)) // never fails (package hash)
+	}
+	write(f.mail.Sender)
 	for _, a := range f.mail.Recipients {
-		fmt.Fprintf(h, "%q", a.Address)
+		write(a.Address)
 	}
 	for _, field := range f.mail.Header {
 		if !strings.EqualFold(field.Name, "Received") {
-			fmt.Fprintf(h, "%q%q", field.Name, field.Value)
+			write(field.Name)
+			write(field.Value)
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil))
