@@ -51,9 +51,10 @@ type mark struct {
 	took       time.Duration
 }
 
-// perAccount is how many messages an account sends in a day: in what campaigns are kept
-// for, far fewer than the 256 that a subject may have.
-const perAccount = 200
+// perAccount is how many messages an account sends in a day: so many that the store has
+// written its members anew before half of the day is over, and in what campaigns are kept
+// for fewer than the 256 that a subject may have.
+const perAccount = 1000
 
 // newSimulation is one of a day with so many messages.
 func newSimulation(t testing.TB, folder string, messages int) *simulation {

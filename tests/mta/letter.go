@@ -2,7 +2,7 @@ package mta
 
 import (
 	"encoding/binary"
-	"fmt"
+	"errors"
 	"strings"
 
 	"github.com/emersion/go-milter"
@@ -79,23 +79,37 @@ func (f *Filter) announce(command byte, stage milter.Stage, value func(macro str
 	return f.Macros(command, list...)
 }
 
-// Deliver sends the letter in this session and returns the verdict.
+// Deliver sends the letter in this session and returns the verdict. The first refusal,
+// of a command or at the end, is the verdict.
 func (f *Filter) Deliver(l Letter) (Outcome, error) {
 	d := delivery{f, l}
 	if d.QueueID == "" {
 		d.QueueID = "4T00001"
 	}
-	for _, part := range []func() error{d.mail, d.recipients, d.data, d.header, d.body, d.end} {
-		if err := part(); err != nil {
-			return Outcome{}, err
-		}
-	}
-	out, err := f.Answer()
+	out, err := d.verdict()
 	if err == nil {
 		err = f.Send('A', nil) // Postfix: after every message
 	}
 	return out, err
 }
+
+func (d *delivery) verdict() (Outcome, error) {
+	for _, part := range []func() error{d.mail, d.recipients, d.data, d.header, d.body, d.end} {
+		err := part()
+		if no, is := errors.AsType[refusal](err); is {
+			return Outcome{Reply: no.Reply}, nil
+		}
+		if err != nil {
+			return Outcome{}, err
+		}
+	}
+	return d.Answer()
+}
+
+// refusal is the answer to a command that is not let through.
+type refusal struct{ Reply }
+
+func (r refusal) Error() string { return r.String() }
 
 // delivery is a letter on its way.
 type delivery struct {
@@ -119,7 +133,7 @@ func (d *delivery) step(e event, data string, macro func(name string) string) er
 	}
 	r, err := d.event(e, data)
 	if err == nil && r.Code != 250 {
-		err = fmt.Errorf("event %q was answered %s", e.code, r)
+		return refusal{r}
 	}
 	return err
 }

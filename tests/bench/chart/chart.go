@@ -15,7 +15,7 @@ import (
 type Chart struct {
 	Title string
 	X, Y  Axis
-	Lines []Line // six at most: the legend has two rows
+	Lines []Line // four at most: the legend has two rows
 }
 
 // Axis is one of the two.
@@ -40,7 +40,7 @@ type Point struct{ X, Y float64 }
 const (
 	width, height            = 760, 420
 	left, right, top, bottom = 74, 20, 78, 56
-	perRow                   = 3 // names in a row of the legend
+	perRow, column           = 2, 230 // of the legend
 )
 
 // style has the colours for light and dark, which who sees no red or green tells apart, too.
@@ -59,12 +59,12 @@ func (c Chart) SVG() []byte {
 	text(&b, left, 22, `class="t"`, c.Title)
 	for _, t := range x.ticks {
 		at := x.at(t)
-		fmt.Fprintf(&b, `<line class="g" x1="%.1f" y1="%d" x2="%[1]f" y2="%d"/>`+"\n", at, top, height-bottom)
+		fmt.Fprintf(&b, `<line class="g" x1="%.1f" y1="%d" x2="%.1[1]f" y2="%[3]d"/>`+"\n", at, top, height-bottom)
 		text(&b, at, height-bottom+20, `text-anchor="middle"`, Number(t))
 	}
 	for _, t := range y.ticks {
 		at := y.at(t)
-		fmt.Fprintf(&b, `<line class="g" x1="%d" y1="%.1f" x2="%d" y2="%[2]f"/>`+"\n", left, at, width-right)
+		fmt.Fprintf(&b, `<line class="g" x1="%d" y1="%.1f" x2="%d" y2="%.1[2]f"/>`+"\n", left, at, width-right)
 		text(&b, left-8, at+4, `text-anchor="end"`, Number(t))
 	}
 	fmt.Fprintf(&b, `<path class="a" fill="none" d="M%d %dV%dH%d"/>`+"\n", left, top, height-bottom, width-right)
@@ -107,7 +107,6 @@ func (l Line) draw(b *bytes.Buffer, x, y scale) {
 
 // name is the line's place in the legend.
 func (l Line) name(b *bytes.Buffer, i int) {
-	const column = (width - left - right) / perRow
 	x, y := left+i%perRow*column, 42+i/perRow*18
 	fmt.Fprintf(b, `<path class="%s" d="M%d %dh26"/>`+"\n", l.class(), x, y-4)
 	text(b, float64(x+32), float64(y), "", l.Name)

@@ -40,12 +40,29 @@ func TestSVG(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e, is := token.(xml.StartElement); is && e.Name.Local == "circle" {
-			circles++
+		if e, is := token.(xml.StartElement); is {
+			switch e.Name.Local {
+			case "circle":
+				circles++
+			case "line":
+				hasLength(t, e)
+			}
 		}
 	}
 	if circles != 4 {
 		t.Errorf("%d points; want 4", circles)
+	}
+}
+
+// hasLength wants a line of the grid to go from one side to the other.
+func hasLength(t *testing.T, line xml.StartElement) {
+	t.Helper()
+	at := map[string]string{}
+	for _, a := range line.Attr {
+		at[a.Name.Local] = a.Value
+	}
+	if (at["x1"] == at["x2"]) == (at["y1"] == at["y2"]) {
+		t.Errorf("a line of the grid: %v", at)
 	}
 }
 

@@ -80,8 +80,7 @@ func TestResult(t *testing.T) {
 	if got := r.Quantile(0.5, Late); got != time.Second {
 		t.Errorf("late: %s", got)
 	}
-	passed := func(kind string) bool { return kind == Passed }
-	if diff := cmp.Diff([]int{39, 40}, r.Seconds(passed)); diff != "" {
+	if diff := cmp.Diff([]int{39, 40}, r.Only(Passed).Seconds()); diff != "" {
 		t.Error(diff)
 	}
 	if got, want := r.Odd(Passed), "1 x 451 internal.overload, 1 x broken"; got != want {

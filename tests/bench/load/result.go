@@ -120,11 +120,11 @@ func (r *Result) Odd(kinds ...string) string {
 	return strings.Join(list, ", ")
 }
 
-// Seconds is how many answers that wanted names there were in each whole second.
-func (r *Result) Seconds(wanted func(kind string) bool) []int {
-	seconds := make([]int, int(r.Took.Seconds()))
+// Seconds is how many answers there were in each whole second, in the first one at least.
+func (r *Result) Seconds() []int {
+	seconds := make([]int, max(1, int(r.Took.Seconds())))
 	for _, a := range r.Answers {
-		if s := int(a.At.Seconds()); s < len(seconds) && wanted(a.Kind) {
+		if s := int(a.At.Seconds()); s < len(seconds) {
 			seconds[s]++
 		}
 	}
