@@ -40,6 +40,9 @@ type Body struct {
 	Raw string
 	// Cut says that there was more than is looked at.
 	Cut bool
+	// Doubtful says that not all of Text and Links is surely seen, as that depends on what
+	// a mail program knows of styles. ReadSurely gives the rest.
+	Doubtful bool
 }
 
 // Link is a target that a reader can follow: http, https or mailto.
@@ -61,8 +64,15 @@ const (
 
 // ReadBody reads the body of the mail that has these header fields. Its cost is
 // linear in what it is given.
-func ReadBody(fields []Field, body []byte) Body {
+func ReadBody(fields []Field, body []byte) Body { return readBody(fields, body, false) }
+
+// ReadSurely is ReadBody for what every reader sees: of what only some see nothing is
+// in Text and Links.
+func ReadSurely(fields []Field, body []byte) Body { return readBody(fields, body, true) }
+
+func readBody(fields []Field, body []byte, surely bool) Body {
 	var r bodyReader
+	r.page.sure = surely
 	whole := newPart(fields, "text/plain", body)
 	r.body.Report = report(whole)
 	r.read(whole, 0)
@@ -75,6 +85,7 @@ func ReadBody(fields []Field, body []byte) Body {
 	}
 	r.body.Text, r.body.Links = r.page.finish()
 	r.body.Cut = r.body.Cut || r.page.cut
+	r.body.Doubtful = r.page.doubt
 	return r.body
 }
 

@@ -14,6 +14,7 @@ const (
 	strange color = 1 << 25 // set, but not to be compared: a picture, a function
 	clear   color = 1 << 26 // transparent
 	parents color = 1 << 27 // the parent's, said in so many words
+	texts   color = 1 << 28 // of a background: the text's own
 )
 
 // step is what nobody sees of a channel's 255: #eee on #fff is the palest gray that
@@ -84,6 +85,10 @@ func readColor(s string) color {
 		return clear
 	case "inherit", "unset", "currentcolor":
 		return parents
+	case "initial", "canvastext", "windowtext", "fieldtext", "buttontext", "-webkit-text":
+		return known
+	case "canvas", "window", "field":
+		return known | 0xffffff
 	}
 	if c := hexColor(strings.TrimPrefix(s, "#")); c != 0 {
 		return c
@@ -92,6 +97,17 @@ func readColor(s string) color {
 		return colorFunction(name, strings.FieldsFunc(strings.TrimSuffix(args, ")"), func(r rune) bool { return r == ',' || r == ' ' || r == '/' }))
 	}
 	return 0 // browsers pass over it
+}
+
+// readBack reads a color of a background.
+func readBack(s string) color {
+	switch s {
+	case "currentcolor":
+		return texts
+	case "initial", "unset", "revert", "revert-layer":
+		return clear
+	}
+	return readColor(s)
 }
 
 // oldColor reads the color of an attribute. Browsers make some color of any text

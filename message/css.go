@@ -8,7 +8,7 @@ import (
 
 // parseStyle reads the declarations of a style attribute or rule; important has
 // those that are marked so.
-func parseStyle(css []byte) (normal, important style) {
+func parseStyle(css []byte) (both bothStyles) {
 	text := string(bytes.ToLower(tidyCSS(css)))
 	for text != "" {
 		var one string
@@ -20,12 +20,12 @@ func parseStyle(css []byte) (normal, important style) {
 		name = strings.Trim(name, " \t\r\n")
 		value, marked := strings.CutSuffix(strings.Trim(value, " \t\r\n"), "important")
 		if value = strings.TrimRight(value, " \t\r\n"); marked && strings.HasSuffix(value, "!") {
-			important.declare(name, strings.TrimRight(value[:len(value)-1], " \t\r\n"))
+			both.important.declare(name, strings.TrimRight(value[:len(value)-1], " \t\r\n"))
 		} else if !marked {
-			normal.declare(name, value)
+			both.normal.declare(name, value)
 		}
 	}
-	return normal, important
+	return both
 }
 
 // cutOutside cuts s around the first sep that is in neither brackets nor quotes.
@@ -53,28 +53,49 @@ func cutOutside(s string, sep byte) (before, after string) {
 
 // px is a CSS length in px; relative ones as if of 16 px, and percentages of 1,600.
 func px(value string) (n float64, unit string, ok bool) {
-	i := 0
-	for i < len(value) && strings.IndexByte("+-.0123456789", value[i]) >= 0 {
-		i++
-	}
-	n, err := strconv.ParseFloat(value[:i], 64)
+	end := numberEnd(value)
+	n, err := strconv.ParseFloat(value[:end], 64)
 	if err != nil {
 		return 0, "", false
 	}
-	unit = value[i:]
-	switch unit {
-	case "", "px":
-	case "pt":
-		n *= 4.0 / 3
-	case "em", "rem", "ex", "ch", "%", "vw", "vh":
-		n *= 16
-	case "in", "cm", "pc", "mm":
-		n *= 4 // the least of them
-	default:
-		return 0, "", false
-	}
-	return n, unit, true
+	unit = value[end:]
+	factor, ok := units[unit]
+	return n * factor, unit, ok
 }
+
+// numberEnd is where the number that begins a text ends (CSS Syntax 3, 4.3.12).
+func numberEnd(s string) int {
+	i := 0
+	for i < len(s) && strings.IndexByte("+-.0123456789", s[i]) >= 0 {
+		i++
+	}
+	if i == 0 || i+1 >= len(s) || s[i] != 'e' {
+		return i
+	}
+	k := i + 1
+	if s[k] == '+' || s[k] == '-' {
+		k++
+	}
+	if k == len(s) || s[k] < '0' || s[k] > '9' {
+		return i
+	}
+	for k < len(s) && '0' <= s[k] && s[k] <= '9' {
+		k++
+	}
+	return k
+}
+
+// units are those of CSS Values 4 in px: absolute ones by the least of them, the rest
+// as if of 16 px.
+var units = func() map[string]float64 {
+	table := map[string]float64{"": 1, "px": 1, "pt": 4.0 / 3, "q": 0.94, "in": 4, "cm": 4, "pc": 4, "mm": 4}
+	const relative = "em rem ex rex cap rcap ch rch ic ric lh rlh % vw svw lvw dvw vh svh lvh dvh vi vb vmin vmax svmin svmax dvmin dvmax lvmin lvmax " +
+		"cqw cqh cqi cqb cqmin cqmax"
+	for unit := range strings.FieldsSeq(relative) {
+		table[unit] = 16
+	}
+	return table
+}()
 
 // tidyCSS drops comments and undoes escapes (CSS Syntax 3, 4.3.7).
 func tidyCSS(css []byte) []byte {

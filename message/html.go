@@ -19,7 +19,7 @@ func (p *page) html(text []byte) bool {
 	from := len(p.text)
 	p.block()
 	r := htmlReader{page: p, sheet: readSheet(text), styles: map[string]bothStyles{}}
-	r.tree = tree{open: []element{{look: plainLook}}, ended: r.ended, closed: r.closed}
+	r.tree = tree{open: []element{{look: looks{plainLook, plainLook, plainLook}}}, ended: r.ended, closed: r.closed}
 	r.read(text)
 	p.block()
 	p.find(from)
@@ -76,7 +76,7 @@ type opened struct {
 }
 
 // bothStyles are an element's own ones, and of them those marked important.
-type bothStyles struct{ normal, important style }
+type bothStyles struct{ normal, important pair }
 
 // linkColor is a link's without styles, as in HTML 15.3.
 const linkColor = known | 0x0000ee
@@ -109,11 +109,11 @@ func (r *htmlReader) text(text []byte) {
 	if len(bytes.TrimSpace(text)) > 0 {
 		r.tree.revive()
 	}
-	look := r.tree.parent(0)
-	if !look.textSeen() {
+	looks := r.tree.parent(0)
+	if !r.page.shows(looks.ask(look.textSeen)) {
 		return
 	}
-	if !look.pre {
+	if !looks[usual].pre {
 		r.page.write(text)
 		return
 	}
@@ -149,10 +149,13 @@ func (r *htmlReader) start(z *html.Tokenizer) {
 		var key, value []byte
 		key, value, more = z.TagAttr()
 		attr.take(key, value)
+		if r.sheet.isDeep() {
+			e.attrs = append(e.attrs, attribute{string(key), strings.ToLower(string(value))})
+		}
 	}
 	switch e.atom {
 	case atom.Body:
-		r.openBody(&attr)
+		r.openBody(&e, &attr)
 		return
 	case atom.Base:
 		r.setBase(&attr)
@@ -229,7 +232,7 @@ func (r *htmlReader) ended(e element) { r.breakLine(&e) }
 func (r *htmlReader) breakLine(e *element) {
 	switch {
 	case !e.breaksLine():
-	case e.kind&newBlock != 0 && e.style.yes&inline == 0:
+	case e.kind&newBlock != 0 && e.style[usual].yes&inline == 0:
 		r.page.block()
 	default:
 		r.page.line()
@@ -240,12 +243,12 @@ func (r *htmlReader) breakLine(e *element) {
 func (r *htmlReader) void(e *element, attr *attributes) {
 	r.tree.dress(e)
 	r.breakLine(e)
-	if !e.look.boxSeen() {
+	if !r.page.shows(e.look.ask(look.boxSeen)) {
 		return
 	}
 	switch e.atom {
 	case atom.Img, atom.Image:
-		if len(attr.src) > 0 && !isFlat(attr.width) && !isFlat(attr.height) && e.style.yes&(noWidth|noHeight) == 0 {
+		if len(attr.src) > 0 && !isFlat(attr.width) && !isFlat(attr.height) && e.style[usual].yes&(noWidth|noHeight) == 0 {
 			r.pictures++
 			r.page.shown = true
 			r.text(attr.alt)
@@ -287,21 +290,24 @@ func isFlat(value []byte) bool {
 
 // openBody takes the colors of the whole. There is one body, whatever is written,
 // and nobody sends one that is not seen.
-func (r *htmlReader) openBody(attr *attributes) {
+func (r *htmlReader) openBody(e *element, attr *attributes) {
 	if r.body {
 		return
 	}
 	r.body = true
-	e := element{atom: atom.Body}
-	s := r.style(&e, attr)
-	s.yes = 0
-	if c := oldColor(attr.text); c != 0 && s.color == 0 {
-		s.color = c
+	whole := &r.tree.open[0]
+	whole.attrs = e.attrs
+	s := r.style(e, attr)
+	for i := range s {
+		s[i].yes = 0
+		if c := oldColor(attr.text); c != 0 && s[i].color == 0 {
+			s[i].color = c
+		}
 	}
 	if c := oldColor(attr.link); c != 0 {
 		r.anchor = c
 	}
-	r.tree.open[0].look = r.tree.open[0].look.with(s)
+	whole.look = whole.look.with(&s)
 }
 
 // attributes are those of a tag that are looked at; of several of one name the

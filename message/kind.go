@@ -20,6 +20,7 @@ const (
 	silent                      // its content is not shown
 	verbatim                    // keeps its line ends
 	ignored                     // there is one of it whatever is written
+	doubtful                    // browsers show its content otherwise than mail programs, or not at all
 )
 
 const paragraph = special | breaks | newBlock | closesP
@@ -35,7 +36,7 @@ var kinds = map[atom.Atom]kind{
 	atom.Strike: formatting, atom.Strong: formatting, atom.Tt: formatting, atom.U: formatting,
 
 	atom.Address: paragraph, atom.Article: paragraph, atom.Aside: paragraph, atom.Blockquote: paragraph, atom.Center: paragraph,
-	atom.Details: paragraph, atom.Dialog: paragraph, atom.Dir: paragraph, atom.Div: paragraph, atom.Dl: paragraph, atom.Fieldset: paragraph,
+	atom.Details: paragraph | doubtful, atom.Dialog: paragraph | doubtful, atom.Dir: paragraph, atom.Div: paragraph, atom.Dl: paragraph, atom.Fieldset: paragraph,
 	atom.Figcaption: paragraph, atom.Figure: paragraph, atom.Footer: paragraph, atom.Form: paragraph,
 	atom.H1: paragraph, atom.H2: paragraph, atom.H3: paragraph, atom.H4: paragraph, atom.H5: paragraph, atom.H6: paragraph,
 	atom.Header: paragraph, atom.Hgroup: paragraph, atom.Li: paragraph, atom.Listing: paragraph | verbatim, atom.Main: paragraph,
@@ -49,8 +50,9 @@ var kinds = map[atom.Atom]kind{
 	atom.Td: special | scope | cell | tablePart | breaks, atom.Th: special | scope | cell | tablePart | breaks,
 	atom.Caption: special | scope | cell | tablePart | breaks | newBlock, atom.Colgroup: special | tablePart | silent,
 
-	atom.Button: special, atom.Select: special, atom.Option: breaks, atom.Textarea: special | breaks | verbatim,
-	atom.Object: special | scope | cell, atom.Marquee: special | scope | cell, atom.Applet: special | scope | cell,
+	atom.Button: special, atom.Select: special | doubtful, atom.Option: breaks, atom.Textarea: special | breaks | verbatim,
+	atom.Video: doubtful, atom.Audio: doubtful, atom.Canvas: doubtful, atom.Progress: doubtful, atom.Meter: doubtful, atom.Rp: doubtful, atom.Svg: doubtful, atom.Math: doubtful,
+	atom.Object: special | scope | cell | doubtful, atom.Marquee: special | scope | cell, atom.Applet: special | scope | cell,
 	atom.Template: special | scope | cell | silent, atom.Noscript: special,
 
 	atom.Script: silent | special, atom.Style: silent | special, atom.Title: silent | special, atom.Iframe: silent | special,
@@ -64,15 +66,16 @@ type element struct {
 	atom  atom.Atom // 0 for names that HTML does not know
 	name  string    // where atom is 0
 	kind  kind
-	style style // its own
-	look  look  // its text's
-	outer look  // what it stands in
-	link  int   // the anchor it is, counted from 1; 0 for none
+	style styles      // its own
+	look  looks       // its text's
+	outer looks       // what it stands in
+	attrs []attribute // of the tag, where a selector may ask for them
+	link  int         // the anchor it is, counted from 1; 0 for none
 }
 
 func (e *element) is(a atom.Atom, name string) bool { return e.atom == a && e.name == name }
 
 // breaksLine says whether the element stands on lines of its own.
 func (e *element) breaksLine() bool {
-	return !e.look.hidden && (e.style.yes&block != 0 || e.kind&breaks != 0 && e.style.yes&inline == 0)
+	return !e.look[usual].hidden && (e.style[usual].yes&block != 0 || e.kind&breaks != 0 && e.style[usual].yes&inline == 0)
 }

@@ -189,7 +189,10 @@ func hasAddress(path string) bool {
 	for one := range strings.SplitSeq(path, ",") {
 		text, err := url.PathUnescape(one)
 		at := strings.LastIndexByte(text, '@')
-		if err != nil || at < 0 || newAddress(text[:at], text[at+1:]).Fault != "" {
+		if err != nil || at < 0 {
+			return false
+		}
+		if a := newAddress(text[:at], text[at+1:]); a.Fault != "" || !strings.Contains(a.Domain, ".") {
 			return false
 		}
 	}

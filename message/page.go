@@ -17,6 +17,17 @@ type page struct {
 	links  []anchor
 	shown  bool // a picture or a link was shown, or text
 	cut    bool
+	sure   bool // only what is surely seen counts
+	doubt  bool // something was seen, and not surely
+}
+
+// shows says whether the page takes what may be seen, or surely is.
+func (p *page) shows(any, surely bool) bool {
+	p.doubt = p.doubt || any != surely
+	if p.sure {
+		return surely
+	}
+	return any
 }
 
 // anchor is a link as long as the text still grows.

@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"strings"
 
@@ -9,20 +10,18 @@ import (
 	"golang.org/x/net/html/atom"
 )
 
-// sheet is what the <style> elements of an HTML text say of single tags, classes
-// and ids. Rules within media queries with conditions hold for some screens only
-// and do not count, nor do selectors that are more than a tag, a class or an id.
+// sheet is what the <style> elements of an HTML text say, by the selector's last id, class
+// or tag.
 type sheet struct {
 	rules                []bothStyles
 	tags, classes, names map[string][]selector
-	applied              int // how many rules were, to all elements
+	all                  []selector // of any element
+	deep                 bool       // a selector asks for more than a tag, a class or an id
+	applied              int        // how many rules were, to all elements
 }
 
-// selector says which of the rules it selects, and for which tag alone.
-type selector struct {
-	tag  string // empty for all
-	rule int
-}
+// isDeep says whether the elements' attributes must be kept.
+func (s *sheet) isDeep() bool { return s != nil && s.deep }
 
 // maxRules is how many rules of a mail are looked at; newsletters have up to a hundred
 // that hide or color something.
@@ -80,147 +79,218 @@ func lastStyle(text []byte) int {
 // read takes the rules of one style element, in lower case: class names have no
 // case in quirks mode.
 func (s *sheet) read(css string) {
-	css = strings.NewReplacer("<!--", "", "-->", "").Replace(css)
-	for css != "" && len(s.rules) < maxRules {
+	s.block(strings.NewReplacer("<!--", "", "-->", "").Replace(css), "", usual, 0)
+}
+
+// maxNested is how deep rules may stand in each other.
+const maxNested = 10
+
+// block takes the rules in a block, which stand in rules of the parent's selectors, for
+// the readers from this one on.
+func (s *sheet) block(css, parent string, reader, depth int) {
+	for css != "" && len(s.rules) < maxRules && depth < maxNested {
 		selectors, rest, ok := strings.Cut(css, "{")
 		if !ok {
 			return
 		}
-		selectors = strings.Trim(selectors, " \t\r\n}") // of a media rule that was entered
-		switch {
-		case isForAll(selectors):
-			css = rest
-			continue
-		case strings.HasPrefix(selectors, "@"):
-			css = s.skip(selectors, rest)
+		if parent != "" || strings.HasPrefix(strings.TrimSpace(selectors), "@") {
+			if i := strings.LastIndexByte(selectors, ';'); i >= 0 { // declarations, or @import "x"; .a
+				selectors = selectors[i+1:]
+			}
+		}
+		selectors = strings.Trim(selectors, " \t\r\n")
+		var inside string
+		inside, css = cutBlock(rest)
+		if strings.HasPrefix(selectors, "@") {
+			s.at(selectors, inside, parent, reader, depth)
 			continue
 		}
-		var declared string
-		declared, css = cutOutside(rest, '}')
-		var rule bothStyles
-		rule.normal, rule.important = parseStyle([]byte(declared))
-		if rule != (bothStyles{}) {
-			s.add(selectors, rule)
+		if parent != "" {
+			selectors, reader = nest(parent, selectors), max(reader, full)
+		}
+		if strings.IndexByte(inside, '{') >= 0 {
+			s.block(inside, selectors, max(reader, full), depth+1)
+			inside = withoutBlocks(inside)
+		}
+		if rule := parseStyle([]byte(inside)); rule != (bothStyles{}) {
+			s.add(selectors, rule, reader)
 		}
 	}
 }
 
-// isForAll says whether a media query holds for every screen.
-func isForAll(prelude string) bool {
-	queries, ok := strings.CutPrefix(prelude, "@media")
-	for one := range strings.SplitSeq(queries, ",") {
-		switch strings.Join(strings.Fields(one), " ") {
-		case "", "all", "screen", "only screen", "only all":
-			return ok
+// withoutBlocks is what a block says itself, before and behind those that stand in it.
+func withoutBlocks(css string) string {
+	var b strings.Builder
+	for {
+		before, rest, nested := strings.Cut(css, "{")
+		if !nested {
+			b.WriteString(css)
+			return b.String()
 		}
+		b.WriteString(before[:strings.LastIndexByte(before, ';')+1])
+		_, css = cutBlock(rest)
 	}
-	return false
 }
 
-// skip passes over an at-rule: to its semicolon, or over its block.
-func (s *sheet) skip(prelude, block string) string {
-	if _, after, ok := strings.Cut(prelude, ";"); ok { // @import "x"; .a
-		return after + "{" + block
+// at takes a rule that begins with an @.
+func (s *sheet) at(prelude, inside, parent string, reader, depth int) {
+	name := prelude[1:]
+	if end := strings.IndexFunc(name, func(r rune) bool { return r != '-' && (r < 'a' || r > 'z') }); end >= 0 {
+		name = name[:end]
 	}
+	switch name {
+	case "media":
+		switch screensOf(strings.TrimPrefix(prelude, "@media")) {
+		case noScreen:
+			return
+		case someScreens:
+			reader = wide
+		}
+	case "layer", "supports", "container", "scope", "starting-style":
+		reader = max(reader, full)
+	default:
+		return
+	}
+	if parent != "" && !strings.Contains(inside, "{") {
+		inside = "&{" + inside + "}"
+	}
+	s.block(inside, parent, reader, depth+1)
+}
+
+// nest puts the parent's selectors in the place of "&", or before (CSS Nesting 1).
+func nest(parent, selectors string) string {
+	if strings.Contains(parent, ",") {
+		parent = ":is(" + parent + ")"
+	}
+	list := strings.Split(selectors, ",")
+	for i, one := range list {
+		if list[i] = strings.ReplaceAll(one, "&", parent); list[i] == one {
+			list[i] = parent + " " + one
+		}
+	}
+	return strings.Join(list, ",")
+}
+
+// cutBlock cuts the text behind an opening brace at the closing one.
+func cutBlock(css string) (inside, rest string) {
 	depth := 1
-	for i := range len(block) {
-		switch block[i] {
-		case '{':
+	var quote byte
+	for i := range len(css) {
+		switch c := css[i]; {
+		case quote != 0:
+			if c == quote || c == '\n' {
+				quote = 0
+			}
+		case c == '"' || c == '\'':
+			quote = c
+		case c == '{':
 			depth++
-		case '}':
+		case c == '}':
 			if depth--; depth == 0 {
-				return block[i+1:]
+				return css[:i], css[i+1:]
 			}
 		}
 	}
-	return ""
+	return css, ""
 }
 
 // add files a rule under each of its selectors.
-func (s *sheet) add(selectors string, rule bothStyles) {
+func (s *sheet) add(selectors string, rule bothStyles, reader int) {
 	s.rules = append(s.rules, rule)
-	n := len(s.rules) - 1
-	for one := range strings.SplitSeq(selectors, ",") {
+	for selectors != "" {
+		var one string
+		one, selectors = cutOutside(selectors, ',')
 		one = strings.TrimSpace(one)
 		for _, whole := range []string{"html ", "body ", "* "} {
-			one = strings.TrimLeft(strings.TrimPrefix(one, whole), " ")
-		}
-		if one == "" || strings.ContainsAny(one, " \t\r\n>+~:[*") {
-			continue
-		}
-		i := strings.IndexAny(one, ".#")
-		if i < 0 {
-			s.tags[one] = append(s.tags[one], selector{rule: n})
-			continue
-		}
-		tag, name := one[:i], one[i+1:]
-		if strings.ContainsAny(name, ".#") {
-			continue
-		}
-		if one[i] == '.' {
-			s.classes[name] = append(s.classes[name], selector{tag, n})
-		} else {
-			s.names[name] = append(s.names[name], selector{tag, n})
-		}
-	}
-}
-
-// of is what the sheet says of an element.
-func (s *sheet) of(tag string, attr *attributes) (found bothStyles) {
-	if s == nil || len(s.rules) == 0 || s.applied > maxApplied {
-		return found
-	}
-	s.apply(&found, tag, s.tags[tag])
-	if len(attr.class) > 0 {
-		var matched []selector
-		for class := range strings.FieldsSeq(strings.ToLower(string(attr.class))) {
-			if matched = append(matched, s.classes[class]...); s.applied+len(matched) > maxApplied {
-				break
+			rest, ok := strings.CutPrefix(one, whole)
+			if rest = strings.TrimLeft(rest, " "); ok && rest != "" && strings.IndexByte(">+~", rest[0]) < 0 {
+				one = rest
 			}
 		}
-		slices.SortFunc(matched, func(a, b selector) int { return a.rule - b.rule })
-		s.apply(&found, tag, matched)
-	}
-	if len(attr.id) > 0 {
-		s.apply(&found, tag, s.names[strings.ToLower(string(attr.id))])
-	}
-	return found
-}
-
-func (s *sheet) apply(found *bothStyles, tag string, matched []selector) {
-	s.applied += len(matched)
-	if s.applied > maxApplied {
-		return
-	}
-	for _, m := range matched {
-		if m.tag == "" || m.tag == tag {
-			found.normal.over(s.rules[m.rule].normal)
-			found.important.over(s.rules[m.rule].important)
+		sel, ok := parseSelector(one)
+		if !ok {
+			continue
+		}
+		sel.rule, sel.reader = len(s.rules)-1, reader
+		if sel.simple = sel.isPlain(); !sel.simple {
+			s.deep = true
+			sel.reader = max(reader, full)
+		}
+		switch last := &sel.parts[0]; {
+		case len(last.names) > 0:
+			s.names[last.names[0]] = append(s.names[last.names[0]], sel)
+		case len(last.classes) > 0:
+			s.classes[last.classes[0]] = append(s.classes[last.classes[0]], sel)
+		case last.tag != "":
+			s.tags[last.tag] = append(s.tags[last.tag], sel)
+		default:
+			s.all = append(s.all, sel)
 		}
 	}
+}
+
+// of is what the sheet says of an element that stands in others.
+func (s *sheet) of(e *element, attr *attributes, in []element) (normal, important styles) {
+	if s == nil || len(s.rules) == 0 || s.applied > maxApplied {
+		return normal, important
+	}
+	matched := s.matching(nil, s.all, e, in)
+	matched = s.matching(matched, s.tags[e.tag()], e, in)
+	for class := range strings.FieldsSeq(strings.ToLower(string(attr.class))) {
+		matched = s.matching(matched, s.classes[class], e, in)
+	}
+	if len(attr.id) > 0 {
+		matched = s.matching(matched, s.names[strings.ToLower(string(attr.id))], e, in)
+	}
+	slices.SortStableFunc(matched, func(a, b *selector) int {
+		return cmp.Or(a.weight-b.weight, a.rule-b.rule)
+	})
+	for _, m := range matched {
+		rule := &s.rules[m.rule]
+		for reader := m.reader; reader < readers; reader++ {
+			normal[reader].over(*rule.normal.of(reader))
+			important[reader].over(*rule.important.of(reader))
+		}
+	}
+	return normal, important
+}
+
+// matching adds the selectors that select the element.
+func (s *sheet) matching(matched []*selector, list []selector, e *element, in []element) []*selector {
+	for i := range list {
+		if s.applied++; s.applied > maxApplied {
+			return matched
+		}
+		if s.selects(&list[i], e, in) {
+			matched = append(matched, &list[i])
+		}
+	}
+	return matched
 }
 
 // maxStyles is how many different style attributes are remembered.
 const maxStyles = 500
 
 // style is what an element's attributes and the sheet say of how it is seen.
-func (r *htmlReader) style(e *element, attr *attributes) style {
-	var s style
-	r.hints(&s, e, attr)
-	tag := e.name
-	if e.atom != 0 && r.sheet != nil {
-		tag = e.atom.String()
-	}
-	rules := r.sheet.of(tag, attr)
-	s.over(rules.normal)
+func (r *htmlReader) style(e *element, attr *attributes) styles {
+	var hints style
+	r.hints(&hints, e, attr)
 	var own bothStyles
 	if len(attr.style) > 0 {
 		own = r.styleAttribute(attr.style)
 	}
-	s.over(own.normal)
-	s.over(rules.important)
-	s.over(own.important)
-	return s
+	all := styles{hints, hints, hints}
+	if r.sheet == nil && own == (bothStyles{}) {
+		return all
+	}
+	normal, important := r.sheet.of(e, attr, r.tree.open)
+	for i := range all {
+		all[i].over(normal[i])
+		all[i].over(*own.normal.of(i))
+		all[i].over(important[i])
+		all[i].over(*own.important.of(i))
+	}
+	return all
 }
 
 // hints are the old attributes, which any style goes over.
@@ -246,8 +316,7 @@ func (r *htmlReader) styleAttribute(css []byte) bothStyles {
 	if known, ok := r.styles[string(css)]; ok {
 		return known
 	}
-	var both bothStyles
-	both.normal, both.important = parseStyle(css)
+	both := parseStyle(css)
 	if len(r.styles) < maxStyles {
 		r.styles[string(css)] = both
 	}

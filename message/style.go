@@ -6,7 +6,7 @@ import (
 )
 
 // trait is something that a style says yes or no to.
-type trait uint32
+type trait uint64
 
 const (
 	noBox       trait = 1 << iota // display: none
@@ -27,7 +27,36 @@ const (
 	farUp                         // top or bottom so far
 	invisible                     // visibility: hidden
 	pictured                      // a picture is behind it
-	displays    = noBox | inline | block
+
+	// What only browsers know, a trait for each property so that none takes another's back.
+	clippedX
+	clippedY
+	farLeft
+	farRight
+	farTop
+	farBottom
+	marginLeft
+	marginTop
+	paddingLeft
+	clipPath
+	mask
+	filtered
+	blended
+	skipped
+	animated
+	onPath
+	transformed
+	scaled
+	translated
+	rotated
+	zoomed
+	spaced
+
+	displays = noBox | inline | block
+	gone     = noBox | faint | indented | pulledOut | cutOut | shrunk | marginLeft | marginTop | paddingLeft | clipPath | mask | filtered |
+		blended | skipped | animated | onPath | transformed | scaled | translated | rotated | zoomed | spaced
+	flatness = noHeight | noMaxHeight | noWidth | noMaxWidth
+	far      = farAside | farUp | farLeft | farRight | farTop | farBottom
 )
 
 // style is what the styles of an element say of whether it is seen. The zero
@@ -37,6 +66,8 @@ type style struct {
 	size    length
 	color   color
 	back    color
+	fill    color   // of the letters, whatever color says
+	opacity float32 // in full's eyes; 0 for none said, as faint stands for less
 }
 
 // length is a font size: absolute in px, or relative to the parent's.
@@ -58,6 +89,12 @@ func (s *style) over(later style) {
 	if later.back != 0 {
 		s.back = later.back
 	}
+	if later.fill != 0 {
+		s.fill = later.fill
+	}
+	if later.opacity != 0 {
+		s.opacity = later.opacity
+	}
 }
 
 func (s *style) set(t trait, yes bool) {
@@ -70,9 +107,7 @@ func (s *style) set(t trait, yes bool) {
 
 // hides says whether the element and all in it is gone, whatever its children say.
 func (s *style) hides() bool {
-	flat := s.yes&(noHeight|noMaxHeight|noWidth|noMaxWidth) != 0
-	away := s.yes&(farAside|farUp) != 0
-	return s.yes&(noBox|faint|indented|pulledOut|cutOut|shrunk) != 0 || flat && s.yes&clipped != 0 || away && s.yes&lifted != 0
+	return s.yes&gone != 0 || s.yes&flatness != 0 && s.yes&(clipped|clippedX|clippedY) != 0 || s.yes&far != 0 && s.yes&lifted != 0
 }
 
 // look is how an element's text comes out, its parents' styles and its own together.
@@ -81,12 +116,14 @@ type look struct {
 	invisible bool // until a child says otherwise
 	pre       bool // line ends are line ends
 	size      float32
+	fade      float32 // the opacities of all it stands in, multiplied
 	color     color
+	fill      color // of the letters where it is not color; 0 where it is
 	back      color
 }
 
 // plainLook is that of a mail without styles: black on white.
-var plainLook = look{size: 16, color: known, back: known | 0xffffff}
+var plainLook = look{size: 16, fade: 1, color: known, back: known | 0xffffff}
 
 // with is the look of a child that has this style.
 func (l look) with(s style) look {
@@ -106,8 +143,18 @@ func (l look) with(s style) look {
 	if s.color != 0 && s.color != parents {
 		l.color = s.color
 	}
-	if s.back != 0 && s.back != clear && s.back != parents {
+	if s.fill != 0 && s.fill != parents {
+		l.fill = s.fill
+	}
+	switch s.back {
+	case 0, clear, parents:
+	case texts:
+		l.back = l.color
+	default:
 		l.back = s.back
+	}
+	if s.opacity != 0 {
+		l.fade *= s.opacity
 	}
 	if s.yes&pictured != 0 {
 		l.back = strange
@@ -121,7 +168,11 @@ const tiny = 3
 // boxSeen says whether pictures are seen, textSeen whether text is.
 func (l look) boxSeen() bool { return !l.hidden && !l.invisible }
 func (l look) textSeen() bool {
-	return l.boxSeen() && l.size >= tiny && l.color != clear && !l.color.near(l.back)
+	ink := l.color
+	if l.fill != 0 {
+		ink = l.fill
+	}
+	return l.boxSeen() && l.size >= tiny && l.fade >= faintest && ink != clear && !ink.near(l.back)
 }
 
 // declare takes one declaration, in lower case. A value that is none leaves what
@@ -131,7 +182,7 @@ func (s *style) declare(name, value string) {
 	case "display":
 		s.display(value)
 	case "visibility":
-		s.say(invisible, value, "hidden collapse", "visible initial")
+		s.say(invisible, value, "hidden collapse", "visible initial revert")
 	case "opacity":
 		if n := amount(value); !math.IsNaN(n) {
 			s.set(faint, n < faintest)
@@ -145,9 +196,11 @@ func (s *style) declare(name, value string) {
 			s.color = c
 		}
 	case "background-color":
-		if c := readColor(value); c != 0 {
+		if c := readBack(value); c != 0 {
 			s.back = c
 		}
+	case "all":
+		s.reset(value)
 	case "background", "background-image":
 		s.background(value)
 	case "height":
@@ -174,9 +227,12 @@ func (s *style) display(value string) {
 		is = noBox
 	case strings.HasPrefix(value, "inline"), value == "initial", value == "unset":
 		is = inline
-	case strings.HasPrefix(value, "table"), strings.HasPrefix(value, "-"), oneOf(value, "block flex grid list-item flow-root"):
+	case strings.HasPrefix(value, "table"), strings.HasPrefix(value, "-"), strings.HasPrefix(value, "block "),
+		oneOf(value, "block flex grid list-item flow-root grid-lanes math"):
 		is = block
-	case value != "contents" && value != "revert":
+	case strings.HasPrefix(value, "ruby"), value == "run-in", value == "flow":
+		is = inline
+	case value != "contents" && value != "revert" && value != "revert-layer":
 		return
 	}
 	s.no |= displays
@@ -275,9 +331,16 @@ func (s *style) background(value string) {
 	for rest := value; rest != ""; {
 		var word string
 		word, rest = cutOutside(rest, ' ')
-		if c := readColor(word); c != 0 {
+		if c := readBack(word); c != 0 {
 			s.back = c
 			return
 		}
+	}
+}
+
+// reset takes the shorthand of all there is.
+func (s *style) reset(value string) {
+	if oneOf(value, "initial unset revert revert-layer") {
+		*s = style{no: ^trait(0), size: length{set: true, relative: true, n: 1}, color: parents, back: clear, opacity: 1}
 	}
 }

@@ -81,7 +81,7 @@ func (t *tree) adopt(i, block int) {
 			kept++
 			continue
 		}
-		t.tangled = t.tangled || t.open[k].look.hidden // what came in it is shown after all
+		t.tangled = t.tangled || t.open[k].look[usual].hidden // what came in it is shown after all
 		t.forget(k)
 		block--
 	}
@@ -219,8 +219,10 @@ func (t *tree) endForm() bool {
 func (t *tree) detach(i int) {
 	gone := t.open[i]
 	t.forget(i)
-	if i < len(t.open) && gone.look.hidden {
-		t.open[i].style.set(noBox, true)
+	for reader := range gone.look {
+		if i < len(t.open) && gone.look[reader].hidden {
+			t.open[i].style[reader].set(noBox, true)
+		}
 	}
 }
 

@@ -38,7 +38,7 @@ type parked struct {
 // parent is the look that a child of this kind has from where it stands. What is
 // no part of a table and stands in one outside its cells is shown before the
 // table (HTML 13.2.6.1, foster parenting).
-func (t *tree) parent(k kind) look {
+func (t *tree) parent(k kind) looks {
 	top := len(t.open) - 1
 	if t.open[top].kind&tabular == 0 || k&tablePart != 0 {
 		return t.open[top].look
@@ -58,13 +58,18 @@ func (t *tree) table() int {
 // dress works out how the element's text comes out.
 func (t *tree) dress(e *element) {
 	e.outer = t.parent(e.kind)
-	e.look = e.outer.with(e.style)
-	e.look.hidden = e.look.hidden || e.kind&silent != 0
-	e.look.pre = e.look.pre || e.kind&verbatim != 0
+	e.look = e.outer.with(&e.style)
+	if e.kind&(silent|verbatim|doubtful) != 0 {
+		for i := range e.look {
+			l := &e.look[i]
+			l.hidden = l.hidden || e.kind&silent != 0 || e.kind&doubtful != 0 && i == full
+			l.pre = l.pre || e.kind&verbatim != 0
+		}
+	}
 }
 
 // push opens an element and gives the look it has.
-func (t *tree) push(e element) look {
+func (t *tree) push(e element) looks {
 	if e.kind&formatting != 0 {
 		t.thin(&e)
 	}

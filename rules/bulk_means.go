@@ -21,6 +21,16 @@ func (f *facts) readBody() *message.Body {
 	return f.body
 }
 
+// surely is f with the body as every reader shows it: what only some show is no means.
+func (f *facts) surely() *facts {
+	if !f.readBody().Doubtful {
+		return f
+	}
+	body := message.ReadSurely(f.mail.Header, f.mail.Body)
+	body.Doubtful = false
+	return &facts{mail: f.mail, words: f.words, body: &body}
+}
+
 // readText is the text of the body, folded once, when a phrase is looked for.
 func (f *facts) readText() string {
 	if f.text == nil {
@@ -48,6 +58,7 @@ func lacksUnsubscribe(f *facts) string {
 // that does, for a URL or an address next to such text, and for the invitation to
 // answer. Where the mail cannot be followed, nobody knows what a reader sees.
 func (f *facts) showsUnsubscribe() bool {
+	f = f.surely()
 	words, text := f.words.unsubscribe, f.readText()
 	if f.readBody().Raw != "" {
 		return false
@@ -106,6 +117,7 @@ func lacksOneClick(f *facts) string {
 
 // lacksReason: a sentence that says why its reader gets it.
 func lacksReason(f *facts) string {
+	f = f.surely()
 	if f.readBody().Raw == "" && f.words.reason.in(f.readText()) {
 		return ""
 	}
