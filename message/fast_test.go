@@ -3,7 +3,9 @@ package message
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -89,4 +91,71 @@ func FuzzMarks(f *testing.F) {
 			t.Errorf("%q is UTF-8: got %v, want %v", s, got, want)
 		}
 	})
+}
+
+// foldPlainly is Fold.
+func foldPlainly(text string) string {
+	var out []byte
+	blank := false
+	for i, r := range text {
+		if r == utf8.RuneError {
+			continue // no character, or the one that stands for it
+		}
+		whole := text[i : i+utf8.RuneLen(r)]
+		visible := ' ' < r && r < 0x7f
+		switch {
+		case visible:
+		case isWhite(r):
+			blank = true
+			continue
+		case isUnseen(r), r >= 0x300 && unicode.Is(unicode.Mn, r), len(appendFolded(nil, r, whole)) == 0:
+			continue
+		}
+		if blank && len(out) > 0 {
+			out = append(out, ' ')
+		}
+		blank = false
+		if visible {
+			out = append(out, lower(byte(r)))
+		} else {
+			out = appendFolded(out, r, whole)
+		}
+	}
+	return string(out)
+}
+
+func FuzzFold(f *testing.F) {
+	addOddTexts(f)
+	f.Fuzz(func(t *testing.T, s string, _ uint) {
+		if got, want := Fold(s), foldPlainly(s); got != want {
+			t.Fatalf("%q: got %q, want %q", s, got, want)
+		}
+		// Its lines are the lines, folded.
+		var want []string
+		for line := range strings.Lines(s) {
+			if line = foldPlainly(line); line != "" {
+				want = append(want, line)
+			}
+		}
+		f, from := FoldLines(s), 0
+		var got []string
+		for _, end := range f.ends {
+			got = append(got, string(f.Text()[from:end]))
+			from = end + 1
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("lines of %q: got %q, want %q", s, got, want)
+		}
+	})
+}
+
+// Every character by itself, and between others.
+func TestFoldOfAll(t *testing.T) {
+	for r := rune(0); r <= 0x2ffff; r++ {
+		for _, s := range []string{string(r), "aaaaaaaa" + string(r) + " B"} {
+			if got, want := Fold(s), foldPlainly(s); got != want {
+				t.Fatalf("%q: got %q, want %q", s, got, want)
+			}
+		}
+	}
 }

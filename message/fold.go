@@ -1,6 +1,7 @@
 package message
 
 import (
+	"encoding/binary"
 	"unicode"
 	"unicode/utf8"
 
@@ -12,36 +13,162 @@ import (
 // typographic quotes and dashes as ASCII, any white space as one blank, nothing
 // of what cannot be seen. Phrases are looked for in folded text, folded themselves.
 func Fold(text string) string {
-	out := make([]byte, 0, len(text))
-	blank := false
-	for i := 0; i < len(text); {
-		c := text[i]
-		r, n := rune(c), 1
-		if c >= utf8.RuneSelf {
-			r, n = utf8.DecodeRuneInString(text[i:])
-		}
-		whole := text[i : i+n]
-		i += n
-		visible := ' ' < c && c < 0x7f
-		switch {
-		case visible:
-		case isWhite(r):
-			blank = true
-			continue
-		case isUnseen(r), r >= 0x300 && unicode.Is(unicode.Mn, r):
-			continue
-		}
-		if blank && len(out) > 0 {
-			out = append(out, ' ')
-		}
-		blank = false
-		if visible {
-			out = append(out, lower(c))
-		} else {
-			out = appendFolded(out, r, whole)
-		}
+	f := FoldLines(text)
+	return string(f.Text())
+}
+
+// Folded is a text as Fold makes it, which knows where its lines were.
+type Folded struct {
+	// padded is the text and eight blanks, so that eight bytes can be read anywhere.
+	padded []byte
+	ends   []int // of its lines: the blanks between them, and the end of the last one
+}
+
+// Text is what Fold makes; it must not be changed.
+func (f *Folded) Text() []byte { return f.padded[:max(0, len(f.padded)-len(padding))] }
+
+const padding = "        "
+
+// FoldLines is Fold that remembers the lines.
+func FoldLines(text string) Folded {
+	f := Folded{padded: make([]byte, 0, len(text)+2*len(padding)), ends: make([]int, 0, 4+len(text)/64)}
+	i := f.run(text)
+	for i < len(text) {
+		i += f.one(text[i:])
+		i += f.run(text[i:])
 	}
-	return string(out)
+	if n := len(f.padded); n > 0 && f.padded[n-1] == ' ' {
+		f.padded = f.padded[:n-1]
+	}
+	f.end(len(f.padded))
+	f.padded = append(f.padded, padding...)
+	return f
+}
+
+// run takes ASCII and letters of two bytes at the beginning of text, eight bytes at a
+// time, as long as no blank follows another one.
+func (f *Folded) run(text string) int {
+	out, i := f.padded, 0
+	last := uint64(0x80) // the answer of blanksIn for the end of out
+	if !f.isBlank() {
+		last = 0
+	}
+	for i+8 <= len(text) {
+		x := eightOf(text[i:])
+		blank := blanksIn(x)
+		found := strangeIn(x) | blank&(blank<<8|last)
+		out = binary.LittleEndian.AppendUint64(out, x|capitalsIn(x)>>2) // 0x20 makes a letter small
+		if found == 0 {
+			i, last = i+8, blank>>56
+			continue
+		}
+		n := firstOf(found)
+		i += n
+		out = out[:len(out)-8+n]
+		if i+1 == len(text) || !isLetterOfTwo(text[i], text[i+1]) {
+			break
+		}
+		plain := foldedForms[rune(text[i]&0x1f)<<6|rune(text[i+1]&0x3f)]
+		if plain <= ' ' {
+			break
+		}
+		out = append(out, plain)
+		i, last = i+2, 0
+	}
+	f.padded = out
+	return i
+}
+
+// isBlank says whether one more blank would be one too many.
+func (f *Folded) isBlank() bool { return len(f.padded) == 0 || f.padded[len(f.padded)-1] == ' ' }
+
+// one takes the first character of text, and says how long it is.
+func (f *Folded) one(text string) int {
+	c := text[0]
+	if ' ' < c && c < 0x7f {
+		f.padded = append(f.padded, lower(c))
+		return 1
+	}
+	r, n := rune(c), 1
+	if c >= utf8.RuneSelf {
+		r, n = utf8.DecodeRuneInString(text)
+	}
+	switch plain := foldedForm(r); plain {
+	case formNothing:
+	case formSame:
+		f.padded = append(f.padded, text[:n]...)
+	case formOther:
+		f.padded = appendFolded(f.padded, r, text[:n])
+	case ' ':
+		f.blank(c == '\n')
+	default:
+		f.padded = append(f.padded, plain)
+	}
+	return n
+}
+
+// blank takes white space, which may end a line.
+func (f *Folded) blank(ends bool) {
+	if !f.isBlank() {
+		f.padded = append(f.padded, ' ')
+	}
+	if ends {
+		f.end(len(f.padded) - 1)
+	}
+}
+
+// end notes where a line ends; there are no empty ones.
+func (f *Folded) end(at int) {
+	if n := len(f.ends); at > 0 && (n == 0 || f.ends[n-1] < at) {
+		f.ends = append(f.ends, at)
+	}
+}
+
+// What a character is folded to: one of ASCII, which is that, or these.
+const (
+	formOther   = iota // appendFolded knows
+	formNothing        // it is left out
+	formSame           // it stays as it is
+)
+
+// foldedForm is what r is folded to.
+func foldedForm(r rune) byte {
+	switch {
+	case r < rune(len(foldedForms)):
+		return foldedForms[r]
+	case 0x3400 <= r && r <= 0x9fff: // Chinese
+		return formSame
+	}
+	return findForm(r)
+}
+
+// foldedForms has the answers for the alphabets of Europe and for punctuation.
+var foldedForms = func() (table [0x2100]byte) {
+	for r := range table {
+		table[r] = findForm(rune(r))
+	}
+	return table
+}()
+
+func findForm(r rune) byte {
+	switch {
+	case isWhite(r):
+		return ' '
+	case isUnseen(r), r >= 0x300 && unicode.Is(unicode.Mn, r):
+		return formNothing
+	case r < utf8.RuneSelf:
+		return lower(byte(r))
+	}
+	one := string(r)
+	switch plain := appendFolded(nil, r, one); {
+	case len(plain) == 0:
+		return formNothing
+	case len(plain) == 1:
+		return plain[0]
+	case string(plain) == one:
+		return formSame
+	}
+	return formOther
 }
 
 func lower(c byte) byte {

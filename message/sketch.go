@@ -1,9 +1,6 @@
 package message
 
-import (
-	"math/bits"
-	"strings"
-)
+import "math/bits"
 
 // Sketch is what is left of a letter when all that bulk mail varies is taken out of
 // it: two letters are as alike as few of its bits differ.
@@ -17,8 +14,9 @@ type Sketch [4]uint64
 
 // Letter is what a letter's sketch is made of.
 type Letter struct {
-	Subject string // decoded
-	Text    string // Body.Text
+	Subject string  // decoded
+	Text    string  // Body.Text
+	Folded  *Folded // what FoldLines makes of Text; nil where that is not there yet
 	Links   []Link
 	Files   []uint64
 
@@ -41,18 +39,20 @@ const (
 // enough is the least, in words, that tells a letter without link or file from others.
 const enough = 8
 
-// mostTerms are about as many as 256 bits can tell apart; of a longer letter so many
-// are picked.
-const mostTerms = 2048
+// mostTerms are as many as make the sketch no better if there are more.
+const mostTerms = 1024
 
 // Sketch of the letter; false when there is nothing in it to tell it by.
 func (l Letter) Sketch() (Sketch, bool) {
-	r := newLetterReader(len(l.Text))
-	r.line(withoutReply(l.Subject))
-	r.startText()
-	for line := range strings.Lines(l.Text) {
-		r.line(line)
+	text := l.Folded
+	if text == nil {
+		folded := FoldLines(l.Text)
+		text = &folded
 	}
+	r := newLetterReader()
+	defer r.free()
+	r.readSubject(l.Subject)
+	r.readText(text)
 	words := r.told()
 	told := appendFiles(appendHosts(words, l.Links), l.Files, weightFiles)
 	told = appendFiles(told, l.Pictures, pictureWeight(len(words)))

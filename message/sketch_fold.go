@@ -1,57 +1,24 @@
 package message
 
-import (
-	"unicode"
-	"unicode/utf8"
+import "unicode"
 
-	"golang.org/x/text/unicode/norm"
-)
-
-// unseen is foldRune's answer for what stands inside of words and shows nothing.
-const unseen rune = -1
-
-// foldRune is the letter or digit that r stands for, in lower case without accent, of
-// look-alikes the Latin one; 0 where r is neither.
-func foldRune(r rune) rune {
-	switch {
-	case r < rune(len(foldTable)):
-		return foldTable[r]
-	case ideograph(r):
-		return r
+// isLetter is unicode.IsLetter.
+func isLetter(r rune) bool {
+	if r < rune(len(letterTable))*64 {
+		return letterTable[r/64]>>(r%64)&1 != 0
 	}
-	return foldSlowly(r)
+	return unicode.IsLetter(r)
 }
 
-// foldTable has the answers for the alphabets of Europe and for punctuation.
-var foldTable = func() (table [0x2100]rune) {
-	for r := range table {
-		table[r] = foldSlowly(rune(r))
+// letterTable has a bit for each letter of the alphabets of Europe.
+var letterTable = func() (table [0x2100 / 64]uint64) {
+	for r := range rune(0x2100) {
+		if unicode.IsLetter(r) {
+			table[r/64] |= 1 << (r % 64)
+		}
 	}
 	return table
 }()
-
-func foldSlowly(r rune) rune {
-	switch {
-	case isWhite(r):
-		return 0
-	case isUnseen(r), unicode.Is(unicode.Mn, r):
-		return unseen
-	}
-	if r >= utf8.RuneSelf { // of what NFKD gives the base letter comes first
-		r, _ = utf8.DecodeRuneInString(norm.NFKD.String(string(r)))
-	}
-	r = unicode.ToLower(r)
-	if plain := lookAlike[r]; plain != "" {
-		r = rune(plain[0])
-	}
-	switch {
-	case unicode.IsLetter(r), '0' <= r && r <= '9':
-		return r
-	case unicode.IsDigit(r):
-		return '0' // of another script: that it is a number is enough
-	}
-	return 0
-}
 
 // ideograph is of a script that sets no blanks between words: Chinese, Japanese,
 // Korean, Thai, Lao.

@@ -1,15 +1,17 @@
 package message
 
-import "strings"
+import "bytes"
+
+// What is asked of lines here are questions about folded text.
 
 // introduces says whether a quotation follows: "Bob wrote:".
-func introduces(s string) bool {
+func introduces(s []byte) bool {
 	if s[len(s)-1] != ':' {
 		return false
 	}
-	s = strings.TrimRight(s[:len(s)-1], " \u00a0")
-	for _, end := range []string{"wrote", "écrit", "schrieb", "scritto", "escribió"} {
-		if strings.HasSuffix(s, end) {
+	s = bytes.TrimRight(s[:len(s)-1], " ")
+	for _, end := range []string{"wrote", "ecrit", "schrieb", "scritto", "escribio"} {
+		if bytes.HasSuffix(s, []byte(end)) {
 			return true
 		}
 	}
@@ -17,13 +19,13 @@ func introduces(s string) bool {
 }
 
 // isForward says whether another message follows: "-----Original Message-----".
-func isForward(s string) bool {
-	if !strings.HasPrefix(s, "--") {
+func isForward(s []byte) bool {
+	if len(s) < 2 || s[0] != '-' || s[1] != '-' {
 		return false
 	}
-	switch strings.ToLower(strings.Trim(s, "- ")) {
-	case "original message", "forwarded message", "message d'origine", "message d’origine", "message original",
-		"message transféré", "ursprüngliche nachricht", "messaggio originale", "mensaje original":
+	switch string(bytes.Trim(s, "- ")) {
+	case "original message", "forwarded message", "message d'origine", "message original", "message transfere",
+		"ursprungliche nachricht", "messaggio originale", "mensaje original":
 		return true
 	}
 	return false
@@ -31,85 +33,94 @@ func isForward(s string) bool {
 
 // isDisclaimer says of a line that speaks of confidentiality whether it is long, in
 // bytes, and about this mail.
-func isDisclaimer(s string) bool {
-	if len(s) < 60 {
-		return false
-	}
-	s = strings.ToLower(s)
-	return strings.Contains(s, "mail") || strings.Contains(s, "message") || strings.Contains(s, "courriel")
+func isDisclaimer(s []byte) bool {
+	return len(s) >= 60 && (bytes.Contains(s, []byte("mail")) || bytes.Contains(s, []byte("message")) || bytes.Contains(s, []byte("courriel")))
 }
 
 // withoutReply takes "Re:", "Fwd:", "TR:" and the like off the front of a Subject.
-func withoutReply(s string) string {
+func withoutReply(s []byte) []byte {
 	for {
-		s = strings.TrimSpace(s)
-		mark, rest, is := strings.Cut(s, ":")
+		mark, rest, is := bytes.Cut(s, []byte(":"))
 		if !is {
 			return s
 		}
-		switch strings.ToLower(strings.TrimSpace(mark)) {
-		case "re", "fw", "fwd", "tr", "aw", "wg", "rif", "rv", "réf":
-			s = rest
+		switch string(bytes.TrimRight(mark, " ")) {
+		case "re", "fw", "fwd", "tr", "aw", "wg", "rif", "rv", "ref":
+			s = bytes.TrimLeft(rest, " ")
 		default:
 			return s
 		}
 	}
 }
 
-// phraseSet has the sums of the phrases' words, as the reader hashes them.
-func phraseSet(phrases ...string) map[uint64]bool {
-	set := map[uint64]bool{}
-	for _, p := range phrases {
-		set[hashWords(p)] = true
-	}
-	return set
-}
-
+// hashWords is the sum of the hashes of the words, which have no letters but a to z
+// once they are folded, as the reader makes them.
 func hashWords(s string) uint64 {
-	var w wordHash
+	f := FoldLines(s)
 	sum := uint64(0)
-	for word := range strings.FieldsSeq(s) {
-		w.reset()
-		for _, c := range word {
-			w.add(foldRune(c))
-		}
-		sum += w.sum()
+	for i := 0; i < len(f.Text()); {
+		h, n := hashLetters(f.padded[i:])
+		sum += h
+		i += n + 1
 	}
 	return sum
 }
 
 // wordSet is asked about every word, so it says no to most by a bit.
-type wordSet struct {
-	bits  uint64 // one for each word, by the first six bits of its hash
-	words map[uint64]bool
+type wordSet[V comparable] struct {
+	bits  [64]uint64 // one for each word, by the first twelve bits of its hash
+	words map[uint64]V
 }
 
-func newWordSet(words ...string) wordSet {
-	s := wordSet{words: phraseSet(words...)}
-	for h := range s.words {
-		s.bits |= 1 << (h >> 58)
+func (s *wordSet[V]) add(h uint64, v V) {
+	s.bits[h>>58] |= 1 << (h >> 52 & 63)
+	s.words[h] = v
+}
+
+// of is what is known of a word; the zero value for nothing.
+func (s *wordSet[V]) of(h uint64) (v V) {
+	if s.bits[h>>58]>>(h>>52&63)&1 == 0 {
+		return v
 	}
-	return s
+	return s.words[h]
 }
 
-func (s *wordSet) has(h uint64) bool { return s.bits>>(h>>58)&1 != 0 && s.words[h] }
+// knownWord says what a letter begins or ends with this word, or two words, or is
+// about.
+type knownWord uint8
 
-// What letters begin and end with. Words of one letter do not count: "bien à vous" is
-// "bien vous".
-var (
-	greetings = phraseSet("bonjour", "bonsoir", "cher", "chère", "chers", "chères", "madame", "monsieur", "mesdames", "messieurs",
-		"salut", "coucou", "hello", "hi", "hey", "dear", "good", "greetings", "hallo", "liebe", "lieber", "sehr", "guten", "hola",
-		"estimado", "estimada", "ciao", "buongiorno", "gentile", "caro", "cara")
-	signOffs = phraseSet("cordialement", "bien cordialement", "très cordialement", "salutations", "meilleures salutations",
-		"sincères salutations", "amicalement", "bien amicalement", "bien vous", "bien toi", "respectueusement", "bonne journée",
-		"bonne soirée", "belle journée", "bises", "bisous", "regards", "kind regards", "best regards", "warm regards", "best wishes",
-		"sincerely", "yours sincerely", "yours faithfully", "yours truly", "sincerely yours", "avec mes", "mit freundlichen",
-		"viele grüße", "freundliche grüße", "saludos", "un saludo", "cordiali saluti", "sent from", "envoyé de", "envoyé depuis",
-		"get outlook", "télécharger outlook")
-	thanks = phraseSet("thanks", "thank", "many", "cheers", "merci", "danke", "gracias", "grazie")
-
-	formalWords = newWordSet("agréer", "croire", "expression", "assurance", "salutations", "sentiments", "considération", "hommages",
-		"distinguées", "distingués", "respectueux", "dévoués")
-	legalWords = newWordSet("confidentiel", "confidentiels", "confidentielle", "confidentielles", "confidentialité", "confidential",
-		"confidentiality", "vertraulich", "riservato")
+const (
+	aGreeting knownWord = 1 << iota
+	aSignOff
+	aThanks
+	aFormalWord // of French endings
+	aLegalWord  // of disclaimers
 )
+
+// knownWords has words, and for two of them the sum of their hashes. Words of one
+// letter do not count: "bien à vous" is "bien vous".
+var knownWords = func() wordSet[knownWord] {
+	set := wordSet[knownWord]{words: map[uint64]knownWord{}}
+	for what, list := range map[knownWord][]string{
+		aGreeting: {"bonjour", "bonsoir", "cher", "chère", "chers", "chères", "madame", "monsieur", "mesdames", "messieurs",
+			"salut", "coucou", "hello", "hi", "hey", "dear", "good", "greetings", "hallo", "liebe", "lieber", "sehr", "guten", "hola",
+			"estimado", "estimada", "ciao", "buongiorno", "gentile", "caro", "cara"},
+		aSignOff: {"cordialement", "bien cordialement", "très cordialement", "salutations", "meilleures salutations",
+			"sincères salutations", "amicalement", "bien amicalement", "bien vous", "bien toi", "respectueusement", "bonne journée",
+			"bonne soirée", "belle journée", "bises", "bisous", "regards", "kind regards", "best regards", "warm regards", "best wishes",
+			"sincerely", "yours sincerely", "yours faithfully", "yours truly", "sincerely yours", "avec mes", "mit freundlichen",
+			"viele grüße", "freundliche grüße", "saludos", "un saludo", "cordiali saluti", "sent from", "envoyé de", "envoyé depuis",
+			"get outlook", "télécharger outlook"},
+		aThanks: {"thanks", "thank", "many", "cheers", "merci", "danke", "gracias", "grazie"},
+		aFormalWord: {"agréer", "croire", "expression", "assurance", "salutations", "sentiments", "considération", "hommages",
+			"distinguées", "distingués", "respectueux", "dévoués"},
+		aLegalWord: {"confidentiel", "confidentiels", "confidentielle", "confidentielles", "confidentialité", "confidential",
+			"confidentiality", "vertraulich", "riservato"},
+	} {
+		for _, words := range list {
+			h := hashWords(words)
+			set.add(h, set.words[h]|what)
+		}
+	}
+	return set
+}()

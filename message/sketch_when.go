@@ -124,6 +124,6 @@ var (
 		}
 		return m
 	}()
-	hourWords          = phraseSet("h", "heure", "heures", "uhr")
+	hourWords          = map[uint64]bool{hashWords("h"): true, hashWords("heure"): true, hashWords("heures"): true, hashWords("uhr"): true}
 	morning, afternoon = hashWords("am"), hashWords("pm")
 )

@@ -1,65 +1,101 @@
 package message
 
+import "math/bits"
+
 // fnvOffset and fnvPrime are those of FNV-1a with 64 bits.
 const (
 	fnvOffset = 0xcbf29ce484222325
 	fnvPrime  = 0x100000001b3
 )
 
-// wordHash is a word as far as it is read.
-type wordHash struct {
+// hashLetters hashes the word of letters a to z that s begins with, and says how many
+// there are. Eight bytes follow it.
+func hashLetters(s []byte) (h uint64, n int) {
+	x := eight(s)
+	n = firstOf(otherThanLetters(x))
+	h = hashEight(wordSeed, x, n)
+	if n == 8 {
+		return hashMore(h, s)
+	}
+	return h, n
+}
+
+// hashMore goes on with a word of eight letters or more.
+func hashMore(h uint64, s []byte) (uint64, int) {
+	for n := 8; ; n += 8 {
+		x := eight(s[n:])
+		more := firstOf(otherThanLetters(x))
+		h = hashEight(h, x, more)
+		if more < 8 {
+			return h, n + more
+		}
+	}
+}
+
+// hashEight takes the first n of eight letters, or all.
+func hashEight(h, x uint64, n int) uint64 { return fold(h^x&(1<<(8*uint(n))-1), golden) }
+
+// wordSeed is mix(4): of the first eleven numbers the one with which the tables of docs/accuracy.md
+// come out much as they always did. What seeds differ in is luck with one letter or another.
+const wordSeed = 0xb7a4712c74562914
+
+func otherThanLetters(x uint64) uint64 { return ^lettersIn(x) & highs }
+
+// fold makes 64 bits of the product, of which each hangs on most bits of x.
+func fold(x, by uint64) uint64 {
+	high, low := bits.Mul64(x, by)
+	return high ^ low
+}
+
+// maxWord is in letters; German knows longer ones, but few.
+const maxWord = 24
+
+// unspeakable says of a word of the letters a to z, up to maxWord, that nobody can
+// speak it: it is there to make two letters differ. No word is of no letters.
+func unspeakable(letters []byte) bool {
+	if len(letters) < 3 {
+		return false
+	}
+	consonants, odd, last := uint32(0), uint32(0), uint8(0)
+	for _, c := range letters {
+		c = (c - 'a' + 1) & 31
+		consonants = consonants<<1 | ^uint32(vowels)>>c&1
+		odd |= oddPairs[last] >> c & 1 // stand together and hardly ever do
+		last = c
+	}
+	two := consonants & (consonants << 1)
+	inRow := two & (two << 2) & (consonants << 4) // five
+	return inRow != 0 || consonants == 1<<len(letters)-1 || odd != 0 && len(letters) >= 5
+}
+
+// vowels has bit 1 for a, 5 for e and so on.
+const vowels = 1<<1 | 1<<5 | 1<<9 | 1<<15 | 1<<21 | 1<<25
+
+// oddWord is a word that has digits, or letters beyond a to z.
+type oddWord struct {
 	hash    uint64
-	letters int   // and digits
-	vowels  int   // among a to z
-	row     int   // of consonants, up to here
-	last    uint8 // letter, from 1 for a; 0 for none of a to z
-	odd     bool  // letters stand together that hardly ever do
-	row5    bool  // five consonants stood in a row
-	foreign bool  // has letters beyond a to z
+	letters int // and digits
 	digit   bool
 	number  int  // what it begins with, in digits
 	letter  byte // that follows these; 0 for none
 	rest    int  // the digits after it
 }
 
-// vowels has bit 1 for a, 5 for e and so on.
-const vowels = 1<<1 | 1<<5 | 1<<9 | 1<<15 | 1<<21 | 1<<25
-
-// addLetters takes the letters a to z, of either case, that s begins with, and says how
-// many there are. Most of all letters come through here.
-func (w *wordHash) addLetters(s string) int {
-	hash, last, row, odd, row5, vowelsMet := w.hash, w.last, w.row, w.odd, w.row5, w.vowels
-	n := 0
-	for ; n < len(s); n++ {
-		c := (s[n] | 0x20) - 'a' + 1
-		if c < 1 || c > 26 {
-			break
-		}
-		hash = (hash ^ uint64(c)) * fnvPrime
-		odd = odd || oddPairs[last&31]>>c&1 != 0
-		last = c
-		row++
-		if vowels>>c&1 != 0 {
-			vowelsMet++
-			row = 0
-		}
-		row5 = row5 || row >= 5
+func (w *oddWord) addLetter(c byte) {
+	w.hash = (w.hash ^ uint64(c)) * fnvPrime
+	w.letters++
+	if w.digit && w.letter == 0 {
+		w.letter = c
 	}
-	if n > 0 && w.digit && w.letter == 0 {
-		w.letter = s[0] | 0x20
-	}
-	w.hash, w.last, w.row, w.odd, w.row5, w.vowels = hash, last, row, odd, row5, vowelsMet
-	w.letters += n
-	return n
 }
 
 // maxNumber is more than any day, hour or minute.
 const maxNumber = 10_000
 
-func (w *wordHash) addDigit(d int) {
+func (w *oddWord) addDigit(d int) {
 	w.hash = (w.hash ^ uint64(0x30+d)) * fnvPrime
 	w.letters++
-	w.last, w.row, w.digit = 0, 0, true
+	w.digit = true
 	if w.letter != 0 {
 		w.rest = min(w.rest*10+d, maxNumber)
 	} else {
@@ -68,55 +104,9 @@ func (w *wordHash) addDigit(d int) {
 }
 
 // addForeign takes any other letter.
-func (w *wordHash) addForeign(r rune) {
+func (w *oddWord) addForeign(r rune) {
 	w.hash = (w.hash ^ uint64(r)<<8) * fnvPrime
 	w.letters++
-	w.last, w.row, w.foreign = 0, 0, true
-}
-
-// add takes a letter or digit as foldRune gives it.
-func (w *wordHash) add(r rune) {
-	switch {
-	case 'a' <= r && r <= 'z':
-		w.addLetters(string(r))
-	case '0' <= r && r <= '9':
-		w.addDigit(int(r - '0'))
-	default:
-		w.addForeign(r)
-	}
-}
-
-// reset begins another word.
-func (w *wordHash) reset() { *w = wordHash{hash: fnvOffset} }
-
-// sum is the hash of the whole word.
-func (w *wordHash) sum() uint64 { return mix(w.hash) }
-
-// tokenKind is what a word counts as.
-type tokenKind int
-
-const (
-	nothing tokenKind = iota
-	aWord
-	aValue
-)
-
-// maxWord is in letters; German knows longer ones, but few.
-const maxWord = 24
-
-func (w *wordHash) kind() tokenKind {
-	switch {
-	case w.digit:
-		return aValue
-	case w.letters < 2 || w.letters > maxWord || w.random():
-		return nothing
-	}
-	return aWord
-}
-
-// random says of a word that nobody can speak it: it is there to make two letters differ.
-func (w *wordHash) random() bool {
-	return !w.foreign && (w.row5 || w.vowels == 0 && w.letters >= 3 || w.odd && w.letters >= 5)
 }
 
 // oddPairs has for each letter, from 1 for a, those which follow it in less than one

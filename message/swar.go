@@ -17,8 +17,27 @@ const (
 // eight are the eight bytes that s begins with; it has as many.
 func eight(s []byte) uint64 { return binary.LittleEndian.Uint64(s) }
 
+// eightOf is eight for strings.
+func eightOf(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
 // blanksIn are the blanks among eight bytes of ASCII.
 func blanksIn(x uint64) uint64 { return ^(x ^ ' '*ones + lows) & highs }
+
+// lettersIn are the bytes from a to z.
+func lettersIn(x uint64) uint64 {
+	y := x & lows
+	return (y + (0x80-'a')*ones) &^ (y + (0x80-'z'-1)*ones) &^ x & highs
+}
+
+// capitalsIn are the bytes from A to Z.
+func capitalsIn(x uint64) uint64 {
+	y := x & lows
+	return (y + (0x80-'A')*ones) &^ (y + (0x80-'Z'-1)*ones) &^ x & highs
+}
 
 // strangeIn are the bytes that are neither blank nor visible ASCII.
 func strangeIn(x uint64) uint64 {
@@ -42,3 +61,6 @@ func asciiRun(s []byte) int {
 
 // firstOf is the place of the first of the bytes found; 8 for none.
 func firstOf(found uint64) int { return bits.TrailingZeros64(found) / 8 }
+
+// bitOf has a bit for each of the bytes found, the first one the lowest.
+func bitOf(found uint64) uint64 { return found >> 7 * 0x0102040810204080 >> 56 }

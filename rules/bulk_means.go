@@ -10,7 +10,23 @@ import (
 )
 
 // bulkWords are the phrases that an Engine looks for.
-type bulkWords struct{ unsubscribe, reason *phrases }
+type bulkWords struct {
+	unsubscribe, reason *phrases
+	any                 *pieces // of those two and of answerWords
+}
+
+// Of which lists bulkWords.any tells.
+const (
+	unsubscribes lists = 1 << iota
+	reasons
+	answers
+)
+
+func newBulkWords(unsubscribe, reason []string) bulkWords {
+	w := bulkWords{unsubscribe: newPhrases(unsubscribe), reason: newPhrases(reason)}
+	w.any = newPieces(w.unsubscribe.list, w.reason.list, answerWords.list)
+	return w
+}
 
 // readBody is the body, read once, when something asks for it.
 func (f *facts) readBody() *message.Body {
@@ -21,23 +37,19 @@ func (f *facts) readBody() *message.Body {
 	return f.body
 }
 
-// surely is f with the body as every reader shows it: what only some show is no means.
-func (f *facts) surely() *facts {
-	if !f.readBody().Doubtful {
-		return f
-	}
-	body := message.ReadSurely(f.mail.Header, f.mail.Body)
-	body.Doubtful = false
-	return &facts{mail: f.mail, words: f.words, body: &body}
+// bodyText is the text of a body, folded, and what lists of phrases have one in it.
+type bodyText struct {
+	message.Folded
+	says lists
 }
 
-// readText is the text of the body, folded once, when a phrase is looked for.
-func (f *facts) readText() string {
+// readText is the text of the body, folded once, when it is looked at.
+func (f *facts) readText() *bodyText {
 	if f.text == nil {
-		text := message.Fold(f.readBody().Text)
-		f.text = &text
+		f.text = &bodyText{Folded: message.FoldLines(f.readBody().Text)}
+		f.text.says = f.words.any.lists(f.text.Text())
 	}
-	return *f.text
+	return f.text
 }
 
 // lacksUnsubscribe: List-Unsubscribe that a mail program can use, else something in
@@ -58,29 +70,30 @@ func lacksUnsubscribe(f *facts) string {
 // that does, for a URL or an address next to such text, and for the invitation to
 // answer. Where the mail cannot be followed, nobody knows what a reader sees.
 func (f *facts) showsUnsubscribe() bool {
-	f = f.surely()
 	words, text := f.words.unsubscribe, f.readText()
 	if f.readBody().Raw != "" {
 		return false
 	}
-	if answersStop(text, words) {
+	if text.says&answers != 0 && answersStop(text.Text(), words) {
 		return true
 	}
-	if !words.in(text) {
+	if text.says&unsubscribes == 0 {
 		return false // what an anchor says is in the text too
 	}
 	var bare []string // folded targets that are themselves what is seen
 	for _, l := range f.readBody().Links {
 		switch {
 		case !leads(l.URL):
-		case words.in(message.Fold(l.Text)) || words.in(message.Fold(l.Around)):
+		case words.in(folded(l.Text)) || words.in(folded(l.Around)):
 			return true
 		case l.Text == "":
 			bare = append(bare, message.Fold(seen(l.URL)))
 		}
 	}
-	return words.near(text, bare)
+	return words.near(text.Text(), bare)
 }
+
+func folded(s string) []byte { return []byte(message.Fold(s)) }
 
 // seen is the target of a bare link as it stands in the text: what its reader made a
 // link of without a scheme has one before it.
@@ -117,8 +130,7 @@ func lacksOneClick(f *facts) string {
 
 // lacksReason: a sentence that says why its reader gets it.
 func lacksReason(f *facts) string {
-	f = f.surely()
-	if f.readBody().Raw == "" && f.words.reason.in(f.readText()) {
+	if f.readBody().Raw == "" && f.readText().says&reasons != 0 {
 		return ""
 	}
 	return "no sentence that says it"

@@ -98,7 +98,9 @@ func (r *ruling) sketch() (state.Sketch, bool) {
 	if len(r.mail.Body) >= MaxBody && body.Text == "" && len(body.Files)+len(body.Pictures) == 0 {
 		return state.Sketch{}, true
 	}
-	letter := message.Letter{Subject: r.msg.Subject, Text: body.Text, Links: body.Links, Files: body.Files, Pictures: body.Pictures}
+	letter := message.Letter{
+		Subject: r.msg.Subject, Text: body.Text, Folded: &r.readText().Folded, Links: body.Links, Files: body.Files, Pictures: body.Pictures,
+	}
 	sketch, ok := letter.Sketch()
 	return state.Sketch(sketch), ok
 }

@@ -40,7 +40,7 @@ func New(set Settings, source accounts.Source, store state.Store, now func() tim
 			panic("rules: no action for " + id)
 		}
 	}
-	words := bulkWords{newPhrases(set.Bulk.UnsubscribePhrases), newPhrases(set.Bulk.ReasonPhrases)}
+	words := newBulkWords(set.Bulk.UnsubscribePhrases, set.Bulk.ReasonPhrases)
 	e := &Engine{set: set, accounts: source, store: store, now: now, active: newActivity(), gate: newGate(), words: words, meant: meantBy(set)}
 	if set.AllShadow {
 		e.set = inShadow(set)
@@ -105,7 +105,7 @@ type facts struct {
 	named    *namedCounts                  // what To, Cc and Bcc name; nil until asked for
 	everyone []string                      // members' of all recipients; nil until asked for
 	body     *message.Body                 // nil until asked for
-	text     *string                       // of body, folded; nil until asked for
+	text     *bodyText                     // of body; nil until asked for
 	others   []int                         // outsiders; nil until asked for
 }
 

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -61,23 +62,40 @@ var ReasonPhrases = []string{
 
 // phrases are folded texts by their first byte. A phrase is found where a word begins
 // with it: "opt out" is not in "adopt outright".
-type phrases [256][]string
+type phrases struct {
+	list    []string
+	byFirst [256][]string
+	pieces  *pieces
+}
 
+// newPhrases leaves out what is too short to mean anything; configured ones are not.
 func newPhrases(list []string) *phrases {
-	var p phrases
+	p := &phrases{}
 	for _, s := range list {
-		if s = strings.TrimSpace(message.Fold(s)); len(s) > 1 {
-			p[s[0]] = append(p[s[0]], s)
+		if s = strings.TrimSpace(message.Fold(s)); len(s) >= shortest && wordBytes[s[0]] {
+			p.list = append(p.list, s)
+			p.byFirst[s[0]] = append(p.byFirst[s[0]], s)
 		}
 	}
-	return &p
+	p.pieces = newPieces(p.list)
+	return p
 }
 
 // in says whether the folded text holds a phrase.
-func (p *phrases) in(folded string) bool { return p.next(folded, 0) >= 0 }
+func (p *phrases) in(folded []byte) bool { return p.next(folded, 0) >= 0 }
 
 // next is where the first phrase at or behind from begins; -1 for none.
-func (p *phrases) next(folded string, from int) int {
+func (p *phrases) next(folded []byte, from int) int {
+	next := -1
+	p.pieces.scan(folded, from, func(at int, _ lists) bool {
+		next = p.nextPlainly(folded, max(from, at-p.pieces.reach))
+		return true
+	})
+	return next
+}
+
+// nextPlainly looks at each word.
+func (p *phrases) nextPlainly(folded []byte, from int) int {
 	wasWord := from > 0 && wordBytes[folded[from-1]]
 	for i := from; i < len(folded); i++ {
 		c := folded[i]
@@ -85,14 +103,17 @@ func (p *phrases) next(folded string, from int) int {
 		if wasWord = wordBytes[c]; !begins || !wasWord {
 			continue
 		}
-		for _, phrase := range p[c] {
-			// Most words differ in their second letter.
-			if i+1 < len(folded) && folded[i+1] == phrase[1] && strings.HasPrefix(folded[i:], phrase) {
+		for _, phrase := range p.byFirst[c] {
+			if beginsWith(folded[i:], phrase) {
 				return i
 			}
 		}
 	}
 	return -1
+}
+
+func beginsWith(text []byte, phrase string) bool {
+	return len(text) >= len(phrase) && string(text[:len(phrase)]) == phrase
 }
 
 // What stands so far before and behind a phrase is next to it, in bytes: in plain
@@ -107,14 +128,14 @@ const (
 const mostLooked = 50
 
 // near says whether one of these texts stands next to a phrase.
-func (p *phrases) near(folded string, texts []string) bool {
+func (p *phrases) near(folded []byte, texts []string) bool {
 	at := p.next(folded, 0)
 	for range mostLooked {
 		if at < 0 || len(texts) == 0 {
 			return false
 		}
 		around := folded[max(0, at-nearBefore):min(len(folded), at+nearBehind)]
-		if slices.ContainsFunc(texts, func(s string) bool { return strings.Contains(around, s) }) {
+		if slices.ContainsFunc(texts, func(s string) bool { return bytes.Contains(around, []byte(s)) }) {
 			return true
 		}
 		at = p.next(folded, at+1)
@@ -139,7 +160,7 @@ var (
 // answersStop finds the invitation to answer in order to get no more: "répondez
 // STOP", "to unsubscribe, reply to this mail". It asks no more of the reader than a
 // link does, and the address is the author's, which the identity rules judge.
-func answersStop(folded string, unsubscribe *phrases) bool {
+func answersStop(folded []byte, unsubscribe *phrases) bool {
 	at := answerWords.next(folded, 0)
 	for range mostLooked {
 		if at < 0 {
@@ -158,23 +179,23 @@ func answersStop(folded string, unsubscribe *phrases) bool {
 const mostSentence = 160
 
 // sentenceAt is the sentence around a place in folded text, which has no lines.
-func sentenceAt(folded string, at int) string {
+func sentenceAt(folded []byte, at int) []byte {
 	const ends = ".!?;"
 	before, after := folded[max(0, at-mostSentence):at], folded[at:min(len(folded), at+mostSentence)]
-	before = before[strings.LastIndexAny(before, ends)+1:]
-	if end := strings.IndexAny(after, ends); end >= 0 {
+	before = before[bytes.LastIndexAny(before, ends)+1:]
+	if end := bytes.IndexAny(after, ends); end >= 0 {
 		after = after[:end]
 	}
-	return before + after
+	return slices.Concat(before, after)
 }
 
 // refused says that the text before a word turns it round: "ne pas", "do not".
-func refused(before string) bool {
-	before = strings.TrimRight(before, " -")
+func refused(before []byte) bool {
+	before = bytes.TrimRight(before, " -")
 	for _, not := range []string{"not", "n't", "pas", " ne", "no", "never", "jamais"} {
-		if strings.HasSuffix(before, not) {
+		if bytes.HasSuffix(before, []byte(not)) {
 			return true
 		}
 	}
-	return before == "ne"
+	return string(before) == "ne"
 }

@@ -30,7 +30,7 @@ func TestUnsubscribeIsSeen(t *testing.T) {
 	} {
 		f := factsOf(page(s))
 		if lack := lacksUnsubscribe(f); lack != "" {
-			t.Errorf("%s: %s; text %q, links %v", s, lack, f.readText(), f.readBody().Links)
+			t.Errorf("%s: %s; text %q, links %v", s, lack, f.readText().Text(), f.readBody().Links)
 		}
 	}
 	for _, s := range []string{
@@ -65,11 +65,11 @@ func TestUnsubscribeNextToTheURL(t *testing.T) {
 // Who writes the words again and again gets no more than so many looks at them.
 func TestPlacesAreBounded(t *testing.T) {
 	for again, want := range map[int]bool{mostLooked - 1: true, mostLooked: false} {
-		if got := answersStop(strings.Repeat("reply soon. ", again)+"reply stop.", newPhrases(nil)); got != want {
+		if got := answersStop([]byte(strings.Repeat("reply soon. ", again)+"reply stop."), newPhrases(nil)); got != want {
 			t.Errorf("behind %d answers: %v", again, got)
 		}
 		p := newPhrases([]string{"unsubscribe"})
-		if got := p.near(strings.Repeat("unsubscribe. ", again)+strings.Repeat("x ", 200)+"unsubscribe: www.x.example", []string{"www.x.example"}); got != want {
+		if got := p.near([]byte(strings.Repeat("unsubscribe. ", again)+strings.Repeat("x ", 200)+"unsubscribe: www.x.example"), []string{"www.x.example"}); got != want {
 			t.Errorf("behind %d phrases: %v", again, got)
 		}
 	}
@@ -138,7 +138,7 @@ func TestPhrasesFindThemselves(t *testing.T) {
 	for _, list := range [][]string{UnsubscribePhrases, ReasonPhrases} {
 		p := newPhrases(list)
 		for i, s := range list {
-			if !p.in(message.Fold("("+s+"x")) || newPhrases(append(list[:i:i], list[i+1:]...)).in(message.Fold(s)) {
+			if !p.in(folded("("+s+"x")) || newPhrases(append(list[:i:i], list[i+1:]...)).in(folded(s)) {
 				t.Errorf("%q is not found, or there without need", s)
 			}
 		}
@@ -146,7 +146,7 @@ func TestPhrasesFindThemselves(t *testing.T) {
 }
 
 func factsOf(m *Mail) *facts {
-	words := bulkWords{newPhrases(UnsubscribePhrases), newPhrases(ReasonPhrases)}
+	words := newBulkWords(UnsubscribePhrases, ReasonPhrases)
 	return &facts{mail: m, msg: message.Read(m.Header), words: &words}
 }
 
@@ -154,18 +154,37 @@ func FuzzPhrases(f *testing.F) {
 	f.Add("répondez STOP. unsubscribe", "unsubscribe")
 	f.Add("ne", "reply")
 	unsubscribe := newPhrases(UnsubscribePhrases)
+	words := newBulkWords(UnsubscribePhrases, ReasonPhrases)
 	f.Fuzz(func(t *testing.T, text, phrase string) {
-		folded := message.Fold(text)
+		folded := folded(text)
 		answersStop(folded, unsubscribe)
 		unsubscribe.near(folded, []string{phrase})
-		if p := newPhrases([]string{phrase}); p.in(folded) && !strings.Contains(folded, strings.TrimSpace(message.Fold(phrase))) {
+		p := newPhrases([]string{phrase})
+		if p.in(folded) && !strings.Contains(string(folded), strings.TrimSpace(message.Fold(phrase))) {
 			t.Errorf("%q is not in %q", phrase, folded)
+		}
+		// A look at each word finds the same.
+		for _, p := range []*phrases{p, unsubscribe, words.reason, answerWords, newPhrases(append([]string{phrase}, ReasonPhrases...))} {
+			for from := range folded {
+				if got, want := p.next(folded, from), p.nextPlainly(folded, from); got != want {
+					t.Fatalf("%q from %d of %q: at %d, want %d", p.list, from, folded, got, want)
+				}
+			}
+		}
+		var says lists
+		for i, p := range []*phrases{unsubscribe, words.reason, answerWords} {
+			if p.nextPlainly(folded, 0) >= 0 {
+				says |= 1 << i
+			}
+		}
+		if got := words.any.lists(folded); got != says {
+			t.Errorf("%q: lists %b, want %b", folded, got, says)
 		}
 	})
 }
 
 func BenchmarkPhrases(b *testing.B) {
-	text := message.Fold(strings.Repeat(offer, 16)) // 4 KB
+	text := folded(strings.Repeat(offer, 16)) // 4 KB
 	p := newPhrases(UnsubscribePhrases)
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
