@@ -244,6 +244,7 @@ func DecodeSlots(b []byte) (Slots, error) {
 		return Slots{}, fmt.Errorf("window of %d ns is too short", length)
 	}
 	last, k := lastSlot(length), int64(0)
+	s.slots = make([]slot, 0, numbers(b)/2)
 	for len(b) > 0 {
 		var delta, n int64
 		if delta, b, err = uvarint(b); err != nil {
@@ -260,6 +261,16 @@ func DecodeSlots(b []byte) (Slots, error) {
 		s.used += n
 	}
 	return s, nil
+}
+
+// numbers is how many b holds.
+func numbers(b []byte) (n int) {
+	for _, c := range b {
+		if c < 0x80 { // the last byte of one
+			n++
+		}
+	}
+	return n
 }
 
 // uvarint reads a number that fits an int64 and returns what follows it.

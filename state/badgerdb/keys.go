@@ -47,7 +47,8 @@ const (
 const keyTime = "2006-01-02T15:04:05.000000000Z"
 
 func subjectKey(subject string) []byte {
-	return append([]byte(subjectPrefix), text.Escape(subject)...)
+	escaped := text.Escape(subject)
+	return append(append(make([]byte, 0, len(subjectPrefix)+len(escaped)), subjectPrefix...), escaped...)
 }
 
 func pageKey(subject string, p ledger.Page) []byte {

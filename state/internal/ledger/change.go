@@ -28,7 +28,7 @@ type post struct {
 	entry *Entry
 	name  string              // of the limit or set
 	mark  state.Mark          // where a charge was put in the window
-	known state.MemberMarks   // what was put into the set
+	known *state.MemberMarks  // what was put into the set; nil: nothing
 	sent  state.CampaignMarks // what was put into campaigns
 	stale bool                // the copy in the store read as more, before this is kept
 	whole *whole              // nil: a charge
@@ -44,7 +44,11 @@ type whole struct {
 // put puts members into a set.
 func (c *Change) put(e *Entry, at int, hashes []uint64, line int64) {
 	known := e.sets[at].members.Put(hashes, line)
-	c.note(post{entry: e, name: e.sets[at].name, known: known}, known.Len())
+	p := post{entry: e}
+	if known.Len() > 0 {
+		p.name, p.known = e.sets[at].name, &known
+	}
+	c.note(p, known.Len())
 }
 
 // send puts a letter's recipients into its campaign.
@@ -120,8 +124,8 @@ func (p *post) undo() {
 	switch {
 	case p.sent != nil:
 		e.campaigns().Undo(p.sent)
-	case p.known.Len() > 0:
-		e.sets[e.set(p.name)].members.Undo(p.known)
+	case p.known != nil:
+		e.sets[e.set(p.name)].members.Undo(*p.known)
 	case p.name != "":
 		e.limits[e.limit(p.name)].slots.Undo(p.mark)
 	}

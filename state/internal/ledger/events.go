@@ -63,8 +63,11 @@ func (v *events) put(hash uint64, length time.Duration, slot int64) {
 	v.count(event{hash, length, slot})
 }
 
-// replay is a log that was read.
+// replay reads events into an entry: at once, or, where there are pages of them, at the
+// end, in an order in which that is quick.
 type replay struct {
+	to      *Entry
+	paged   bool
 	sets    []setEvent
 	letters []letterEvent
 }
@@ -132,7 +135,7 @@ type target struct {
 func (r *reader) target(kind byte) target {
 	t := target{kind: kind}
 	if kind == toSet {
-		t.set = string(r.text())
+		t.set = nameOf(r.text())
 		return t
 	}
 	for i := range t.of {
@@ -142,11 +145,26 @@ func (r *reader) target(kind byte) target {
 }
 
 func (p *replay) add(about target, x event) {
-	if about.kind == toSet {
+	switch set := about.kind == toSet; {
+	case set && p.paged:
 		p.sets = append(p.sets, setEvent{about.set, x})
-	} else {
+	case set:
+		p.known(setEvent{about.set, x})
+	case p.paged:
 		p.letters = append(p.letters, letterEvent{about.of, x})
+	default:
+		p.sent(letterEvent{about.of, x})
 	}
+}
+
+// An error is none: read has looked at what is restored.
+
+func (p *replay) known(x setEvent) {
+	_ = p.to.sets[p.to.set(x.name)].members.Restore(x.hash, x.length, x.slot)
+}
+
+func (p *replay) sent(x letterEvent) {
+	_ = p.to.campaigns().Restore(x.of, x.hash, x.length, x.slot)
 }
 
 // count adds an event that is there.
@@ -157,25 +175,24 @@ func (v *events) count(x event) {
 	}
 }
 
-// into puts all into an entry: those of one target by their hashes, which is quick, and
-// of one hash in the order in which they came.
-func (p *replay) into(e *Entry) {
+// end puts what was gathered into the entry: those of one target by their hashes, and of
+// one hash in the order in which they came.
+func (p *replay) end() {
 	slices.SortStableFunc(p.sets, func(x, y setEvent) int {
 		return cmp.Or(cmp.Compare(x.name, y.name), cmp.Compare(x.hash, y.hash))
 	})
 	for _, x := range p.sets {
-		_ = e.sets[e.set(x.name)].members.Restore(x.hash, x.length, x.slot) // read has looked at it
-	}
-	if len(p.letters) == 0 {
-		return
+		p.known(x)
 	}
 	slices.SortStableFunc(p.letters, func(x, y letterEvent) int {
 		return cmp.Or(slices.Compare(x.of[:], y.of[:]), cmp.Compare(x.hash, y.hash))
 	})
 	for _, x := range p.letters {
-		_ = e.campaigns().Restore(x.of, x.hash, x.length, x.slot)
+		p.sent(x)
 	}
-	e.letters.Loaded()
+	if p.to.letters != nil {
+		p.to.letters.Loaded()
+	}
 }
 
 // reader reads what may be anything. After what is none it is bad, and gives nothing.

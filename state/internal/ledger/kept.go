@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"unique"
 
 	"o2n-milter/state"
 )
@@ -58,7 +59,7 @@ type Page struct{ Generation, Number int64 }
 // Records are what is to be kept of all changes: what each subject is now. Pages come
 // before the head that names them, and what is to be deleted after. Freeze must be held.
 func Records(changes []*Change) (records []Record) {
-	var entries []*Entry
+	entries := make([]*Entry, 0, 3*len(changes))
 	for _, c := range changes {
 		for i := range c.posts {
 			p := &c.posts[i]
@@ -69,7 +70,7 @@ func Records(changes []*Change) (records []Record) {
 			p.tell()
 		}
 	}
-	records = make([]Record, 0, len(entries))
+	records = make([]Record, 0, len(entries)+len(entries)/8)
 	var b []byte
 	for _, e := range entries {
 		e.listed = false
@@ -84,7 +85,7 @@ func (p *post) tell() {
 	if e.kept.anew {
 		return // from what there is
 	}
-	if p.known.Len() > 0 {
+	if p.known != nil {
 		e.kept.tail.set(p.name)
 		p.known.Each(func(hash uint64, slot int64) { e.kept.tail.put(hash, p.known.Remember(), slot) })
 	}
@@ -188,7 +189,7 @@ func Decode(subject string, head []byte, page func(Page) ([]byte, error)) (*Entr
 	if err := e.decodeHead(head); err != nil {
 		return nil, err
 	}
-	var log replay
+	log := replay{to: e, paged: e.kept.pages > 0}
 	for n := range e.kept.pages {
 		b, err := page(Page{e.kept.gen, n})
 		if err != nil {
@@ -202,7 +203,7 @@ func Decode(subject string, head []byte, page func(Page) ([]byte, error)) (*Entr
 	e.kept.tail.bytes = nil
 	good := log.read(tail, &e.kept.tail)
 	e.kept.tail.bytes = slices.Clone(tail[:good]) // what is added later can be read
-	log.into(e)
+	log.end()
 	return e, nil
 }
 
@@ -214,7 +215,7 @@ func (e *Entry) decodeHead(b []byte) error {
 	r := reader{rest: b[1:]}
 	e.limits = make([]limit, r.count(len(b)))
 	for i := range e.limits {
-		e.limits[i].name = string(r.text())
+		e.limits[i].name = nameOf(r.text())
 		slots := r.text()
 		if r.bad {
 			break
@@ -232,6 +233,9 @@ func (e *Entry) decodeHead(b []byte) error {
 	k.tail.bytes = r.rest
 	return nil
 }
+
+// nameOf is a name as a string. Few differ, and each stands in many entries.
+func nameOf(b []byte) string { return unique.Make(string(b)).Value() }
 
 // ErrDamaged is in the errors of what cannot be read, and is no better the next time.
 var ErrDamaged = errors.New("damaged")
@@ -255,7 +259,7 @@ func Gone(head []byte, line int64) bool {
 		}
 	}
 	var tail events
-	var log replay
+	log := replay{to: &e}
 	log.read(e.kept.tail.bytes, &tail)
 	return tail.leaves <= line
 }

@@ -44,7 +44,10 @@ func (s *fakeStore) Subject(subject string) (*Entry, error) {
 // write is what a driver's commit does; it counts the members written.
 func (s *fakeStore) write(c *Change) (members int) {
 	for _, p := range c.posts {
-		members += p.known.Len() + p.sent.Len()
+		if p.known != nil {
+			members += p.known.Len()
+		}
+		members += p.sent.Len()
 		if p.entry.kept.anew {
 			members += p.entry.members()
 		}
