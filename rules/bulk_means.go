@@ -37,6 +37,16 @@ func (f *facts) readBody() *message.Body {
 	return f.body
 }
 
+// surely is f with the body as every reader shows it: what only some show is no means.
+func (f *facts) surely() *facts {
+	if !f.readBody().Doubtful {
+		return f
+	}
+	body := message.ReadSurely(f.mail.Header, f.mail.Body)
+	body.Doubtful = false
+	return &facts{mail: f.mail, words: f.words, body: &body}
+}
+
 // bodyText is the text of a body, folded, and what lists of phrases have one in it.
 type bodyText struct {
 	message.Folded
@@ -70,6 +80,7 @@ func lacksUnsubscribe(f *facts) string {
 // that does, for a URL or an address next to such text, and for the invitation to
 // answer. Where the mail cannot be followed, nobody knows what a reader sees.
 func (f *facts) showsUnsubscribe() bool {
+	f = f.surely()
 	words, text := f.words.unsubscribe, f.readText()
 	if f.readBody().Raw != "" {
 		return false
@@ -130,6 +141,7 @@ func lacksOneClick(f *facts) string {
 
 // lacksReason: a sentence that says why its reader gets it.
 func lacksReason(f *facts) string {
+	f = f.surely()
 	if f.readBody().Raw == "" && f.readText().says&reasons != 0 {
 		return ""
 	}
