@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"time"
 
 	"o2n-milter/tests/bench/load"
 )
@@ -38,6 +37,7 @@ type sample struct {
 	perSecond float64
 	p50, p99  float64 // ms from MAIL to the answer; under a rate from when the message should have begun
 	cpu       float64 // µs of the filter's processor time a message
+	messages  int     // sent, with those to warm up
 }
 
 func perSecond(s sample) float64 { return s.perSecond }
@@ -68,7 +68,7 @@ func (p *part) measure(f filter, plan load.Plan) sample {
 	plan.Network, plan.Addr, plan.Nagle, plan.For = "tcp", f.addr, p.nagle, p.each
 	warm := plan
 	warm.For /= 4
-	load.Run(p.Context(), warm)
+	warmed := load.Run(p.Context(), warm)
 	before := cpuOf(p, f.pid)
 	got := load.Run(p.Context(), plan)
 	spent := cpuOf(p, f.pid) - before
@@ -79,12 +79,8 @@ func (p *part) measure(f filter, plan load.Plan) sample {
 		p.Fatal("no message was answered")
 	}
 	ms := func(share float64) float64 { return got.Quantile(share, load.Late).Seconds() * 1000 }
-	return sample{perSecond: got.PerSecond(), p50: ms(0.5), p99: ms(0.99), cpu: perMessage(spent, len(got.Answers))}
-}
-
-// perMessage is in µs.
-func perMessage(spent time.Duration, messages int) float64 {
-	return float64(spent.Microseconds()) / float64(messages)
+	return sample{perSecond: got.PerSecond(), p50: ms(0.5), p99: ms(0.99), cpu: float64(spent.Microseconds()) / float64(len(got.Answers)),
+		messages: len(warmed.Answers) + len(got.Answers)}
 }
 
 // conditions say under what all were measured.

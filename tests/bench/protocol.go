@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 
 	"o2n-milter/tests/bench/chart"
 	"o2n-milter/tests/bench/load"
@@ -20,7 +21,7 @@ type pair struct{ product, noop *contender }
 
 // load drives product and no-op through the milter protocol.
 func (p *part) load() {
-	_, product := p.startProduct(limits)
+	d, product := p.startProduct(limits)
 	noop := p.startNoop()
 	letters := load.NewLetters(senders, 0)
 	var pairs []pair
@@ -34,6 +35,15 @@ func (p *part) load() {
 	}
 	p.compete(all...)
 	p.loadTable(pairs)
+	messages := 0
+	for _, c := range pairs {
+		for _, s := range c.product.samples {
+			messages += s.messages
+		}
+	}
+	disk := diskOf(p, filepath.Join(d.Dir, "state"))
+	fmt.Fprintf(&p.out, "\nAfter these %s messages the store takes %s on the disk, %s bytes for each; the process %s of memory.\n",
+		thousands(int64(messages)), octets(disk), thousands(disk/int64(messages)), octets(memoryOf(p, product.pid)))
 	p.loadCharts(pairs)
 }
 
