@@ -128,8 +128,9 @@ type noRecorder struct{ adapter.Recorder }
 // judge is a real filter's with one verdict.
 type judge struct{ verdict rules.Verdict }
 
-func (j judge) Decide(context.Context, *rules.Mail) rules.Verdict { return j.verdict }
-func (judge) WantsBody(*rules.Mail) bool                          { return true }
+func (j judge) Decide(context.Context, *rules.Mail) rules.Verdict               { return j.verdict }
+func (judge) WantsBody(*rules.Mail) bool                                        { return true }
+func (judge) TurnsAway(*rules.Mail, time.Duration) (v rules.Verdict, away bool) { return v, false }
 
 func (noRecorder) Record(*rules.Mail, rules.Verdict, time.Duration) {}
 func (noRecorder) Sessions(int)                                     {}

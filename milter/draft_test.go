@@ -73,7 +73,7 @@ func TestBodies(t *testing.T) {
 func TestBodyNotWanted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked, got rules.Mail
-		f := serve(t, bodyless{&asked, &got})
+		f := serve(t, bodyless{asked: &asked, got: &got})
 		m := f.session()
 		m.run(helloA, "M <a@elsewhere.example>", "R <r@r.example>", "L A: b", "B "+strings.Repeat("x", 2*readSize), "B text", "E")
 		f.stop()
@@ -83,10 +83,50 @@ func TestBodyNotWanted(t *testing.T) {
 	})
 }
 
-type bodyless struct{ asked, got *rules.Mail }
+type bodyless struct {
+	judgeFunc
+	asked, got *rules.Mail
+}
 
 func (b bodyless) WantsBody(m *rules.Mail) bool { *b.asked = *m; return false }
 func (b bodyless) Decide(_ context.Context, m *rules.Mail) rules.Verdict {
 	*b.got = *m
 	return pass
+}
+
+// away is a judge that has no time for mail of these senders.
+type away struct {
+	judgeFunc
+	senders []string
+	asked   *atomic.Int64
+}
+
+func (a away) TurnsAway(m *rules.Mail, budget time.Duration) (rules.Verdict, bool) {
+	a.asked.Add(1)
+	v := tempfail
+	v.Rule = "internal.overload"
+	return v, budget == defaultDecideTimeout && slices.Contains(a.senders, m.Sender)
+}
+
+// Mail that there is no time for is refused with all its recipients, once for the log, and
+// the message behind it is not.
+func TestTurnedAwayAtRcpt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const later = "y451 4.7.1 later [a.rule ID]"
+		var asked atomic.Int64
+		f := serve(t, away{always(pass), []string{"a@client-a.example"}, &asked})
+		m := f.session()
+		m.run(helloA)
+		for range 2 {
+			got := m.run(mailA, "R <r1@r.example>", "R <r2@r.example>", "E", "A", mailB, "R <r1@r.example>", "R <r2@r.example>", "E", "A")
+			if diff := cmp.Diff([]string{later, later, later, "c", "c", "c"}, got); diff != "" {
+				t.Error(diff)
+			}
+		}
+		f.stop()
+		want := []string{"tempfail internal.overload", "accept none", "tempfail internal.overload", "accept none"}
+		if diff := cmp.Diff(want, f.notes.rules()); diff != "" || asked.Load() != 4 {
+			t.Errorf("asked %d times, %s", asked.Load(), diff)
+		}
+	})
 }

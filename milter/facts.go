@@ -99,6 +99,7 @@ type draft struct {
 	broken   bool   // a panic on the way: not to be judged any more
 	lent     bool   // a judge may still be looking at it
 	bodyless bool   // nobody wants its body
+	refused  []byte // the answer to all of its recipients; nil when they were taken
 	head     []byte // the fields: name, NUL, value, NUL
 	fields   int    // in head
 	headKept int    // bytes of header kept

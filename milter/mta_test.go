@@ -30,6 +30,9 @@ type judgeFunc func(context.Context, *rules.Mail) rules.Verdict
 
 func (f judgeFunc) Decide(ctx context.Context, m *rules.Mail) rules.Verdict { return f(ctx, m) }
 func (f judgeFunc) WantsBody(*rules.Mail) bool                              { return true }
+func (f judgeFunc) TurnsAway(*rules.Mail, time.Duration) (v rules.Verdict, away bool) {
+	return v, false
+}
 
 func always(v rules.Verdict) judgeFunc {
 	return func(context.Context, *rules.Mail) rules.Verdict { return v }

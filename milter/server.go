@@ -24,6 +24,9 @@ type Judge interface {
 	Decide(ctx context.Context, m *rules.Mail) rules.Verdict
 	// WantsBody says, at MAIL, whether Decide is going to look at the body.
 	WantsBody(m *rules.Mail) bool
+	// TurnsAway says, at the first RCPT, whether there is no time for the message, and
+	// gives the verdict on it. budget is DecideTimeout.
+	TurnsAway(m *rules.Mail, budget time.Duration) (v rules.Verdict, away bool)
 }
 
 // Recorder is told of every verdict after it was given: log line and counters.

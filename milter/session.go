@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	gomilter "github.com/emersion/go-milter"
 
@@ -62,11 +63,7 @@ func (s *session) event(code byte, data []byte) (forward bool, err error) {
 		s.begin(data)
 		s.acknowledge(gomilter.OptNoMailReply)
 	case gomilter.CodeRcpt:
-		// Never refused: it would block a whole local submission on Postfix, and the
-		// message is decided on as a whole.
-		s.macros.rcpt.claim()
-		s.guard("RCPT", func() { s.draft().addRecipient(cString(data), &s.macros.rcpt) })
-		s.conn.sendContinue()
+		s.conn.send(s.recipient(data))
 	case gomilter.CodeHeader:
 		s.guard("header", func() { s.draft().addField(data) })
 		s.acknowledge(gomilter.OptNoHeaderReply)
@@ -202,6 +199,36 @@ func (s *session) begin(data []byte) {
 	}
 }
 
+// recipient takes RCPT and gives the answer. One by itself is never refused, for the message
+// is decided on as a whole: either all of them are, when there is no time for it, or none.
+func (s *session) recipient(data []byte) (answer []byte) {
+	s.macros.rcpt.claim()
+	answer = continueAnswer
+	s.guard("RCPT", func() {
+		d := s.draft()
+		s.turnAway(d)
+		if d.refused != nil {
+			answer = d.refused
+			return
+		}
+		d.addRecipient(cString(data), &s.macros.rcpt)
+	})
+	return answer
+}
+
+// turnAway asks, at the first recipient, whether there is time for a message. What the MTA
+// was told by the process before is not known: it was taken, or is not heard of again.
+func (s *session) turnAway(d *draft) {
+	if d.refused != nil || d.judge == nil || len(d.mail.Recipients) > 0 || s.conn.told() {
+		return
+	}
+	begun := time.Now()
+	if v, away := d.judge.TurnsAway(&d.mail, s.server.DecideTimeout); away {
+		d.refused = replyPacket(replyLine(&v))
+		s.server.Recorder.Record(&d.mail, v, time.Since(begun))
+	}
+}
+
 // addBody takes a packet of the body, which becomes the body itself where it is large and
 // the first.
 func (s *session) addBody(chunk []byte) {
@@ -221,6 +248,11 @@ func (s *session) end() (changes bool) {
 	if s.conn.told() { // the verdict went out before the process ended
 		s.forget()
 		s.conn.sendContinue()
+		return false
+	}
+	if d.refused != nil {
+		s.conn.send(d.refused)
+		s.forget()
 		return false
 	}
 	if !d.mailSeen {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -225,6 +226,56 @@ func TestOverloadPasses(t *testing.T) {
 	})
 }
 
+// A long line turns mail away at its first recipient, but none that is not judged, nor what
+// Postfix cannot refuse there.
+func TestTurnsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		h := &hall{gate: b.gate, t: t}
+		h.room = 1
+		ask := func(m *Mail, budget time.Duration) bool {
+			v, away := b.TurnsAway(m, budget)
+			if away {
+				check(t, v, Tempfail, "internal.overload")
+				if v.Err == nil || v.At != start {
+					t.Errorf("%v at %v", v.Err, v.At)
+				}
+			}
+			return away
+		}
+		for i := range 6 {
+			h.come(fmt.Sprint(i), 1, 500*time.Millisecond, time.Minute)
+		}
+		if ask(mail(), time.Nanosecond) {
+			t.Error("turned away while nobody knows how long it would take")
+		}
+		time.Sleep(750 * time.Millisecond) // one is out, four are in line: it would be 5 times 750 ms
+		synctest.Wait()
+		if ask(mail(), hintShare*3750*time.Millisecond) {
+			t.Error("turned away at max")
+		}
+		if !ask(mail(), hintShare*3750*time.Millisecond-hintShare) {
+			t.Error("let in over it")
+		}
+		for what, m := range map[string]*Mail{"inbound": {}, "local": local("x@web1.example"), "loopback": {Client: netip.MustParseAddr("127.0.0.1")}} {
+			if ask(m, time.Nanosecond) {
+				t.Errorf("%s: turned away", what)
+			}
+		}
+		inShadow := b.set
+		inShadow.AllShadow = true
+		b.Engine = b.Next(inShadow, b.accounts)
+		if ask(mail(), time.Nanosecond) {
+			t.Error("turned away in shadow")
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if ask(mail(), 0) {
+			t.Error("turned away from an empty hall")
+		}
+	})
+}
+
 // A panic leaves the gate, too.
 func TestGateAfterPanic(t *testing.T) {
 	b := newBench(t, nil)
@@ -236,7 +287,7 @@ func TestGateAfterPanic(t *testing.T) {
 }
 
 func TestWeight(t *testing.T) {
-	for octets, want := range map[int]int{0: 1, weightOctets - 1: 1, weightOctets: 2, weightOctets + 1: 2, MaxBody: 17} {
+	for octets, want := range map[int]int{0: 1, weightOctets - 1: 1, weightOctets: 2, weightOctets + 1: 2, MaxBody: 9} {
 		if got := weightOf(&Mail{Body: make([]byte, octets)}); got != want {
 			t.Errorf("%d octets weigh %d, want %d", octets, got, want)
 		}

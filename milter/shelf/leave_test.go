@@ -104,7 +104,8 @@ func TestStopLeavesSessions(t *testing.T) {
 // slow is a judge that says no when it is told to speak, or when its time is over.
 type slow struct{ asked, speak chan struct{} }
 
-func (*slow) WantsBody(*rules.Mail) bool { return true }
+func (*slow) WantsBody(*rules.Mail) bool                                        { return true }
+func (*slow) TurnsAway(*rules.Mail, time.Duration) (v rules.Verdict, away bool) { return v, false }
 
 func (s *slow) Decide(ctx context.Context, _ *rules.Mail) rules.Verdict {
 	s.asked <- struct{}{}

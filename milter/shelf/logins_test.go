@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"o2n-milter/milter"
 	"o2n-milter/milter/shelf"
@@ -23,7 +24,8 @@ import (
 // clerk notes of each message all that it is judged by.
 type clerk struct{ judged []string }
 
-func (*clerk) WantsBody(*rules.Mail) bool { return true }
+func (*clerk) WantsBody(*rules.Mail) bool                                        { return true }
+func (*clerk) TurnsAway(*rules.Mail, time.Duration) (v rules.Verdict, away bool) { return v, false }
 
 func (c *clerk) Decide(_ context.Context, m *rules.Mail) rules.Verdict {
 	c.judged = append(c.judged, fmt.Sprintf("%v %q <%s> %v %v %d %v", m.Client, m.Login, m.Sender, m.Recipients, m.Header, len(m.Body), m.Faults))

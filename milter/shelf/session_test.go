@@ -34,7 +34,8 @@ type filter struct {
 	kept   []bool
 }
 
-func (*filter) WantsBody(*rules.Mail) bool { return true }
+func (*filter) WantsBody(*rules.Mail) bool                                        { return true }
+func (*filter) TurnsAway(*rules.Mail, time.Duration) (v rules.Verdict, away bool) { return v, false }
 
 func (f *filter) Decide(_ context.Context, m *rules.Mail) rules.Verdict {
 	f.mu.Lock()
