@@ -58,6 +58,17 @@ func TestContender(t *testing.T) {
 	}
 }
 
+func TestNote(t *testing.T) {
+	for want, c := range map[string]*contender{
+		"":                            {samples: []sample{{}, {}}},
+		" (up to 2.50 % turned away)": {samples: []sample{{away: 0.025}, {}, {away: 0.01}}},
+	} {
+		if got := c.note(); got != want {
+			t.Errorf("%q; want %q", got, want)
+		}
+	}
+}
+
 func TestTable(t *testing.T) {
 	got := newTable("what", "µs", "ms")
 	got.row("a", "1", "2")

@@ -165,7 +165,7 @@ func (p *part) longMail(letters *load.Letters, noop filter) {
 	t := newTable("message", "CPU µs a message", "ratio to the no-op", "messages/s")
 	for i, n := range lengths {
 		c := all[2*i]
-		t.row(octets(int64(n)), number(c.middle(cpu)), number(c.against(all[2*i+1], cpu)), number(c.middle(perSecond)))
+		t.row(octets(int64(n))+c.note(), number(c.middle(cpu)), number(c.against(all[2*i+1], cpu)), number(c.middle(perSecond)))
 	}
 	fmt.Fprintf(&p.out, "\nMemory of the process after these: %s.\n\n%s", octets(memoryOf(p, product.pid)), t)
 	d.Proc.Stop()
@@ -186,7 +186,7 @@ func (p *part) durabilities(letters *load.Letters, noop filter) {
 	t := newTable(fmt.Sprintf("`durability`, %d sessions", sessions), "CPU µs a message", "ratio to the no-op", "messages/s", "p50 ms", "p99 ms")
 	for i, kind := range kinds {
 		c := all[i+1]
-		t.row(kind, number(c.middle(cpu)), number(c.against(bare, cpu)), number(c.middle(perSecond)), number(c.middle(p50)), number(c.middle(p99)))
+		t.row(kind+c.note(), number(c.middle(cpu)), number(c.against(bare, cpu)), number(c.middle(perSecond)), number(c.middle(p50)), number(c.middle(p99)))
 	}
 	fmt.Fprintf(&p.out, "\n%s", t)
 }

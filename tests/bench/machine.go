@@ -23,7 +23,17 @@ func machine() string {
 	if out, err := exec.Command("git", "describe", "--always", "--dirty").Output(); err == nil {
 		list = append(list, "o2n-milter "+strings.TrimSpace(string(out)))
 	}
-	return strings.Join(list, ", ") + "."
+	return strings.Join(list, ", ") + "; load average before: " + loadAverage() + "."
+}
+
+// loadAverage is that of the last minute (proc(5)): what else the machine had to do.
+func loadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	minute, _, _ := strings.Cut(string(text), " ")
+	return minute
 }
 
 // processor is its name as /proc/cpuinfo has it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -71,13 +72,19 @@ func (p *part) Name() string                      { return p.name }
 func (p *part) Context() context.Context          { return context.Background() }
 func (p *part) Cleanup(f func())                  { p.ends = append(p.ends, f) }
 func (p *part) Failed() bool                      { return p.failed }
-func (p *part) Log(args ...any)                   { p.say("%s", fmt.Sprintln(args...)) }
-func (p *part) Logf(format string, args ...any)   { p.say(format, args...) }
 func (p *part) Fatal(args ...any)                 { panic(stopped{why: fmt.Sprint(args...)}) }
 func (p *part) Fatalf(format string, args ...any) { panic(stopped{why: fmt.Sprintf(format, args...)}) }
 func (p *part) Skip(args ...any)                  { panic(stopped{why: fmt.Sprint(args...), skip: true}) }
 func (p *part) Skipf(format string, args ...any) {
 	panic(stopped{why: fmt.Sprintf(format, args...), skip: true})
+}
+
+func (p *part) Log(args ...any) { p.Logf("%s", fmt.Sprint(args...)) }
+
+// Logf shows the end: a log of a server under load is long.
+func (p *part) Logf(format string, args ...any) {
+	lines := strings.Split(strings.TrimSpace(fmt.Sprintf(format, args...)), "\n")
+	p.say("%s", strings.Join(lines[max(0, len(lines)-10):], "\n   "))
 }
 
 // must ends the part.

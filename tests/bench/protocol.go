@@ -50,7 +50,7 @@ func (p *part) load() {
 func (p *part) loadTable(pairs []pair) {
 	t := newTable("message, sessions", "CPU µs a message", "no-op", "ratio", "messages/s", "no-op", "ratio", "p50 ms", "no-op", "p99 ms", "no-op")
 	for _, c := range pairs {
-		row := []string{fmt.Sprintf("%s, %d", octets(int64(c.product.plan.Letters.Size)), c.product.plan.Sessions)}
+		row := []string{fmt.Sprintf("%s, %d%s", octets(int64(c.product.plan.Letters.Size)), c.product.plan.Sessions, c.product.note())}
 		for _, measure := range []func(sample) float64{cpu, perSecond} {
 			row = append(row, number(c.product.middle(measure)), number(c.noop.middle(measure)), number(c.product.against(c.noop, measure)))
 		}
