@@ -28,7 +28,7 @@ const (
 	// tailEvents is how many events a head has at most. Each is written again with each
 	// message until a page takes it: 45 bytes for a letter to somebody new.
 	tailEvents = 16
-	// pageEvents is how many a page gets when all is written anew.
+	// pageEvents is how many a page has at most, so that a page of any is some 25 kB.
 	pageEvents = 512
 	// fewEvents is after how many events in small pages all may be written anew.
 	fewEvents = 256
@@ -36,7 +36,8 @@ const (
 
 // kept is how the store holds an entry.
 type kept struct {
-	tail   events // in the head
+	full   []events // for pages that are not written yet
+	tail   events   // in the head
 	gen    int64
 	pages  int64
 	since  int64 // events in pages that were added one by one
@@ -86,26 +87,45 @@ func (p *post) tell() {
 		return // from what there is
 	}
 	if p.known != nil {
-		e.kept.tail.set(p.name)
-		p.known.Each(func(hash uint64, slot int64) { e.kept.tail.put(hash, p.known.Remember(), slot) })
+		e.kept.add(p.known, func(to *events) { to.set(p.name) })
 	}
 	p.sent.Each(func(of state.Sketch, recipients *state.MemberMarks) {
-		e.kept.tail.campaign(of)
-		recipients.Each(func(hash uint64, slot int64) { e.kept.tail.put(hash, recipients.Remember(), slot) })
+		e.kept.add(recipients, func(to *events) { to.campaign(of) })
+	})
+}
+
+// add adds marks to the tail; about says what they are about.
+func (k *kept) add(marks *state.MemberMarks, about func(to *events)) {
+	about(&k.tail)
+	marks.Each(func(hash uint64, slot int64) {
+		if k.tail.n >= pageEvents {
+			k.full = append(k.full, k.tail)
+			k.tail = events{}
+			about(&k.tail)
+		}
+		k.tail.put(hash, marks.Remember(), slot)
 	})
 }
 
 // records adds what is to be kept of e as it is now. The buffer is the next one's too.
 func (e *Entry) records(records []Record, buffer []byte) ([]Record, []byte) {
 	k := &e.kept
-	if !k.anew && k.tail.n > tailEvents {
-		if live := e.members(); live <= tailEvents || k.since+int64(k.tail.n) > int64(max(fewEvents, live)) {
+	if !k.anew && (len(k.full) > 0 || k.tail.n > tailEvents) {
+		added := k.since + int64(k.tail.n+len(k.full)*pageEvents)
+		if live := e.members(); live <= tailEvents || added > int64(max(fewEvents, live)) {
 			k.anew = true
 		} else {
-			k.since += int64(k.tail.n)
-			records = append(records, e.page(&k.tail))
+			k.since = added
+			k.full = append(k.full, k.tail)
+			k.tail = events{}
 		}
 	}
+	for i := range k.full {
+		if !k.anew {
+			records = append(records, e.page(&k.full[i]))
+		}
+	}
+	k.full = nil
 	var old kept
 	if k.anew {
 		old = *k

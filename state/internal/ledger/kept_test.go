@@ -100,6 +100,35 @@ func TestPagesOfManyMembers(t *testing.T) {
 	b.again().cost(later, 2*each, charges)
 }
 
+// A page has so many events at most, whatever a batch brings.
+func TestPagesOfOneBatch(t *testing.T) {
+	b := newBench(t, 0)
+	for i := range 3 {
+		l := letter("account:a", 1, numbered(500*i, 500)...)
+		l.Max = 1 << 40
+		b.send(start, int64(500*i), l)
+	}
+	b.commitTogether()
+	if pages, _ := b.pagesOf("account:a"); pages != 3 {
+		t.Errorf("%d pages; want 3", pages)
+	}
+	for p, value := range b.store.pages {
+		if len(value) > 40+13*pageEvents {
+			t.Errorf("page %d has %d bytes", p.Number, len(value))
+		}
+	}
+	l := letter("account:a", 1, "r0")
+	b.again().sent(start, 1500, l)
+	// The same, added one by one.
+	l.Max, l.Members = 1<<40, numbered(10_000, 700)
+	b.send(start, 1500, l)
+	b.commitTogether()
+	if pages, _ := b.pagesOf("account:a"); pages != 5 {
+		t.Errorf("%d pages; want 5", pages)
+	}
+	b.again().sent(start, 2200, l)
+}
+
 // Another process always reads what this one has, whatever was charged, undone, reset
 // and written anew before.
 func TestKeptModel(t *testing.T) {
