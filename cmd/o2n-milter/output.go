@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 )
 
 // printJSON prints one object on one line.
@@ -25,10 +26,11 @@ func table(w io.Writer, rows [][]string) error {
 	return tw.Flush()
 }
 
-// clean makes text that somebody else wrote safe for a terminal.
+// clean makes text that somebody else wrote safe for a terminal, which obeys control
+// characters, and for its reader, whom direction marks show a line in another order.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+		if !unicode.IsGraphic(r) {
 			return '?'
 		}
 		return r

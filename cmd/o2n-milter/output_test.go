@@ -12,3 +12,17 @@ func TestShowSize(t *testing.T) {
 		}
 	}
 }
+
+func TestClean(t *testing.T) {
+	for text, want := range map[string]string{
+		"Zoë, 10\u00a0€":               "Zoë, 10\u00a0€",
+		"\x1b[2J\u009b\r\n\t\x07":      "?[2J?????",
+		"txt.\u202eexe\u202c":          "txt.?exe?",
+		"a\u2066b\u200bc\u200fd":       "a?b?c?d",
+		"\ufeff\u2028\U000e0041\ufffd": "???\ufffd",
+	} {
+		if got := clean(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}

@@ -48,8 +48,18 @@ type tab struct {
 // open starts a browser whose owner reads English.
 func open(t *testing.T) *tab { t.Helper(); return openIn(t, "en") }
 
-// openIn starts a browser that asks for pages in a language.
+// openIn starts a browser that asks for pages in a language, and runs no script of them.
 func openIn(t *testing.T, language string) *tab {
+	t.Helper()
+	b := browse(t, language)
+	_, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	b.check(err)
+	b.listen()
+	return b
+}
+
+// browse starts a browser as people have it.
+func browse(t *testing.T, language string) *tab {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -66,11 +76,9 @@ func openIn(t *testing.T, language string) *tab {
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
 	b := &tab{t, ctx, t.ArtifactDir()}
-	b.check(chromedp.Do(ctx))
-	if _, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("start of %s: %v\n%s", path, err, said.String())
 	}
-	b.listen()
 	return b
 }
 
