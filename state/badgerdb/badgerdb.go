@@ -253,6 +253,12 @@ func (s *Store) adopt(o *opened) error {
 	if len(o.faults) > 0 {
 		records = append(records, broken(o.marks)...)
 		o.marks = nil
+		m, err := mend(o.db)
+		if err != nil {
+			return err
+		}
+		s.faults, records = append(s.faults, m.faults...), append(records, m.records...)
+		o.stand.History = m.size
 	}
 	s.writer.adopt(o.stand, o.marks, s.progress.known().Commit)
 	if faults, err = s.convert(); err != nil {
