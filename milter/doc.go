@@ -10,7 +10,9 @@
 // parts (Sendmail), shifts a field with an empty name, skips one with a NUL, and
 // hangs up on commands it does not know. Its plain answers (accept, reject,
 // tempfail) swap the session for a new one in mid-message, so none is given: mail
-// passes by "continue" and is refused by a reply code, both at end of message.
+// passes by "continue" and is refused by a reply code, both at end of message; what there
+// is no time for is refused at its first recipient (all of them are), and what comes in a
+// session over the caps at MAIL (refuse.go).
 //
 // Under systemd a session outlives the process: what its connection brought lies on a
 // shelf.Tape, from which the next process reads it anew. So the same packets must lead to

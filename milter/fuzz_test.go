@@ -78,3 +78,36 @@ func expected(data []byte) (ends, replies int) {
 	}
 	return ends, replies
 }
+
+// FuzzRefusal sends anything to a session over the caps, behind a good negotiation: no
+// panic, nothing accepted, one answer at most to a packet, and the session ends.
+func FuzzRefusal(f *testing.F) {
+	m := &mta{}
+	f.Add([]byte(m.step(helloA) + m.step("H x") + m.step(mailA) + m.step("R <r@r.example>") + m.step("E") + m.step("A") + m.step("Q")))
+	f.Add([]byte(packet('D', "M") + packet('D', "") + packet('M', "") + packet('C', "h\x004") + packet('O', "")))
+	f.Add([]byte(m.step("B "+strings.Repeat("x", 2*refusalSize)) + "\x00\x00\x00\x00"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		synctest.Test(t, func(t *testing.T) {
+			f, in := capped(t)
+			m := f.dial("")
+			m.negotiate(6, allActions, allProtocol)
+			m.write(string(data))
+			synctest.Wait()
+			m.nc.Close()
+			in.nc.Close()
+			f.stop()
+			answers, packets := 0, 0
+			for rest := data; len(rest) >= 5; packets++ {
+				rest = rest[min(len(rest), 4+max(1, int(binary.BigEndian.Uint32(rest)))):]
+			}
+			for p := range m.packets {
+				if answers++; p[0] != 'y' {
+					t.Errorf("answered %q", p)
+				}
+			}
+			if answers > packets {
+				t.Errorf("%d answers to %d packets", answers, packets)
+			}
+		})
+	})
+}
