@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -121,7 +122,15 @@ func seen(target string) string {
 // page or a mailbox. Nothing is ever fetched.
 func leads(target string) bool {
 	u, err := url.Parse(target)
-	return err == nil && (u.Host != "" || u.Scheme == "mailto" && strings.Contains(u.Opaque, "@"))
+	return err == nil && (isOutside(u.Hostname()) || u.Scheme == "mailto" && strings.Contains(u.Opaque, "@"))
+}
+
+// isOutside says whether a host may be anywhere but on the reader's own machine or network.
+func isOutside(host string) bool {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.IsGlobalUnicast() && !ip.IsPrivate()
+	}
+	return strings.Contains(strings.Trim(host, "."), ".")
 }
 
 // lacksOneClick: RFC 8058 3.1, and 4 where the mail is signed already.
