@@ -39,8 +39,9 @@ const (
 // enough is the least, in words, that tells a letter without link or file from others.
 const enough = 8
 
-// mostTerms are as many as make the sketch no better if there are more.
-const mostTerms = 1024
+// mostTerms are about as many as 256 bits can tell apart; of a longer letter so many
+// are picked.
+const mostTerms = 2048
 
 // Sketch of the letter; false when there is nothing in it to tell it by.
 func (l Letter) Sketch() (Sketch, bool) {

@@ -164,8 +164,8 @@ func FuzzPhrases(f *testing.F) {
 			t.Errorf("%q is not in %q", phrase, folded)
 		}
 		// A look at each word finds the same.
-		for _, p := range []*phrases{p, unsubscribe, words.reason, answerWords, newPhrases(append([]string{phrase}, ReasonPhrases...))} {
-			for from := range folded {
+		for _, p := range []*phrases{p, unsubscribe, words.reason, answerWords} {
+			for from := 0; from < len(folded); from += 1 + len(folded)/50 {
 				if got, want := p.next(folded, from), p.nextPlainly(folded, from); got != want {
 					t.Fatalf("%q from %d of %q: at %d, want %d", p.list, from, folded, got, want)
 				}
