@@ -49,18 +49,8 @@ func (s *Store) convert() (faults []string, err error) {
 	// Windows first: to take one twice would count its charges twice, so it leaves in the
 	// commit that takes it, which is small while there are no members.
 	for _, prefix := range []string{limitPrefix, knownPrefix, letterPrefix} {
-		for n := convertKeys; ; {
-			more, err := c.next(prefix, n)
-			if errors.Is(err, badger.ErrTxnTooBig) && n > 1 {
-				n /= 2
-				continue
-			}
-			if err != nil {
-				return nil, fmt.Errorf("conversion of %s: %w", prefix, err)
-			}
-			if !more {
-				break
-			}
+		if err := c.all(prefix); err != nil {
+			return nil, fmt.Errorf("conversion of %s: %w", prefix, err)
 		}
 	}
 	if c.keys > 0 {
@@ -72,12 +62,30 @@ func (s *Store) convert() (faults []string, err error) {
 	return faults, nil
 }
 
-// next converts the next n keys of a prefix.
-func (c *conversion) next(prefix string, n int) (more bool, err error) {
+// all converts the keys of a prefix, as many in one go as a commit takes. It does not
+// begin at the first one again: what is deleted is still in the way.
+func (c *conversion) all(prefix string) error {
+	n := convertKeys
+	for from := prefix; from != ""; {
+		next, err := c.next(prefix, from, n)
+		if errors.Is(err, badger.ErrTxnTooBig) && n > 1 {
+			n /= 2
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		from = next
+	}
+	return nil
+}
+
+// next converts n keys of a prefix, and says at which one to go on; empty: there is none.
+func (c *conversion) next(prefix, from string, n int) (next string, err error) {
 	c.subjects, c.order, c.gone = make(map[string]ledger.Earlier), nil, nil
 	unread := c.unread
 	err = c.store.base.use(func(db *badger.DB) error {
-		_, err := walk(db, prefix, prefix+"\xff", func(item *badger.Item) error {
+		next, err = walk(db, from, prefix+"\xff", func(item *badger.Item) error {
 			if len(c.gone) == n {
 				return errEnough
 			}
@@ -86,7 +94,7 @@ func (c *conversion) next(prefix string, n int) (more bool, err error) {
 		return err
 	})
 	if err != nil || len(c.gone) == 0 {
-		return false, err
+		return "", err
 	}
 	var records []record
 	for _, subject := range c.order {
@@ -101,14 +109,14 @@ func (c *conversion) next(prefix string, n int) (more bool, err error) {
 	}
 	if err != nil {
 		c.unread = unread
-		return false, err
+		return "", err
 	}
 	c.keys += len(c.gone)
 	if now := time.Now(); now.Sub(c.told) > 10*time.Second {
 		c.told = now
 		c.store.log.Info("store: windows and known recipients are brought into the new format", "records", c.keys)
 	}
-	return true, nil
+	return next, nil
 }
 
 // add takes one record. One that cannot be read is forgotten.
