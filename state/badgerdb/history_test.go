@@ -44,21 +44,31 @@ func numberedIDs(n int) (ids []string) {
 	return ids
 }
 
-// held opens a store whose decisions are written only when a test says so.
-func held(t *testing.T, path string) *Store {
-	t.Helper()
-	s := openAt(t, path)
+// keeping says whether what is recorded may be written.
+func keeping(s *Store, on bool) {
 	s.history.mu.Lock()
-	s.history.known = false
-	s.history.mu.Unlock()
-	t.Cleanup(func() { letGo(s) })
-	return s
+	defer s.history.mu.Unlock()
+	s.history.known = on
 }
 
-func letGo(s *Store) {
-	s.history.mu.Lock()
-	s.history.known = true
-	s.history.mu.Unlock()
+// atOnce has what f records written together, however long it takes.
+func atOnce(t *testing.T, s *Store, f func()) {
+	t.Helper()
+	keeping(s, false)
+	defer keeping(s, true)
+	f()
+	keeping(s, true)
+	keepAll(t, s)
+}
+
+// recordMany records D0000, a second later D0001 and so on.
+func recordMany(t *testing.T, s *Store, n int) {
+	t.Helper()
+	atOnce(t, s, func() {
+		for i := range n {
+			record1(t, s, fmt.Sprintf("D%04d", i), second(int64(i)), 0)
+		}
+	})
 }
 
 // Decisions are found from memory, from drafts and from pages, before and after a restart.
@@ -69,10 +79,7 @@ func TestPageIsFull(t *testing.T) {
 		{2, pageBytes/2 - bare, 0, 1}, {3, pageBytes/2 - bare, 1, 0}, {4, pageBytes/2 - bare, 1, 1},
 	} {
 		path := t.TempDir()
-		s := held(t, path)
-		for i := range test.decisions {
-			record1(t, s, fmt.Sprintf("D%04d", i), second(int64(i)), test.size)
-		}
+		s := openAt(t, path)
 		found := func() {
 			t.Helper()
 			want := numberedIDs(test.decisions)
@@ -86,8 +93,12 @@ func TestPageIsFull(t *testing.T) {
 				}
 			}
 		}
-		found()
-		letGo(s)
+		atOnce(t, s, func() {
+			for i := range test.decisions {
+				record1(t, s, fmt.Sprintf("D%04d", i), second(int64(i)), test.size)
+			}
+			found()
+		})
 		shape(t, s, test.pages, test.drafts)
 		found()
 		if err := s.Close(); err != nil {
@@ -121,10 +132,11 @@ func TestDraftsBecomePages(t *testing.T) {
 	} {
 		s := openAt(t, t.TempDir())
 		for i := range test.n {
-			for n := range test.each {
-				record1(t, s, fmt.Sprintf("D%d-%d", i, n), start.Add(time.Duration(i)*test.step), 0)
-			}
-			keepAll(t, s)
+			atOnce(t, s, func() {
+				for n := range test.each {
+					record1(t, s, fmt.Sprintf("D%d-%d", i, n), start.Add(time.Duration(i)*test.step), 0)
+				}
+			})
 		}
 		until(t, func() bool { return !s.history.busy() })
 		shape(t, s, test.pages, test.drafts)
@@ -171,12 +183,14 @@ func TestMaxSize(t *testing.T) {
 	s := openAt(t, path)
 	const n = 5*pageDecisions + 7
 	rnd := rand.New(rand.NewPCG(1, 1))
-	for i := range n {
-		d := state.Decision{ID: fmt.Sprintf("D%04d", i), At: second(int64(i)), Subjects: []string{"account:a"}, From: fmt.Sprintf("%0500x", rnd.Uint64())}
-		if err := s.Record(t.Context(), d); err != nil {
-			t.Fatal(err)
+	atOnce(t, s, func() {
+		for i := range n {
+			d := state.Decision{ID: fmt.Sprintf("D%04d", i), At: second(int64(i)), Subjects: []string{"account:a"}, From: fmt.Sprintf("%0500x", rnd.Uint64())}
+			if err := s.Record(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
+	})
 	whole, want := counted(t, s), numberedIDs(n)
 	for _, test := range []struct {
 		most int64
@@ -203,9 +217,7 @@ func TestMaxSize(t *testing.T) {
 func TestRetentionOfPages(t *testing.T) {
 	path := t.TempDir()
 	s := openAt(t, path)
-	for i := range pageDecisions {
-		record1(t, s, fmt.Sprintf("D%04d", i), second(int64(i)), 0)
-	}
+	recordMany(t, s, pageDecisions)
 	shape(t, s, 1, 0)
 	want := numberedIDs(pageDecisions)
 	at := func(now time.Time, left, pages int) {
@@ -235,9 +247,7 @@ func TestRetentionOfPages(t *testing.T) {
 // A page that cannot be read is told by its key; what is on others is found.
 func TestDamagedDecision(t *testing.T) {
 	s := openAt(t, t.TempDir())
-	for i := range 3 * pageDecisions {
-		record1(t, s, fmt.Sprintf("D%04d", i), second(int64(i)), 0)
-	}
+	recordMany(t, s, 3*pageDecisions)
 	shape(t, s, 3, 0)
 	bad := keys(t, s)[1]
 	update(t, s, func(txn *badger.Txn) error { return txn.Set([]byte(bad), []byte("junk")) })

@@ -16,9 +16,7 @@ import (
 func TestMend(t *testing.T) {
 	path := t.TempDir()
 	s := openAt(t, path)
-	for i := range 4 * pageDecisions {
-		record1(t, s, numberedIDs(4 * pageDecisions)[4*pageDecisions-1-i], second(int64(i)), 0)
-	}
+	recordMany(t, s, 4*pageDecisions)
 	shape(t, s, 4, 0)
 	record1(t, s, "draft", second(9999), 0)
 	shape(t, s, 4, 1)

@@ -14,8 +14,8 @@ const (
 	// MaxDecision bounds a decision, in bytes: it must fit one transaction of every
 	// store (Badger's takes 1.2 MB).
 	MaxDecision = 256 << 10
-	// MaxDecisionSubjects bounds its places in histories, a key each: of its subjects,
-	// and again of its recipients.
+	// MaxDecisionSubjects bounds its places in histories, a hash each (in Redis an entry):
+	// of its subjects, and again of its recipients.
 	MaxDecisionSubjects = 2000
 )
 
