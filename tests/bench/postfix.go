@@ -114,23 +114,24 @@ func parseBusy(text string) (sum time.Duration, err error) {
 }
 
 func (p *part) postfixTable(passages []*passage) {
-	t := newTable("message, sessions", "filter", "messages/s", "of no filter", "ms more a message", "CPU µs more a message, of the machine", "of the filter's process")
+	t := newTable("message, sessions", "filter", "messages/s", "of no filter", "ms more a message", "CPU µs a message, of the machine", "more than without", "of the filter's process")
 	for _, c := range passages {
 		n := float64(c.messages)
 		for i, way := range ways {
-			var rate, share, more, busy, own []float64
+			var rate, share, more, busy, added, own []float64
 			for round, got := range c.ways[i] {
 				bare := c.ways[0][round]
 				rate = append(rate, n/got.took.Seconds())
 				share = append(share, bare.took.Seconds()/got.took.Seconds())
 				// Each session waits for its own messages only.
 				more = append(more, (got.took-bare.took).Seconds()*1000/n*float64(c.sessions))
-				busy = append(busy, float64((got.busy-bare.busy).Microseconds())/n)
+				busy = append(busy, float64(got.busy.Microseconds())/n)
+				added = append(added, float64((got.busy-bare.busy).Microseconds())/n)
 				own = append(own, float64(got.filter.Microseconds())/n)
 			}
-			row := []string{fmt.Sprintf("%s, %d", octets(int64(c.size)), c.sessions), way, number(median(rate)), number(median(share)), "", "", ""}
+			row := []string{fmt.Sprintf("%s, %d", octets(int64(c.size)), c.sessions), way, number(median(rate)), number(median(share)), "", number(median(busy)), "", ""}
 			if i > 0 {
-				row[4], row[5], row[6] = number(median(more)), number(median(busy)), number(median(own))
+				row[4], row[6], row[7] = number(median(more)), number(median(added)), number(median(own))
 			}
 			t.row(row...)
 		}
