@@ -41,14 +41,21 @@ func (l looks) with(s *styles) looks {
 	if *s == (styles{}) {
 		return l
 	}
-	if s[usual] == s[full] && s[full] == s[wide] && l[usual] == l[full] && l[full] == l[wide] {
+	if !s[usual].size.relative && s[usual] == s[full] && s[full] == s[wide] && l[usual] == l[full] && l[full] == l[wide] {
 		one := l[usual].with(s[usual]) // in usual nothing is to be revealed
 		return looks{one, one, one}
 	}
 	l[usual], l[full] = l[usual].with(s[usual]), l[full].with(s[full])
+	from := l[wide].size
 	l[wide] = l[wide].with(s[wide].revealed())
+	if s[wide].size.relative && from > 0 {
+		l[wide].size = max(l[wide].size, leastRelative)
+	}
 	return l
 }
+
+// leastRelative is the least, in px, that Chromium makes of a share of a font size.
+const leastRelative = 6
 
 // revealed is the style without what may be undone: an animation shows in the end what
 // was hidden at first, a transform brings back what was moved away.

@@ -25,6 +25,7 @@ func TestDoubt(t *testing.T) {
 		{`<p style="color:#000;background:linear-gradient(#000,black)">x</p><p style="color:#fff;background:linear-gradient(#000,red)">y`, "x\ny", "y"},
 		{`<p style="background-color:currentcolor">not</p>x`, "x", "x"},
 		{`<p style="opacity:0;animation:a 1s forwards">x</p>y`, "xy", "y"},
+		{`<p style="font-size:1%">x</p><p style="font-size:0"><b style="font-size:2em">not</b></p>y`, "x\ny", "y"}, // Chromium shows 6 px
 		{`<dialog>x</dialog><video>y</video>z`, "x\nyz", "z"},
 
 		{`<style>div p{display:none}</style><div><p>x</div>y`, "x\ny", "y"},
