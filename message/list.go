@@ -102,7 +102,7 @@ func (l *List) promote(value string) {
 
 // brokenNames is what of quoted names Python's email takes for the field's address,
 // since a name ends with its line there: what stands behind the line's end, and the
-// line itself where it is one word.
+// line's last word.
 func brokenNames(value string) string {
 	if strings.IndexByte(value, '"') < 0 || !strings.ContainsAny(value, "\r\n") {
 		return ""
@@ -120,9 +120,8 @@ func brokenNames(value string) string {
 			name := value[open:i]
 			if end := strings.IndexAny(name, "\r\n"); end >= 0 {
 				b.WriteString(name[end:] + " ")
-				if !strings.ContainsAny(name[:end], " \t") {
-					b.WriteString(name[:end] + " ")
-				}
+				last := strings.LastIndexAny(name[:end], " \t") + 1
+				b.WriteString(name[last:end] + " ")
 			}
 			open = -1
 		}

@@ -177,6 +177,7 @@ func TestBrokenNames(t *testing.T) {
 		"\"Boss (ceo@bank.fr) at\n home\" <alice@client.fr>": {"alice@client.fr"},
 		"\"alice@client.fr\n x\" <alice@client.fr>":          {"alice@client.fr"},
 		"\"ceo@bank.fr\"\n <alice@client.fr>":                {"alice@client.fr"},
+		"\"Boss <ceo@bank.fr\r\n x>\" <alice@client.fr>":     {"alice@client.fr", "ceo@bank.fr"},
 	} {
 		if diff := cmp.Diff(want, sketch(Read([]Field{{"From", value}}).From[0].Addresses)); diff != "" {
 			t.Errorf("%q, -want +got:\n%s", value, diff)
