@@ -35,8 +35,8 @@ func hashMore(h uint64, s []byte) (uint64, int) {
 // hashEight takes the first n of eight letters, or all.
 func hashEight(h, x uint64, n int) uint64 { return fold(h^x&(1<<(8*uint(n))-1), golden) }
 
-// wordSeed is mix(1). Seeds differ in their luck with one letter or another; of the first
-// eleven it is the one with which the least honest mail of docs/accuracy.md is refused.
+// wordSeed is mix(1). Seeds differ in their luck with one letter or another; with this one
+// about as much honest mail of docs/accuracy.md is refused as ever.
 const wordSeed = 0x5692161d100b05e5
 
 func otherThanLetters(x uint64) uint64 { return ^lettersIn(x) & highs }
