@@ -161,8 +161,10 @@ func (d *Desk) unblockSelf(ctx context.Context, who Actor, h holder, b state.Blo
 	if used, err = d.selfUsed(ctx, h); err == nil && used > most {
 		err = conflict("unblocked %d times in 30 days already: please ask", most)
 	}
-	if err == nil {
-		b, err = d.lift(ctx, who, b, "request "+r.ID+", by the customer", r)
+	if note := "request " + r.ID + ", by the customer"; err == nil {
+		if b, err = d.lift(ctx, who, b, note, r); err == nil && b.Note != note {
+			err = conflict("block %s has ended just now", b.ID) // a second click costs no second chance
+		}
 	}
 	if err != nil {
 		return RequestView{}, errors.Join(err, state.DeleteRecord(ctx, d.Store, r))

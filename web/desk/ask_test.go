@@ -184,6 +184,30 @@ func TestUnblockSelfFails(t *testing.T) {
 	}
 }
 
+// faster is a store where somebody else lifts each block just before.
+type faster struct{ state.Store }
+
+func (s faster) LiftBlock(ctx context.Context, id string, now time.Time, by, note string) (state.Block, error) {
+	if b, err := s.Store.LiftBlock(ctx, id, now, "rival", "first"); err != nil {
+		return b, err
+	}
+	return s.Store.LiftBlock(ctx, id, now, by, note)
+}
+
+// Two clicks, or a click while an operator lifts it: one of them did it and is told of, and the
+// other has used up no chance.
+func TestUnblockSelfWhenOthersAreFaster(t *testing.T) {
+	f := newDesk(t)
+	f.Store = faster{f.Store}
+	wants(t, f.self(t, "B1"), ErrConflict, "ended just now")
+	if used, err := f.selfUsed(t.Context(), holder{login: aliceLogin}); used != 0 || err != nil {
+		t.Errorf("%d used, %v", used, err)
+	}
+	if len(f.events) != 0 {
+		t.Errorf("told of: %v", f.events)
+	}
+}
+
 // Two hosts at once: of one block one request, and never more unblocking than allowed.
 func TestAskRace(t *testing.T) {
 	f := newDesk(t)

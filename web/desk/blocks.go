@@ -166,7 +166,7 @@ func (d *Desk) LiftBlock(ctx context.Context, who Actor, in LiftBlock) (LiftedLi
 // lift ends an active block, for a request where somebody asked for it.
 func (d *Desk) lift(ctx context.Context, who Actor, b state.Block, reason string, r state.Request) (state.Block, error) {
 	b, err := d.Store.LiftBlock(ctx, b.ID, d.now(), who.by(), reason)
-	if err != nil {
+	if err != nil || b.Note != reason { // somebody else was faster, and has told of it
 		return b, err
 	}
 	d.audit(ctx, who, change{"block lift", b.ID, b.Subject, reason})
