@@ -286,6 +286,7 @@ func (c *conn) Close() error {
 			c.tape.Free()
 		}
 		c.Conn.Close()
+		c.session.dismiss()
 		c.in.Reset(nil)
 		readers.Put(c.in)
 		c.server.ended(c)

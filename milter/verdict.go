@@ -53,8 +53,11 @@ func (s *session) verdict(d *draft) (rules.Verdict, time.Duration) {
 	return v, time.Since(start)
 }
 
-// decision is one question to a judge. It is used again, but for one that is late.
+// decision is one question to a judge, and the goroutine that asks it: a judge wants a
+// deep stack, which is not to grow anew for each message. It is used again, but for one
+// that is late.
 type decision struct {
+	asked   chan question
 	done    chan struct{}
 	late    *time.Timer // until the MTA is told to wait on, or nobody waits any more
 	verdict rules.Verdict
@@ -69,13 +72,14 @@ func (s *session) decide(d *draft) (v rules.Verdict, why string) {
 	defer cancel()
 	q := s.deciding
 	if q == nil {
-		q = &decision{done: make(chan struct{}, 1), late: time.NewTimer(progressEvery)}
+		q = &decision{asked: make(chan question, 1), done: make(chan struct{}, 1), late: time.NewTimer(progressEvery)}
 		s.deciding = q
+		go s.answer(q)
 	} else {
 		q.late.Reset(progressEvery)
 	}
 	defer q.late.Stop()
-	go s.ask(ctx, q, d.judge, &d.mail)
+	q.asked <- question{ctx, d.judge, &d.mail}
 	over := ctx.Done()
 	for {
 		select {
@@ -83,7 +87,8 @@ func (s *session) decide(d *draft) (v rules.Verdict, why string) {
 			return q.verdict, q.why
 		case <-q.late.C:
 			if over == nil {
-				s.deciding, d.lent = nil, true
+				s.dismiss()
+				d.lent = true
 				s.server.late.Add(1)
 				go func() { <-q.done; s.server.late.Add(-1) }()
 				return v, "no verdict in time"
@@ -97,16 +102,38 @@ func (s *session) decide(d *draft) (v rules.Verdict, why string) {
 	}
 }
 
+// question is a message and who is asked about it.
+type question struct {
+	ctx   context.Context
+	judge Judge
+	mail  *rules.Mail
+}
+
+// dismiss ends the goroutine that asks, when it has its answer.
+func (s *session) dismiss() {
+	if s.deciding != nil {
+		close(s.deciding.asked)
+		s.deciding = nil
+	}
+}
+
+// answer answers one question after the other.
+func (s *session) answer(q *decision) {
+	for asked := range q.asked {
+		s.ask(q, asked)
+		q.done <- struct{}{}
+	}
+}
+
 // ask has the judge decide.
-func (s *session) ask(ctx context.Context, q *decision, judge Judge, m *rules.Mail) {
+func (s *session) ask(q *decision, asked question) {
 	q.verdict, q.why = rules.Verdict{}, "panic"
 	defer func() {
 		if p := recover(); p != nil {
 			s.conn.log().Error("milter: panic", "stage", "decide", "panic", p, "stack", string(debug.Stack()))
 		}
-		q.done <- struct{}{}
 	}()
-	q.verdict = judge.Decide(ctx, m)
+	q.verdict = asked.judge.Decide(asked.ctx, asked.mail)
 	q.why = ""
 }
 
