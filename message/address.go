@@ -163,6 +163,8 @@ func visible(r rune) rune {
 	return r
 }
 
+func isVisible(r rune) bool { return visible(r) >= 0 }
+
 // newAddress judges an unquoted local part and the text that stands for the
 // domain. Text without a usable domain is kept whole in Local, so that two
 // different ones stay different.
@@ -268,7 +270,7 @@ func localFault(local string) string {
 
 // unquote undoes RFC 5321 quoted strings and quoted pairs.
 func unquote(s string) string {
-	if !strings.ContainsAny(s, `"\`) {
+	if strings.IndexByte(s, '"') < 0 && strings.IndexByte(s, '\\') < 0 {
 		return s
 	}
 	var b strings.Builder

@@ -23,29 +23,31 @@ const (
 // standard is the grammar of RFC 5322 3.4 with the charsets of real mail.
 var standard = mail.AddressParser{WordDecoder: &mime.WordDecoder{CharsetReader: charset.Reader}}
 
-// readList reads one address field. The value is unfolded.
-func readList(field, value string) List {
-	list := List{Field: field}
+// readList reads one address field. The value is unfolded. Where the standard
+// grammar refuses it, found are its tokens.
+func readList(field, value string) (list List, found []token) {
+	list = List{Field: field}
 	if strings.TrimSpace(value) == "" {
-		return list // the field names nobody; that is no fault of grammar
+		return list, nil // the field names nobody; that is no fault of grammar
 	}
 	if len(value) <= maxGrammar {
 		if plain, ok := plainList(value); ok {
 			list.Addresses = plain
-			return list
+			return list, nil
 		}
 	}
 	return readGrammar(list, value)
 }
 
 // readGrammar reads a value by the standard grammar, else as it comes.
-func readGrammar(list List, value string) List {
+func readGrammar(list List, value string) (_ List, found []token) {
 	text := toUTF8(value)
 	parsed, err := parse(value)
 	if err != nil {
+		found = scan(text)
 		list.Lenient = true
-		list.Addresses = lenient(text)
-		return list
+		list.Addresses = lenient(text, found)
+		return list, found
 	}
 	list.Addresses = make([]Address, 0, len(parsed))
 	for _, p := range parsed {
@@ -55,23 +57,27 @@ func readGrammar(list List, value string) List {
 	if !plain(text, len(parsed)) {
 		list.Named = named(text, list.Addresses)
 	}
-	return list
+	return list, nil
 }
 
 // parse applies the standard grammar to a value that is not too long for it.
 func parse(value string) ([]*mail.Address, error) {
-	if len(value) > maxGrammar {
+	switch {
+	case len(value) > maxGrammar:
 		return nil, errTooLong
+	case isRefused(value):
+		return nil, errLooseAt
 	}
 	return standard.ParseList(value)
 }
 
-// judge looks for what keeps a reader from seeing the author as we do.
-func (l *List) judge(value string) {
+// judge looks for what keeps a reader from seeing the author as we do. What was found
+// in a lenient list is given.
+func (l *List) judge(value string, found []token) {
 	if l.Lenient && endsWhole(value) {
 		l.nameUndotted()
 	}
-	l.promote(value)
+	l.promote(value, found)
 	switch {
 	case len(value) > maxView:
 		l.Fault = "longer than 2,000 octets, address not in view"
@@ -81,22 +87,29 @@ func (l *List) judge(value string) {
 }
 
 // promote takes addresses in names for the field's own where some reader does.
-func (l *List) promote(value string) {
-	found := scan(toUTF8(unfold(brokenNames(value))))
+func (l *List) promote(value string, found []token) {
+	if broken := brokenNames(value); broken != "" {
+		l.take(scan(toUTF8(unfold(broken))))
+	}
 	if l.Lenient {
 		text := toUTF8(unfold(value))
-		for _, form := range append(decodings(text), text) {
-			found = append(found, dropping(form)...)
+		for _, form := range decodings(text) {
+			l.take(dropping(form, scan(form)))
 		}
-	}
-	for _, a := range found {
-		if !slices.Contains(l.Addresses, a.Address) {
-			l.Addresses = append(l.Addresses, a.Address)
-		}
+		l.take(dropping(text, found))
 	}
 	// An encoded word without an end takes what follows into the name, the address too.
 	if len(l.Named) > 0 && hasOpenWord(value) {
 		l.Addresses, l.Named = append(l.Addresses, l.Named...), nil
+	}
+}
+
+// take appends the addresses that are not there yet.
+func (l *List) take(found []token) {
+	for _, t := range found {
+		if !slices.Contains(l.Addresses, t.Address) {
+			l.Addresses = append(l.Addresses, t.Address)
+		}
 	}
 }
 
@@ -135,6 +148,9 @@ func endsWhole(value string) bool {
 	if !ok || strings.ContainsAny(value, ",;") || strings.Contains(behind, "<") {
 		return false
 	}
+	if a, ok := plainAddress(strings.TrimSuffix(behind, ">")); ok && !isOuter(rune(a.Local[0])) { // what scan makes of it
+		return strings.Contains(a.Domain, ".")
+	}
 	found := scan(toUTF8(unfold(behind)))
 	return len(found) == 1 && found[0].Fault == "" && strings.Contains(found[0].Domain, ".")
 }
@@ -153,6 +169,12 @@ func (l *List) nameUndotted() {
 	l.Addresses = slices.DeleteFunc(l.Addresses, undotted)
 }
 
+// isRefused says in one look that the standard grammar refuses the value: a second @ may
+// stand in a list, a quoted string, a comment, a literal or a group, and none begins here.
+func isRefused(value string) bool {
+	return strings.Count(value, "@") > 1 && !strings.ContainsAny(value, `,"([:`)
+}
+
 // plain says that the addresses are all the value holds: no further @ and no
 // encoded word, so there is nothing to look for in names and comments.
 func plain(text string, addresses int) bool {
@@ -162,8 +184,7 @@ func plain(text string, addresses int) bool {
 
 // lenient takes every token, of the value as written and with encoded words
 // decoded. An address given as the name of itself (a@b <a@b>) counts once.
-func lenient(text string) []Address {
-	found := scan(text)
+func lenient(text string, found []token) []Address {
 	if len(found) == 0 && !strings.Contains(text, "=?") {
 		return nil
 	}
@@ -175,11 +196,15 @@ func lenient(text string) []Address {
 		}
 		list = append(list, t.Address)
 	}
+	encoded := decodings(text)
+	if len(encoded) == 0 {
+		return list
+	}
 	seen := make(map[Address]bool, len(list))
 	for _, a := range list {
 		seen[folded(a)] = true
 	}
-	for _, decoded := range decodings(text) {
+	for _, decoded := range encoded {
 		list = appendNew(list, seen, scan(decoded))
 	}
 	return list

@@ -52,7 +52,6 @@ func plainAddress(s string) (a Address, ok bool) {
 
 // plainList reads an unfolded value of the plain form; ok is false for any other.
 func plainList(s string) (list []Address, ok bool) {
-	list = make([]Address, 0, strings.Count(s, "@"))
 	for {
 		text, rest, ok := plainMailbox(s)
 		if !ok {
@@ -61,6 +60,9 @@ func plainList(s string) (list []Address, ok bool) {
 		a, ok := plainAddress(text)
 		if !ok || a.Local[0] == '.' || a.Local[len(a.Local)-1] == '.' || strings.Contains(a.Local, "..") {
 			return nil, false // no dot-atom (RFC 5322 3.2.3)
+		}
+		if list == nil {
+			list = make([]Address, 0, strings.Count(s, "@"))
 		}
 		if list = append(list, a); rest == "" {
 			return list, true

@@ -33,16 +33,23 @@ func checkPlain(t *testing.T, value string) {
 		if diff := cmp.Diff(parseAddress(value), got); diff != "" {
 			t.Errorf("address %q (-want +got):\n%s", value, diff)
 		}
+		if found := scan(value); !isOuter(rune(got.Local[0])) && (len(found) != 1 || found[0].Address != got) {
+			t.Errorf("address %q: got %v, scan finds %v", value, got, found)
+		}
 	}
 	a := ParseAddress(value)
 	if !a.Is(a.Fold()) || a.Is(a.Fold()+"x") || a.Is("") != (a.Fold() == "") || a.FoldOf(value) != a.Fold() {
 		t.Errorf("%q is not what it folds to, %q", value, a.Fold())
 	}
+	if parsed, err := standard.ParseList(value); isRefused(value) && err == nil {
+		t.Errorf("list %q: got refused, want %v", value, parsed)
+	}
 	got, ok := plainList(value)
 	if !ok {
 		return
 	}
-	if diff := cmp.Diff(readGrammar(List{Field: "To"}, value), List{Field: "To", Addresses: got}); diff != "" {
+	want, _ := readGrammar(List{Field: "To"}, value)
+	if diff := cmp.Diff(want, List{Field: "To", Addresses: got}); diff != "" {
 		t.Errorf("list %q (-want +got):\n%s", value, diff)
 	}
 }

@@ -7,7 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-var errTooLong = errors.New("value too long for the standard grammar")
+var (
+	errTooLong = errors.New("value too long for the standard grammar")
+	errLooseAt = errors.New("@ in a name without quotes")
+)
 
 // addressField says where the lists of a field go.
 type addressField struct {
@@ -106,9 +109,9 @@ func (f *Facts) addresses(name, value string) bool {
 		if len(kind.name) != len(name) || !strings.EqualFold(kind.name, name) {
 			continue
 		}
-		list := readList(kind.name, unfold(value))
+		list, found := readList(kind.name, unfold(value))
 		if kind.short {
-			list.judge(value)
+			list.judge(value, found)
 		}
 		lists := kind.lists(f)
 		*lists = append(*lists, list)

@@ -66,7 +66,7 @@ func nextAt(s string, i int) (at, after int) {
 func (sc *scanner) around(floor, at, after int) {
 	start, local, touches := sc.localBefore(floor, at)
 	next, end := after, sc.domainEnd(after)
-	if strings.Map(visible, sc.s[after:end]) == "" {
+	if !strings.ContainsFunc(sc.s[after:end], isVisible) {
 		next, _ = sc.skip(end)
 		end = sc.domainEnd(next)
 	}
@@ -109,11 +109,11 @@ func (sc *scanner) joined(start, from, end int, local string) string {
 }
 
 // dropping lists the addresses of readers that drop every blank: "client.fr x-bank.fr"
-// is one domain to Python's email. Words without a dot are a name.
-func dropping(text string) []token {
+// is one domain to Python's email. Words without a dot are a name. The tokens are the text's.
+func dropping(text string, tokens []token) []token {
 	sc := scanner{s: text}
 	sc.matchComments()
-	for _, t := range scan(text) {
+	for _, t := range tokens {
 		words, end := t.Domain, t.end
 		if words != "" && text[end-1] == '.' {
 			words += "."
@@ -281,16 +281,19 @@ func lastDelimiter(s string) int {
 // isOuter: punctuation that people put around an address.
 func isOuter(r rune) bool {
 	switch r {
-	case '\'', '`', '.', '*', '!':
+	case '\'', '`', '.', '*', '!', '(', ')', '[', ']', '{', '}':
 		return true
 	}
-	return unicode.In(r, unicode.Ps, unicode.Pe, unicode.Pi, unicode.Pf)
+	return r >= utf8.RuneSelf && unicode.In(r, unicode.Ps, unicode.Pe, unicode.Pi, unicode.Pf)
 }
 
 // dots: IDNA takes the ideographic and wide full stops for dots (UTS 46 2.3).
 const dots = ".\u3002\uff0e\uff61"
 
-func dotted(s string) bool { return strings.ContainsAny(strings.TrimRightFunc(s, isOuter), dots) }
+func dotted(s string) bool {
+	s = strings.TrimRightFunc(s, isOuter)
+	return strings.IndexByte(s, '.') >= 0 || !isASCII(s) && strings.ContainsAny(s, dots)
+}
 
 func beginsWithDot(s string) bool {
 	r, _ := utf8.DecodeRuneInString(s)

@@ -13,7 +13,7 @@ import (
 // away. A line end before anything else is none that an MTA leaves; it becomes
 // a blank, so that it cannot join what stands apart.
 func unfold(s string) string {
-	if !strings.ContainsAny(s, "\r\n") {
+	if strings.IndexByte(s, '\n') < 0 && strings.IndexByte(s, '\r') < 0 {
 		return s
 	}
 	var b strings.Builder
