@@ -37,6 +37,7 @@ type Config struct {
 // Milter is [milter].
 type Milter struct {
 	Listen          []string // "tcp:host:port" or "unix:/path"
+	AllowRemote     bool     // Listen may be open to other hosts
 	SocketMode      fs.FileMode
 	SocketGroup     string        // group of unix sockets, empty for the process's own
 	MaxSessions     int           // open at once, all listeners together

@@ -50,6 +50,8 @@ var milterKeys = []Key{
 	{Name: "milter.listen", Kind: "list of addresses", Default: `["tcp:127.0.0.1:8895"]`,
 		check: list[string]("a list of addresses", text(wantListen, listenAddress)),
 		set:   into(func(c *Config) *[]string { return &c.Milter.Listen })},
+	{Name: "milter.allow_remote", Kind: "boolean", Default: "false", check: boolean,
+		set: into(func(c *Config) *bool { return &c.Milter.AllowRemote })},
 	socketMode("milter.socket_mode", func(c *Config) *fs.FileMode { return &c.Milter.SocketMode }),
 	socketGroup("milter.socket_group", func(c *Config) *string { return &c.Milter.SocketGroup }),
 	{Name: "milter.max_sessions", Kind: "integer", Default: "1000", check: integer(1, maxCount),

@@ -163,11 +163,7 @@ func (r *reader) faultAt(p place, key, problem, want string) {
 
 // across checks what only several keys together can get wrong.
 func (r *reader) across() {
-	web := r.cfg.Web
-	if web.Listen != "" && !web.AllowRemote && !loopback(web.Listen) {
-		r.faultAt(r.at("web", "listen"), "web.listen", fmt.Sprintf("%q is open to other hosts", web.Listen),
-			"a loopback address, or allow_remote = true")
-	}
+	r.remote()
 	if n := r.cfg.Notify; n.Webhook != "" && n.WebhookKeyFile == "" {
 		r.faultAt(r.at("notify", "webhook"), "notify.webhook", "is set and notify.webhook_key_file is not", "a key that signs what is posted")
 	}
@@ -175,6 +171,22 @@ func (r *reader) across() {
 	r.twoListeners()
 	r.redisFiles()
 	r.contentSteps()
+}
+
+// remote refuses addresses that other hosts may reach, unless that is said to be meant.
+func (r *reader) remote() {
+	web, milter := r.cfg.Web, r.cfg.Milter
+	if web.Listen != "" && !web.AllowRemote && !loopback(web.Listen) {
+		r.faultAt(r.at("web", "listen"), "web.listen", fmt.Sprintf("%q is open to other hosts", web.Listen),
+			"a loopback address, or allow_remote = true")
+	}
+	for _, addr := range milter.Listen {
+		where, tcp := strings.CutPrefix(addr, "tcp:")
+		if tcp && !milter.AllowRemote && !loopback(where) {
+			r.faultAt(r.at("milter", "listen"), "milter.listen", fmt.Sprintf("%q is open to other hosts, which may claim any login", addr),
+				"a unix socket, a loopback address, or allow_remote = true")
+		}
+	}
 }
 
 func loopback(hostPort string) bool {

@@ -166,7 +166,8 @@ func TestEveryValue(t *testing.T) {
 	dir := write(t, map[string]string{
 		"main.toml": `
 [milter]
-listen = ["unix:run/m.sock", "tcp:[::1]:8895"]
+listen = ["unix:run/m.sock", "tcp:[::1]:8895", "tcp:192.0.2.1:8895"]
+allow_remote = true
 socket_mode = "0600"
 shutdown_timeout = "0s"
 [state]
@@ -243,7 +244,8 @@ max_duplicates = 0
 			Plans: map[string]int64{"pro": 60, "big one": 100}},
 	}
 	for _, c := range []struct{ got, want any }{
-		{c.Milter.Listen, []string{"unix:" + dir + "/run/m.sock", "tcp:[::1]:8895"}},
+		{c.Milter.Listen, []string{"unix:" + dir + "/run/m.sock", "tcp:[::1]:8895", "tcp:192.0.2.1:8895"}},
+		{c.Milter.AllowRemote, true},
 		{c.Milter.SocketMode.String(), "-rw-------"},
 		{c.Milter.ShutdownTimeout, time.Duration(0)},
 		{c.State, State{Backend: "memory", Path: dir + "/store", Durability: "power", Cache: 8 << 20, MinFree: 6e6, MaxSize: 100e12,
@@ -270,8 +272,8 @@ max_duplicates = 0
 		}
 	}
 	for key, want := range map[string]int{
-		"milter.listen": 3, "limit.a": 38, "limit.a.max": 41, "limit.a.plans.pro": 44,
-		"limit.a.subject": 39, "state": 6, "limit.b.action": 0,
+		"milter.listen": 3, "limit.a": 39, "limit.a.max": 42, "limit.a.plans.pro": 45,
+		"limit.a.subject": 40, "state": 7, "limit.b.action": 0,
 	} {
 		if _, line := c.Rules.Origin(key); line != want {
 			t.Errorf("origin of %s is line %d, want %d", key, line, want)
@@ -327,6 +329,31 @@ limit.minute.Max = 3
 }
 
 // What is sound but has no effect is noted.
+// What other hosts may reach is meant only where it is said; private networks are no
+// exception.
+func TestListenersOpenToOthers(t *testing.T) {
+	for host, open := range map[string]bool{
+		"127.0.0.0": false, "127.0.0.1": false, "127.255.255.255": false, "126.255.255.255": true, "128.0.0.0": true,
+		"[::1]": false, "[::ffff:127.0.0.1]": false, "[::]": true, "[::2]": true, "[fe80::1]": true, "[fd00::1]": true,
+		"0.0.0.0": true, "10.0.0.1": true, "172.16.0.1": true, "192.168.0.1": true, "169.254.0.1": true,
+		"localhost": false, "LOCALHOST": false, "localhost.example": true, "filter.example": true,
+	} {
+		for table, text := range map[string]string{
+			"milter": "milter.listen = ['tcp:" + host + ":1']\n",
+			"web":    "web.listen = '" + host + ":1'\n",
+		} {
+			if _, faults := loadFaults(t, map[string]string{"main.toml": text}); (len(faults) == 1) != open || len(faults) > 1 {
+				t.Errorf("%s: open to others: %v, faults %q", text, open, faults)
+			}
+			good(t, text+table+".allow_remote = true\n")
+		}
+	}
+	_, faults := loadFaults(t, map[string]string{"main.toml": "web.allow_remote = true\nmilter.listen = ['tcp:0.0.0.0:1', 'tcp:[::]:2']\n"})
+	if len(faults) != 2 { // each address has its own, and the pages' word is not the milter's
+		t.Errorf("faults %q", faults)
+	}
+}
+
 func TestNotes(t *testing.T) {
 	c := good(t, `[account.a]
 ips = ["192.0.2.1", "127.0.0.1"]
