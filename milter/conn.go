@@ -259,9 +259,9 @@ func (c *conn) explain(err error) {
 	case isCut || c.left: // whoever cut it said so
 	case err == io.EOF && !busy:
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		c.log().Warn("milter: connection closed, peer silent too long", "err", err)
+		c.warn("milter: connection closed, peer silent too long", "err", err)
 	default:
-		c.log().Warn("milter: connection closed", "err", err, "in_message", busy)
+		c.warn("milter: connection closed", "err", err, "in_message", busy)
 	}
 }
 

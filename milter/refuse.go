@@ -69,7 +69,7 @@ func (r *refusals) close() {
 func (s *Server) refuse(c *conn, why error) {
 	readers.Put(c.in)
 	if !s.refusals.add(c.Conn, c.client) {
-		c.log().Warn("milter: connection refused", "reason", why)
+		c.warn("milter: connection refused", "reason", why)
 		c.Conn.Close()
 		return
 	}
@@ -78,7 +78,7 @@ func (s *Server) refuse(c *conn, why error) {
 		defer s.running.Done()
 		r := refusal{server: s, nc: c.Conn, in: bufio.NewReaderSize(c.Conn, refusalSize), why: why}
 		if err := r.serve(); err != nil {
-			c.log().Warn("milter: connection closed", "err", err)
+			c.warn("milter: connection closed", "err", err)
 		}
 		s.refusals.remove(c.Conn)
 		c.Conn.Close()

@@ -64,6 +64,7 @@ type Server struct {
 	cut       context.CancelFunc
 	sessions  registry
 	refusals  refusals
+	warnings  warnings
 	accepting sync.WaitGroup // calls of Serve
 	running   sync.WaitGroup // sessions
 	late      atomic.Int64   // decisions that were not waited for to the end
@@ -91,6 +92,7 @@ func (s *Server) init() {
 		if s.DecideTimeout <= 0 {
 			s.DecideTimeout = defaultDecideTimeout
 		}
+		s.warnings.log = s.Log
 		s.deciding, s.cut = context.WithCancel(context.Background())
 		s.stopping = make(chan struct{})
 		s.listeners, s.traffic = map[net.Listener]struct{}{}, map[string]*counts{}
@@ -168,7 +170,7 @@ func (s *Server) accepted(nc net.Conn, counts *counts) {
 	c := newConn(nc, s, counts)
 	evicted, err := s.sessions.add(c, func() { s.running.Add(1) })
 	if evicted != nil {
-		evicted.log().Warn("milter: session closed for a newer one, it had not negotiated")
+		evicted.warn("milter: session closed for a newer one, it had not negotiated")
 		evicted.cut()
 	}
 	if err != nil {
@@ -234,6 +236,7 @@ func (s *Server) ended(c *conn) {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.init()
 	defer s.cut()
+	defer s.warnings.tell()
 	s.close()
 	s.accepting.Wait() // what was accepted in this instant is a session too
 	s.refusals.close()
