@@ -106,8 +106,16 @@ func (l *List) promote(value string, found []token) {
 
 // take appends the addresses that are not there yet.
 func (l *List) take(found []token) {
+	if len(found) == 0 {
+		return
+	}
+	known := make(map[Address]bool, len(l.Addresses)+len(found))
+	for _, a := range l.Addresses {
+		known[a] = true
+	}
 	for _, t := range found {
-		if !slices.Contains(l.Addresses, t.Address) {
+		if !known[t.Address] {
+			known[t.Address] = true
 			l.Addresses = append(l.Addresses, t.Address)
 		}
 	}
