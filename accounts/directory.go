@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -106,7 +107,14 @@ func (d *Directory) load() error {
 	return d.loadLocked()
 }
 
-func (d *Directory) loadLocked() error {
+// loadLocked takes a panic over what the file holds for a fault in it: the old accounts
+// stay, and so does the daemon.
+func (d *Directory) loadLocked() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
 	// Before the read: a change while it is read makes it differ afterwards.
 	d.seen = sign(d.path)
 	list, err := d.read()

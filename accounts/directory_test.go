@@ -201,3 +201,31 @@ func TestDirectoryDoesNotOpenOnAFault(t *testing.T) {
 		t.Errorf("%v, %v", d, err)
 	}
 }
+
+// A file over which the reading panics is a faulty file: the accounts stay, the watching goes on.
+func TestDirectoryOutlivesAPanic(t *testing.T) {
+	fails := false
+	var faults []error
+	d, err := Open("", func() ([]*Account, error) {
+		if fails {
+			panic("a record")
+		}
+		return []*Account{{Login: "alice@client-a.example"}}, nil
+	}, func(_ int, err error) { faults = append(faults, err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for _, fails = range []bool{true, false} {
+		err := d.Reload()
+		if (err != nil) != fails || d.Table().Len() != 1 {
+			t.Errorf("panics %v: %v, %d accounts; want the fault, and one account", fails, err, d.Table().Len())
+		}
+		if fails && (!strings.Contains(err.Error(), "panic: a record") || !strings.Contains(err.Error(), "directory_test.go")) {
+			t.Errorf("%v; want what it was, and where", err)
+		}
+	}
+	if len(faults) != 2 || faults[0] == nil || faults[1] != nil {
+		t.Errorf("told of %v; want the fault, then none", faults)
+	}
+}

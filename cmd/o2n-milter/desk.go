@@ -32,35 +32,12 @@ func (j judge) Account(ctx context.Context, login string) (*accounts.Account, er
 
 func (j judge) Settings() *rules.Settings { return j.engine.Load().Settings() }
 
-// startDesk lets the desk tidy up until the function that it returns is called.
-func startDesk(d *desk.Desk) func() {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		d.Run(ctx)
-		close(done)
-	}()
-	return func() {
-		cancel()
-		<-done
-	}
-}
-
 // startStats counts until the function that it returns is called, which keeps what
 // is left.
-func startStats(store state.Store, host string, keep time.Duration, log *slog.Logger, now func() time.Time) (*stats.Counter, func()) {
-	c := stats.New(store, host, log)
+func startStats(beside *loops, store state.Store, host string, keep time.Duration, now func() time.Time) (*stats.Counter, func()) {
+	c := stats.New(store, host, beside.log)
 	c.KeepShadow(keep)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		c.Run(ctx, now)
-		close(done)
-	}()
-	return c, func() {
-		cancel()
-		<-done
-	}
+	return c, beside.start(context.Background(), "statistics", func(ctx context.Context) { c.Run(ctx, now) })
 }
 
 // openLinks reads the key of the customers' links, which signs the forms of all

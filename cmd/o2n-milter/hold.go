@@ -1,10 +1,7 @@
 package main
 
 import (
-	"context"
 	"log/slog"
-	"sync"
-	"time"
 
 	"o2n-milter/config"
 	"o2n-milter/hold"
@@ -19,17 +16,6 @@ func newKeeper(cfg *config.Config, store state.Store, live *liveConfig, told *no
 		Store: store, Agent: hold.NewAgent(cfg.Hold.Agent), Log: log,
 		Rules: live.engine.Load, Send: told.Report, Lasting: notify.Lasting,
 	}, holdSettings(cfg))
-}
-
-// startKeeper lets held mail go until the function that it returns is called.
-func startKeeper(k *hold.Keeper, now func() time.Time) func() {
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { k.Run(ctx, now) })
-	return func() {
-		cancel()
-		running.Wait()
-	}
 }
 
 func holdSettings(cfg *config.Config) hold.Settings {

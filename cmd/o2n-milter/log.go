@@ -24,6 +24,7 @@ type outLog struct {
 	level slog.LevelVar
 	json  atomic.Bool
 	lines *logLines
+	loops *loops // of the process: they are told here, and the one that writes is of them
 }
 
 // brokenPipe is for nobody to read: a reader of standard error that has gone is no reason
@@ -36,11 +37,13 @@ var brokenPipe = make(chan os.Signal, 1)
 func openLog(out io.Writer, cfg config.Log) *outLog {
 	signal.Notify(brokenPipe, syscall.SIGPIPE)
 	l := &outLog{}
-	l.lines = writeLines(out, func(lost uint64) {
+	l.lines = newLines(out, func(lost uint64) {
 		l.Error("log lines are lost: standard error did not take them", "lines", lost)
 	})
 	l.Logger = slog.New(newLogHandler(l, isJournal(out, os.Getenv("JOURNAL_STREAM"))))
 	l.configure(cfg)
+	l.loops = newLoops(l.Logger)
+	l.lines.start(l.loops)
 	return l
 }
 
@@ -52,8 +55,9 @@ func (l *outLog) configure(cfg config.Log) {
 
 func (l *outLog) close() { l.lines.close() }
 
-// register registers o2n_milter_log_lines_lost_total.
+// register registers o2n_milter_log_lines_lost_total and o2n_milter_loop_panics_total.
 func (l *outLog) register(reg prometheus.Registerer) {
+	l.loops.register(reg)
 	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "o2n_milter_log_lines_lost_total",
 		Help: "Log lines that standard error did not take.",

@@ -228,7 +228,8 @@ func (w *writes) all() (text string, count int) {
 func TestLogLinesAreGathered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &writes{}
-		l := writeLines(out, func(uint64) {})
+		l := newLines(out, func(uint64) {})
+		l.start(newLoops(quiet()))
 		synctest.Wait() // until it waits
 		want := ""
 		line := func(i int, then time.Duration) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"sync"
@@ -30,9 +31,8 @@ type logLines struct {
 	out  io.Writer
 	tell func(lost uint64) // once lines get through again
 
-	more    chan struct{} // of one place: waiting has something
-	closing chan struct{}
-	done    chan struct{}
+	more chan struct{} // of one place: waiting has something
+	stop func()        // writes what is left
 
 	mu      sync.Mutex
 	waiting []byte
@@ -41,10 +41,13 @@ type logLines struct {
 	told    uint64 // of these, the ones that tell knows of
 }
 
-func writeLines(out io.Writer, tell func(lost uint64)) *logLines {
-	l := &logLines{out: out, tell: tell, more: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{})}
-	go l.run()
-	return l
+// newLines takes lines, and writes none before start.
+func newLines(out io.Writer, tell func(lost uint64)) *logLines {
+	return &logLines{out: out, tell: tell, more: make(chan struct{}, 1)}
+}
+
+func (l *logLines) start(beside *loops) {
+	l.stop = beside.start(context.Background(), "log", l.run)
 }
 
 // add takes a line, or counts it as lost.
@@ -71,15 +74,18 @@ func (l *logLines) lost() uint64 {
 
 // close waits a while until all is written.
 func (l *logLines) close() {
-	close(l.closing)
+	done := make(chan struct{})
+	go func() {
+		l.stop()
+		close(done)
+	}()
 	select {
-	case <-l.done:
+	case <-done:
 	case <-time.After(logPatience):
 	}
 }
 
-func (l *logLines) run() {
-	defer close(l.done)
+func (l *logLines) run(ctx context.Context) {
 	var batch []byte
 	var untold uint64
 	var last time.Time // that something was written
@@ -98,7 +104,7 @@ func (l *logLines) run() {
 		} else if closing && untold == 0 {
 			return
 		}
-		closing = closing || l.wait(writes >= gatherWrites)
+		closing = closing || l.wait(ctx, writes >= gatherWrites)
 	}
 }
 
@@ -116,10 +122,10 @@ func (l *logLines) take(written []byte) (batch []byte, untold uint64) {
 
 // wait for more lines, and where they are gathered for those that come soon after; true
 // when it is the end, and what came in between is written yet.
-func (l *logLines) wait(gather bool) (closing bool) {
+func (l *logLines) wait(ctx context.Context, gather bool) (closing bool) {
 	select {
 	case <-l.more:
-	case <-l.closing:
+	case <-ctx.Done():
 		return true
 	}
 	if !gather {
@@ -128,19 +134,22 @@ func (l *logLines) wait(gather bool) (closing bool) {
 	select {
 	case <-time.After(gatherLines):
 		return false
-	case <-l.closing:
+	case <-ctx.Done():
 		return true
 	}
 }
 
 // write tries once: there is no other place to say that it did not work.
 func (l *logLines) write(batch []byte) {
-	n, err := l.out.Write(batch)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.through = err == nil; !l.through {
-		l.missed += uint64(bytes.Count(batch[n:], []byte{'\n'}))
-	}
+	n, err := 0, io.ErrShortWrite // where it panics
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.through = err == nil; !l.through {
+			l.missed += uint64(bytes.Count(batch[n:], []byte{'\n'}))
+		}
+	}()
+	n, err = l.out.Write(batch)
 }
 
 // lineWriter hands lines of one severity to logLines.

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -61,13 +60,13 @@ func (n *notices) pass(ctx context.Context, now func() time.Time) {
 
 // startNotices tells people until the function that it returns is called, which
 // keeps what is left.
-func startNotices(cfg *config.Config, store state.Store, host string, d *desk.Desk, log *slog.Logger, now func() time.Time) (*notices, func(), error) {
+func startNotices(beside *loops, cfg *config.Config, store state.Store, host string, d *desk.Desk, now func() time.Time) (*notices, func(), error) {
 	set, err := noticeSettings(cfg)
 	if err != nil {
 		return nil, nil, err
 	}
 	n, err := notify.New(notify.Options{
-		Store: store, Log: log, Now: now, Host: host,
+		Store: store, Log: beside.log, Now: now, Host: host,
 		Console: func(e notify.Event) string { return consolePage(d.ConsoleURL, e) },
 		Page:    func(account string) string { return pageOf(d, account, now()) },
 		Help: func(rule string) string {
@@ -80,14 +79,12 @@ func startNotices(cfg *config.Config, store state.Store, host string, d *desk.De
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	list := &notices{n, log, make(chan notify.Event, 1000)}
-	var running sync.WaitGroup
-	running.Go(func() { n.Run(ctx) })
-	running.Go(func() { list.pass(ctx, now) })
+	list := &notices{n, beside.log, make(chan notify.Event, 1000)}
+	stopSending := beside.start(context.Background(), "notices", n.Run)
+	stopPassing := beside.start(context.Background(), "events", func(ctx context.Context) { list.pass(ctx, now) })
 	return list, func() {
-		cancel()
-		running.Wait()
+		stopSending()
+		stopPassing()
 	}, nil
 }
 

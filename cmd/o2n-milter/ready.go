@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,7 +31,10 @@ const (
 
 // manager is the service manager that started the daemon (sd_notify(3)); without one,
 // telling it anything does nothing.
-type manager struct{ log *slog.Logger }
+type manager struct {
+	log    *slog.Logger
+	beside *loops
+}
 
 func (m manager) tell(lines ...string) {
 	if _, err := daemon.SdNotify(false, strings.Join(lines, "\n")); err != nil {
@@ -49,37 +51,19 @@ func moreTime(d time.Duration) string {
 // store is repaired while it is opened, which takes as long as it is large.
 func (m manager) opening() (done func()) {
 	ctx, cancel := context.WithTimeout(context.Background(), mostOpening)
-	say := func() { m.tell("STATUS=opening the store", moreTime(3*openingStep)) }
-	say()
-	return every(ctx, cancel, openingStep, say)
-}
-
-// every does something again and again until ctx ends, or stop, which cancels it and
-// waits for the last time.
-func every(ctx context.Context, cancel context.CancelFunc, period time.Duration, do func()) (stop func()) {
-	var doing sync.WaitGroup
-	doing.Go(func() {
-		tick := time.NewTicker(period)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				do()
-			case <-ctx.Done():
-				return
-			}
-		}
-	})
+	say := func(context.Context) { m.tell("STATUS=opening the store", moreTime(3*openingStep)) }
+	say(ctx)
+	stop := m.beside.start(ctx, "opening", every(openingStep, say))
 	return func() {
+		stop()
 		cancel()
-		doing.Wait()
 	}
 }
 
-// reloading brackets a reload.
+// reloading brackets a reload. One that panics leaves what was in force by then.
 func (m manager) reloading(reload func()) {
 	m.tell(daemon.SdNotifyReloading, strings.TrimSpace(daemon.SdNotifyMonotonicUsec()))
-	reload()
+	m.beside.guard(reloadLoop, reload)
 	m.tell(daemon.SdNotifyReady)
 }
 
@@ -93,7 +77,8 @@ type pulse struct {
 	store    state.Store
 	account  func(context.Context, string) error // looks a login up, as for each message
 	sessions func() int
-	judged   atomic.Int64 // messages
+	judged   atomic.Int64  // messages
+	trouble  func() string // of the loops beside the sessions; empty when all is well
 	now      func() time.Time
 	log      *slog.Logger
 }
@@ -105,9 +90,10 @@ func (p *pulse) start(m manager) (stop func()) {
 	if patience, _ := daemon.SdWatchdogEnabled(false); patience > 0 { // an error is another process's watchdog
 		period = min(period, patience/3)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	m.tell(append(p.beat(ctx), daemon.SdNotifyReady)...)
-	return every(ctx, cancel, period, func() { m.tell(p.beat(ctx)...) })
+	var first []string
+	m.beside.guard("pulse", func() { first = p.beat(context.Background()) })
+	m.tell(append(first, daemon.SdNotifyReady)...)
+	return m.beside.start(context.Background(), "pulse", every(period, func(ctx context.Context) { m.tell(p.beat(ctx)...) }))
 }
 
 // beat is the daemon's state in one line, and that it lives if it does. It does not come
@@ -123,6 +109,9 @@ func (p *pulse) beat(ctx context.Context) []string {
 		line += ": " + oneLine(err.Error())
 	case st.Degraded != "":
 		line += " degraded: " + oneLine(st.Degraded)
+	}
+	if why := p.trouble(); why != "" {
+		line += "; " + why
 	}
 	// A store that is away may be late: mail gets its answer by state.on_failure.
 	if late && !st.Away {

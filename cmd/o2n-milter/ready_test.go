@@ -43,9 +43,11 @@ func listenAsManager(t *testing.T) func() string {
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
+func testManager() manager { return manager{quiet(), newLoops(quiet())} }
+
 func TestManagerHears(t *testing.T) {
 	heard := listenAsManager(t)
-	m := manager{quiet()}
+	m := testManager()
 	m.opening()()
 	if got, want := heard(), "STATUS=opening the store\nEXTEND_TIMEOUT_USEC=60000000"; got != want {
 		t.Errorf("opening: %q, want %q", got, want)
@@ -69,7 +71,7 @@ func TestPulse(t *testing.T) {
 	t.Setenv("WATCHDOG_USEC", "60000") // 60 ms
 	p := testPulse(memory.New())
 	p.judged.Add(7)
-	stop := p.start(manager{quiet()})
+	stop := p.start(testManager())
 	defer stop()
 	const line = "STATUS=3 sessions, 7 messages judged; store memory\nWATCHDOG=1"
 	if got := heard(); got != line+"\nREADY=1" {
@@ -85,7 +87,7 @@ func TestPulse(t *testing.T) {
 func testPulse(s state.Store) *pulse {
 	return &pulse{
 		store: s, account: func(context.Context, string) error { return nil }, sessions: func() int { return 3 },
-		now: time.Now, log: quiet(),
+		now: time.Now, log: quiet(), trouble: func() string { return "" },
 	}
 }
 
@@ -131,6 +133,34 @@ func TestBeat(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A loop that stays away is said, and is no reason to start the daemon anew: mail is judged.
+func TestBeatTellsOfLoops(t *testing.T) {
+	p := testPulse(memory.New())
+	p.trouble = func() string { return "loop held is away after 3 panics" }
+	want := []string{"STATUS=3 sessions, 0 messages judged; store memory; loop held is away after 3 panics", "WATCHDOG=1"}
+	if got := p.beat(t.Context()); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A reload or a first beat that panics ends nothing: the manager hears that the daemon is ready.
+func TestManagerHearsInSpiteOfPanics(t *testing.T) {
+	heard := listenAsManager(t)
+	m := testManager()
+	m.reloading(func() { panic("reload") })
+	for _, want := range []string{"RELOADING=1\nMONOTONIC_USEC=", "READY=1"} {
+		if got := heard(); !strings.HasPrefix(got, want) {
+			t.Errorf("reload: %q, want %q", got, want)
+		}
+	}
+	p := testPulse(memory.New())
+	p.account = func(context.Context, string) error { panic("account") }
+	p.start(m)()
+	if got := heard(); got != "READY=1" {
+		t.Errorf("first %q; want no beat, but that it is ready", got)
 	}
 }
 

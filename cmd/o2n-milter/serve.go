@@ -62,7 +62,7 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	reloads := newReloads(reg)
 	clock := newHostClock(log)
 	web.RegisterClock(reg, clock.Offset)
-	systemd := manager{log}
+	systemd := manager{log, out.loops}
 	opened := systemd.opening()
 	store, err := openStore(cfg.State, log, reg)
 	opened()
@@ -87,12 +87,12 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 		messages.OnlyRefused(c.Refused)
 	}
 	live.logs(cfg.Log)
-	counts, stopStats := startStats(store, host, cfg.State.Retention, log, clock.Now)
+	counts, stopStats := startStats(out.loops, store, host, cfg.State.Retention, clock.Now)
 	defer stopStats()
 	links, key := openLinks(cfg.Web.LinkKeyFile, log)
 	d := newDesk(cfg, store, &live.engine, links, log, clock)
-	d.Stats, d.Sessions = counts, messages.Open
-	told, stopNotices, err := startNotices(cfg, store, host, d, log, clock.Now)
+	d.Stats, d.Sessions, d.Trouble = counts, messages.Open, out.loops.trouble
+	told, stopNotices, err := startNotices(out.loops, cfg, store, host, d, clock.Now)
 	if err != nil {
 		return &exitError{exitConfig, err}
 	}
@@ -101,15 +101,15 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	d.Changed = func(e desk.Event) {
 		told.tell(notify.Event{What: e.What, At: clock.Now(), Block: e.Block, Request: e.Request})
 	}
-	defer startDesk(d)()
+	defer out.loops.start(context.Background(), "desk", d.Run)()
 	keeper := newKeeper(cfg, store, live, told, log)
 	web.RegisterHold(reg, keeper.Stats, clock.Now)
 	d.HeldChanged, d.HoldAway, d.HeldUnknown = keeper.Wake, keeper.Away, func() []desk.UnknownHeld { return unknownHeld(keeper) }
 	live.desk, live.told, live.keeper = d, told, keeper
 	live.engine.Store(rules.New(ruleSettings(cfg, d, told, keeper, log), directory, store, clock.Now))
-	defer startKeeper(keeper, clock.Now)()
+	defer out.loops.start(context.Background(), "held", func(ctx context.Context) { keeper.Run(ctx, clock.Now) })()
 
-	alive := &pulse{store: store, account: live.account, sessions: messages.Open, now: clock.Now, log: log}
+	alive := &pulse{store: store, account: live.account, sessions: messages.Open, now: clock.Now, log: log, trouble: out.loops.trouble}
 	server := &milter.Server{
 		Judge:        func() milter.Judge { return live.engine.Load() },
 		Recorder:     recorder{messages, counts, told.tell, &alive.judged},

@@ -188,6 +188,7 @@ func TestContract(t *testing.T) {
 		"o2n_milter_blocks_active":           {"kind"},
 		"o2n_milter_held_messages":           {},
 		"o2n_milter_config_reloads_total":    {"result"},
+		"o2n_milter_loop_panics_total":       {"loop"},
 	} {
 		if labels, there := got[name]; !there || !slices.Equal(labels, want) {
 			t.Errorf("%s: %v (there: %v), want %v", name, labels, there, want)
@@ -225,6 +226,21 @@ func TestDocumented(t *testing.T) {
 		}
 		if got, is := there[name]; !is || !slices.Equal(got, want) {
 			t.Errorf("%s has labels %v (there: %v), the document says %v", name, got, is, want)
+		}
+	}
+}
+
+// TestLoopsAreGuarded: the document names the loops of a daemon at work that outlive a panic.
+func TestLoopsAreGuarded(t *testing.T) {
+	_, row, _ := strings.Cut(read(t, "docs/operations.md"), "| `o2n_milter_loop_panics_total{loop}` |")
+	row, _, _ = strings.Cut(row, "\n")
+	listed := regexp.MustCompile("`([a-z]+)`").FindAllStringSubmatch(row, -1)
+	if len(listed) < 9 {
+		t.Fatalf("only %d are listed", len(listed))
+	}
+	for _, m := range listed {
+		if want := `o2n_milter_loop_panics_total{loop="` + m[1] + `"} 0`; !strings.Contains(busy(t), want+"\n") {
+			t.Errorf("no %s", want)
 		}
 	}
 }

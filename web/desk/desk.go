@@ -85,6 +85,7 @@ type Desk struct {
 	Stats    *stats.Counter // nil: Overview counts nothing
 	Sessions func() int     // open milter sessions
 	Clock    func() string  // what is wrong with the host's clock; nil: nobody looks
+	Trouble  func() string  // which parts of the daemon do not run, empty when all do; nil: nobody looks
 	// HeldChanged is called when somebody wants something of held mail; nil: nobody
 	// listens. HeldUnknown is the mail on hold in this host's MTA that is not ours, and
 	// HoldAway says why nothing of this host is released, empty while it is; nil: nobody

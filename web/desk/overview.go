@@ -85,7 +85,7 @@ func (d *Desk) alarms(status Status, counts []RuleCount, made int64) []string {
 		list = append(list, "everything is in shadow ([shadow] all): no mail is refused, but by blocks that an operator made")
 	}
 	if status.Degraded {
-		list = append(list, "the store is degraded: "+status.Reason)
+		list = append(list, "the filter is degraded: "+status.Reason)
 	}
 	if status.Hold != "" {
 		list = append(list, "held mail stays: "+status.Hold)

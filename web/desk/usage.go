@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"o2n-milter/state"
@@ -36,12 +37,21 @@ func (d *Desk) Status(ctx context.Context) (Status, error) {
 	if d.Clock != nil {
 		clock = d.Clock()
 	}
+	why := d.degraded(st)
 	return Status{
-		Version: d.Version, Backend: st.Backend, Degraded: st.Degraded != "", Reason: st.Degraded,
+		Version: d.Version, Backend: st.Backend, Degraded: why != "", Reason: why,
 		Sessions: d.Sessions(), LastCommit: optional(st.LastCommit), Blocks: len(active.Blocks), Held: held,
 		Size: st.Size, Windows: st.Windows, Memory: st.Memory, Clock: clock, Hold: hold,
 		AllShadow: d.Judge.Settings().AllShadow, Expiring: expiring, Configuration: d.Judge.Settings().Version,
 	}, nil
+}
+
+// degraded says what is not whole: the store, or a part of the daemon.
+func (d *Desk) degraded(st state.Status) string {
+	if d.Trouble == nil {
+		return st.Degraded
+	}
+	return strings.Trim(st.Degraded+"; "+d.Trouble(), "; ")
 }
 
 // expiresSoon is how long before its end an exemption is shown.
