@@ -3,6 +3,7 @@ package message
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -118,8 +119,12 @@ var loose = []Field{
 	{"Content-Type", "text/plain; charset=UTF-8"},
 }
 
-func BenchmarkRead(b *testing.B)      { benchmarkRead(b, typical) }
-func BenchmarkReadLoose(b *testing.B) { benchmarkRead(b, loose) }
+// quoted has its address for a name, as many mail programs write it.
+var quoted = append([]Field{{"From", `"user1@d1.example" <user1@d1.example>`}}, slices.DeleteFunc(slices.Clone(loose), func(f Field) bool { return f.Name == "From" })...)
+
+func BenchmarkRead(b *testing.B)       { benchmarkRead(b, typical) }
+func BenchmarkReadLoose(b *testing.B)  { benchmarkRead(b, loose) }
+func BenchmarkReadQuoted(b *testing.B) { benchmarkRead(b, quoted) }
 
 func benchmarkRead(b *testing.B, fields []Field) {
 	b.ReportAllocs()

@@ -31,8 +31,11 @@ func readList(field, value string) (list List, found []token) {
 		return list, nil // the field names nobody; that is no fault of grammar
 	}
 	if len(value) <= maxGrammar {
-		if plain, ok := plainList(value); ok {
-			list.Addresses = plain
+		if own, ok := plainList(value); ok {
+			list.Addresses = own
+			if strings.Count(value, "@") > len(own) {
+				list.Named = named(value, own)
+			}
 			return list, nil
 		}
 	}

@@ -21,10 +21,10 @@ var plainChars = func() (table [256]byte) {
 			table[c] = inLocal | inName | inQuotes
 		case c == ' ', c == '%':
 			table[c] = inName | inQuotes
-		case strings.ContainsRune("(),:;<>[]", c):
+		case strings.ContainsRune("(),:;<>[]@", c):
 			table[c] = inQuotes
 		}
-		// Not the question mark: an encoded word has it. Not the @: see plain.
+		// Not the question mark: an encoded word has it.
 	}
 	table['\t'] = inName | inQuotes
 	return table
