@@ -34,6 +34,8 @@ const (
 	// readSize holds most messages, macros included, so that their packets are handled
 	// where they were read to.
 	readSize = 8 << 10
+	// keepLarge is how large a buffer of a packet may be kept in mid-message: any of an MTA's.
+	keepLarge = 128 << 10
 	// keepWritten is how large a buffer of an answer an idle session may keep.
 	keepWritten = 4 << 10
 	// slack is how much earlier than it may a peer's silence may end it: a deadline is
@@ -198,7 +200,7 @@ func (c *conn) await() error {
 		c.allow(c.opened.Add(firstPacketTime))
 	}
 	if c.in.Buffered() == 0 {
-		if !c.session.underWay() {
+		if !c.session.underWay() || cap(c.large) > keepLarge {
 			c.large = nil
 		}
 		if c.phase != phaseNew {
@@ -286,6 +288,7 @@ func (c *conn) Close() error {
 			c.tape.Free()
 		}
 		c.Conn.Close()
+		c.session.forget()
 		c.session.dismiss()
 		c.in.Reset(nil)
 		readers.Put(c.in)

@@ -105,6 +105,7 @@ type draft struct {
 	headKept int    // bytes of header kept
 	rcptKept int    // bytes of recipients kept
 	marks    int    // fields named X-O2N-Milter
+	memory   share  // of what all messages may keep
 }
 
 // drafts are there to be used again, with room for what most messages have. Their
@@ -114,13 +115,27 @@ var drafts = sync.Pool{New: func() any { return new(draft) }}
 const (
 	mostRoom = 256      // fields and recipients that a draft keeps room for
 	mostHead = 16 << 10 // and bytes of header
+
+	fieldRoom = 32 // bytes of a message.Field beside its text
+	rcptRoom  = 48 // of a rules.Recipient; their list may grow to twice its length
+	// pooledRoom is what a draft may have room for when it is used again.
+	pooledRoom = mostHead + mostRoom*(fieldRoom+rcptRoom)
 )
+
+// newDraft begins a message with room of the budget.
+func newDraft(of *budget) *draft {
+	d := drafts.Get().(*draft)
+	d.memory.of = of
+	d.keep(pooledRoom)
+	return d
+}
 
 // recycle ends the use of a draft, unless somebody is still looking at it.
 func (d *draft) recycle() {
 	if d.lent {
 		return
 	}
+	d.memory.giveBack()
 	fields, rcpts, head := d.mail.Header, d.mail.Recipients, d.head
 	clear(fields)
 	clear(rcpts)
@@ -140,6 +155,27 @@ func (d *draft) recycle() {
 // fault notes once why the message cannot be read, excess what was too much of it.
 func (d *draft) fault(text string)  { note(&d.mail.Faults, text) }
 func (d *draft) excess(text string) { note(&d.mail.Excess, text) }
+
+// keep says whether n bytes more of the message may be kept.
+func (d *draft) keep(n int) bool {
+	if !d.memory.keep(n) {
+		d.excess(overBudget)
+		return false
+	}
+	return true
+}
+
+// grow gives list room for n bytes more, if they may be kept.
+func (d *draft) grow(list []byte, n int) ([]byte, bool) {
+	if n <= cap(list)-len(list) {
+		return list, true
+	}
+	room := max(len(list)+n, cap(list)+cap(list)/2)
+	if !d.keep(room - cap(list)) {
+		return list, false
+	}
+	return append(make([]byte, 0, room), list...), true
+}
 
 func note(list *[]string, text string) {
 	if !slices.Contains(*list, text) {
@@ -175,6 +211,9 @@ func (d *draft) addRecipient(arg []byte, m *macroList) {
 		d.excess("more than 20,000 recipients or 1 MiB of them")
 		return
 	}
+	if !d.keep(len(addr) + rcptRoom) {
+		return
+	}
 	mailer, _ := macroIn(m.raw, "rcpt_mailer")
 	d.mail.Recipients = append(d.mail.Recipients, rules.Recipient{Address: string(addr), Local: string(mailer) == "local"})
 }
@@ -200,11 +239,16 @@ func (d *draft) addField(data []byte) {
 		d.excess("more than 1 MiB of header")
 		return
 	}
+	head, ok := d.grow(d.head, len(name)+len(value)+2)
+	if !ok || !d.keep(fieldRoom) {
+		return
+	}
 	d.fields++
-	d.head = append(append(append(append(d.head, name...), 0), value...), 0)
+	d.head = append(append(append(append(head, name...), 0), value...), 0)
 }
 
-// setHeader makes the fields of what has come of them. They are parts of one string.
+// setHeader makes the fields of what has come of them. They are parts of one string,
+// which takes the room of what is not used again.
 func (d *draft) setHeader() {
 	d.mail.Header = slices.Grow(d.mail.Header[:0], d.fields)
 	for head := string(d.head); head != ""; {
@@ -212,6 +256,9 @@ func (d *draft) setHeader() {
 		f.Name, head, _ = strings.Cut(head, "\x00")
 		f.Value, head, _ = strings.Cut(head, "\x00")
 		d.mail.Header = append(d.mail.Header, f)
+	}
+	if cap(d.head) > mostHead {
+		d.head = nil
 	}
 }
 
@@ -221,8 +268,18 @@ func (d *draft) addBody(chunk []byte) {
 	if d.bodyless {
 		return
 	}
-	room := rules.MaxBody - len(d.mail.Body)
-	d.mail.Body = append(d.mail.Body, chunk[:min(len(chunk), room)]...)
+	kept := chunk[:min(len(chunk), rules.MaxBody-len(d.mail.Body))]
+	if body, ok := d.grow(d.mail.Body, len(kept)); ok {
+		d.mail.Body = append(body, kept...)
+	}
+}
+
+// takeBody takes a packet for the body itself.
+func (d *draft) takeBody(chunk []byte) {
+	d.mail.Size += int64(len(chunk))
+	if d.keep(cap(chunk)) {
+		d.mail.Body = chunk
+	}
 }
 
 // envelopeAddress is the address of MAIL or RCPT without <>. Both MTAs take

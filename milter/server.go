@@ -52,6 +52,8 @@ type Server struct {
 	MaxSessions  int // open at once, all listeners together; 0: no cap
 	MaxPerClient int // open at once from one TCP address; 0: no cap
 
+	MaxMemory int64 // bytes kept of all messages that are being taken in; 0: 512 MiB
+
 	// Shelf keeps sessions for the next process; nil: they end with this one.
 	Shelf *shelf.Shelf
 
@@ -63,6 +65,7 @@ type Server struct {
 	deciding  context.Context // of all decisions; ends when sessions are cut
 	cut       context.CancelFunc
 	sessions  registry
+	memory    budget
 	refusals  refusals
 	warnings  warnings
 	accepting sync.WaitGroup // calls of Serve
@@ -91,6 +94,9 @@ func (s *Server) init() {
 		}
 		if s.DecideTimeout <= 0 {
 			s.DecideTimeout = defaultDecideTimeout
+		}
+		if s.memory.max = s.MaxMemory; s.memory.max <= 0 {
+			s.memory.max = defaultMemory
 		}
 		s.warnings.log = s.Log
 		s.deciding, s.cut = context.WithCancel(context.Background())

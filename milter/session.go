@@ -157,7 +157,7 @@ func (s *session) draft() *draft {
 
 // newDraft begins a message with what is known of the connection.
 func (s *session) newDraft() *draft {
-	d := drafts.Get().(*draft)
+	d := newDraft(&s.server.memory)
 	d.mail.Client, d.mail.ClientName = s.client.addr, s.client.name
 	d.mail.Local, d.mail.Host = s.client.local, s.client.host
 	d.mail.CanHold = s.terms.may(gomilter.OptQuarantine)
@@ -234,8 +234,7 @@ func (s *session) turnAway(d *draft) {
 func (s *session) addBody(chunk []byte) {
 	d := s.draft()
 	if len(d.mail.Body) == 0 && d.wantsBody() && len(chunk) <= rules.MaxBody && s.conn.giveAway() {
-		d.mail.Body = chunk
-		d.mail.Size += int64(len(chunk))
+		d.takeBody(chunk)
 		return
 	}
 	d.addBody(chunk)

@@ -311,7 +311,7 @@ func TestHeaderPackets(t *testing.T) {
 		"":                   " <> >  | :  | faults: header field with a NUL",
 		"From\x00a\x00b\x00": " <> >  | From: a | faults: header field with a NUL",
 	} {
-		d := &draft{}
+		d := roomy()
 		d.addField([]byte(data))
 		d.setHeader()
 		if got := summary(&d.mail); got != want {
@@ -340,7 +340,7 @@ func TestBounds(t *testing.T) {
 		{"recipients at max", maxRecipients, addRcpt, maxRecipients, nil},
 		{"recipients at max+1", maxRecipients + 1, addRcpt, maxRecipients, []string{manyRcpts}},
 	} {
-		d := &draft{}
+		d := roomy()
 		for range tt.n {
 			tt.add(d)
 		}
@@ -352,7 +352,7 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%s: %s", tt.name, diff)
 		}
 	}
-	d := &draft{}
+	d := roomy()
 	for range 5 {
 		addQuarter(d)
 	}

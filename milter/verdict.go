@@ -90,7 +90,7 @@ func (s *session) decide(d *draft) (v rules.Verdict, why string) {
 				s.dismiss()
 				d.lent = true
 				s.server.late.Add(1)
-				go func() { <-q.done; s.server.late.Add(-1) }()
+				go func() { <-q.done; d.memory.giveBack(); s.server.late.Add(-1) }()
 				return v, "no verdict in time"
 			}
 			s.conn.sendProgress()

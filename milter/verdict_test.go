@@ -59,6 +59,7 @@ func TestGuard(t *testing.T) {
 	s.init()
 	near, _ := net.Pipe()
 	session := &newConn(near, s, nil).session
+	defer session.dismiss()
 	rule := func() string {
 		session.begin(nil)
 		v, _ := session.verdict(session.msg)
