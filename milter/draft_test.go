@@ -69,6 +69,32 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+// What is kept of recipients has a bound in octets, too: few can be long.
+func TestRecipientsBound(t *testing.T) {
+	const many = 4
+	for _, size := range []int{maxKept - 1, maxKept, maxKept + 1} {
+		lines := []string{helloA, mailA}
+		for i := range many {
+			long := size / many
+			if i == many-1 {
+				long = size - i*long
+			}
+			lines = append(lines, "R <"+strings.Repeat("r", long)+">")
+		}
+		kept, excess := many, []string(nil)
+		if size > maxKept {
+			kept, excess = many-1, []string{"more than 20,000 recipients or 1 MiB of them"}
+		}
+		got := factsOf(t, append(lines, "R <>", "E")...) // the empty one shows that room which is left is no matter
+		if size <= maxKept {
+			kept++
+		}
+		if len(got.Recipients) != kept || !cmp.Equal(got.Excess, excess) {
+			t.Errorf("%d octets: kept %d, want %d; excess %q", size, len(got.Recipients), kept, got.Excess)
+		}
+	}
+}
+
 // Nobody keeps a body that is not looked at.
 func TestBodyNotWanted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
