@@ -1,11 +1,17 @@
 package milter
 
 import (
+	"context"
+	"fmt"
 	"io"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"o2n-milter/rules"
 )
 
 // closes fails unless the peer is hung up on exactly at after, with a log line
@@ -150,6 +156,92 @@ func TestPeerGone(t *testing.T) {
 			t.Errorf("verdicts %q for a message that never ended", got)
 		}
 	})
+}
+
+// gone fails unless there is nothing left of sessions: none that counts, no draft, and no
+// more goroutines than there were.
+func (f *fixture) gone(stage string, before int, was ...*conn) {
+	f.t.Helper()
+	if open, early := len(f.sessions.all()), f.sessions.early.Len(); open+early > 0 {
+		f.t.Errorf("%s: %d sessions left, %d of them early", stage, open, early)
+	}
+	for _, c := range was {
+		if c.session.msg != nil || c.session.deciding != nil {
+			f.t.Errorf("%s: the session has a draft: %v, and somebody who asks: %v", stage, c.session.msg != nil, c.session.deciding != nil)
+		}
+	}
+	for range 100_000 { // one that ends is counted a little longer than synctest waits for it
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		runtime.Gosched()
+	}
+	f.t.Errorf("%s: %d goroutines, %d before", stage, runtime.NumGoroutine(), before)
+}
+
+// Wherever in a session its MTA vanishes, nothing of it is left, and only messages that it
+// has brought to their end are judged, and so charged.
+func TestPeerGoneAnywhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		f := serve(t, judgeFunc(func(context.Context, *rules.Mail) rules.Verdict { asked++; return pass }))
+		script, ends := packet('O', offer(6, allActions, allProtocol)), []int{}
+		for _, line := range []string{
+			helloA, "H x", mailA, "R <r1@r.example> i=Q1", "R <r2@r.example>", "T", "L Subject: one", "N", "B text", "E - i=Q1", "A",
+			mailB, "R <r3@r.example>", "A", mailB, "R <r3@r.example>", "L A: b", "E",
+		} {
+			script += (&mta{}).step(line)
+			if line[0] == 'E' {
+				ends = append(ends, len(script))
+			}
+		}
+		synctest.Wait()
+		before := runtime.NumGoroutine()
+		for n := range len(script) + 1 {
+			asked = 0
+			m := f.dial("192.0.2.7")
+			m.write(script[:n])
+			synctest.Wait()
+			was := f.sessions.all()
+			m.nc.Close()
+			synctest.Wait()
+			stage := fmt.Sprintf("after octet %d, %q", n, script[max(0, n-10):n])
+			f.gone(stage, before, was...)
+			want := len(slices.DeleteFunc(slices.Clone(ends), func(end int) bool { return n < end }))
+			if len(was) != 1 || asked != want {
+				t.Errorf("%s: %d sessions, asked %d times, want %d", stage, len(was), asked, want)
+			}
+		}
+		f.stop()
+		if n := len(f.sessions.clients); n != 0 {
+			t.Errorf("%d addresses are kept for ever", n)
+		}
+	})
+}
+
+// An MTA that vanishes while its message is judged leaves nothing behind either, once the
+// judge has come back: what he said has been charged, and is in the log.
+func TestPeerGoneWhileJudged(t *testing.T) {
+	for _, thinks := range []time.Duration{time.Second, progressEvery + time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			f := serve(t, judgeFunc(func(context.Context, *rules.Mail) rules.Verdict { time.Sleep(thinks); return pass }))
+			synctest.Wait()
+			before := runtime.NumGoroutine()
+			m := f.session()
+			m.run(helloA, mailA, "R <r@r.example>")
+			m.write(m.step("E"))
+			synctest.Wait()
+			was := f.sessions.all()
+			m.nc.Close()
+			time.Sleep(thinks)
+			synctest.Wait()
+			f.gone(thinks.String(), before, was...)
+			if got := f.notes.rules(); len(got) != 1 || len(was) != 1 {
+				t.Errorf("%v: verdicts %q of %d sessions", thinks, got, len(was))
+			}
+			f.stop()
+		})
+	}
 }
 
 // An MTA that takes no answers does not hold a session for ever.
