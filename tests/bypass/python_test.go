@@ -75,12 +75,12 @@ func readByPython(t *testing.T, passed []trial) {
 }
 
 // isForeignAuthor says whether a reader's author is somebody else's address. A word
-// without a dot behind a blank, which Python takes for the domain's end, is a name to
-// the rules: "alice@client-a.example Alice". What is no host name is no address.
+// without a dot in it behind a blank, which Python takes for the domain's end, is a name to
+// the rules: "alice@client-a.example Alice B.". What is no host name is no address.
 func isForeignAuthor(author string) bool {
 	at := strings.LastIndexByte(author, '@')
 	domain := strings.ToLower(author[at+1:])
-	if more, ok := strings.CutPrefix(domain, ownDomain); ok && !strings.Contains(more, ".") {
+	if more, ok := strings.CutPrefix(domain, ownDomain); ok && !strings.Contains(strings.TrimSuffix(more, "."), ".") {
 		return false
 	}
 	return at >= 0 && strings.Contains(domain, ".") && !strings.ContainsAny(domain, "\ufffd\uff20\ufe6b=") && foreignIn("@"+domain) != ""
