@@ -7,6 +7,7 @@
 package rules
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -134,4 +135,27 @@ func (v *Verdict) Reply() string {
 		return ""
 	}
 	return strconv.Itoa(v.Code) + " " + v.Enhanced + " " + v.Text
+}
+
+// NewID makes a decision id: 40 random bits in Crockford's base32, easy to read
+// out on the phone.
+func NewID() string {
+	const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+	var raw, id [8]byte
+	rand.Read(raw[:]) // never fails (crypto/rand, Go 1.24)
+	for i, b := range raw {
+		id[i] = alphabet[b&31]
+	}
+	return string(id[:])
+}
+
+// IDs lists every rule id but those of the limits, which are "limit." and the
+// limit's name; for them it holds "limit.NAME".
+func IDs() []string {
+	ids := []string{"block.active", "accounts.unavailable", "store.unavailable", "internal.panic", overload, "limit.NAME", "hold.full",
+		"content.score", "content.unavailable"}
+	for _, r := range ruleOrder {
+		ids = append(ids, r.id)
+	}
+	return append(ids, "bulk.volume", bulkPace)
 }
