@@ -93,6 +93,11 @@ func skipOrFail(t *testing.T, what string) {
 
 // listen fails the test for what the browser complains of.
 func (b *tab) listen() {
+	b.overhear(func(complaint string) { b.t.Errorf("the browser says: %s", complaint) })
+}
+
+// overhear tells what the browser complains of, but of pages that are refused on purpose.
+func (b *tab) overhear(tell func(complaint string)) {
 	said := chromedp.Console(b.ctx)
 	done := make(chan struct{})
 	go func() {
@@ -101,9 +106,8 @@ func (b *tab) listen() {
 			if err != nil {
 				return
 			}
-			// A page that is refused on purpose is said, too.
 			if !strings.Contains(m.Text, "the server responded with a status of 4") {
-				b.t.Errorf("the browser says: %s %s", m.Type, m.Text)
+				tell(string(m.Type) + " " + m.Text)
 			}
 		}
 	}()
