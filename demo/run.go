@@ -180,6 +180,8 @@ func (d *demo) open(smtp net.Listener) (stop func(), err error) {
 	go func() { d.fail(d.door.Serve(d.pipes)) }()
 	return func() {
 		_ = d.door.Close() // its listeners may be closed
+		// A Serve that begins only now does not know of Close.
+		_ = errors.Join(d.pipes.Close(), smtp.Close())
 		cancel()
 		<-ended
 	}, nil
