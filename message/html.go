@@ -20,10 +20,12 @@ func (p *page) html(text []byte) bool {
 	p.block()
 	r := htmlReader{page: p, sheet: readSheet(text), styles: map[string]bothStyles{}}
 	r.tree = tree{open: []element{{look: looks{plainLook, plainLook, plainLook}}}, ended: r.ended, closed: r.closed}
-	r.read(text)
+	if !r.sheet.unknown() {
+		r.read(text)
+	}
 	p.block()
 	p.find(from)
-	if r.tree.tangled || r.sheet != nil && r.sheet.applied > maxApplied {
+	if r.tree.tangled || r.sheet.unknown() {
 		p.stripped(text)
 		return false
 	}
@@ -151,6 +153,7 @@ func (r *htmlReader) start(z *html.Tokenizer) {
 		attr.take(key, value)
 		if r.sheet.isDeep() {
 			e.attrs = append(e.attrs, attribute{string(key), strings.ToLower(string(value))})
+			e.octets += len(key) + len(value) + 1
 		}
 	}
 	switch e.atom {
@@ -296,7 +299,7 @@ func (r *htmlReader) openBody(e *element, attr *attributes) {
 	}
 	r.body = true
 	whole := &r.tree.open[0]
-	whole.attrs = e.attrs
+	whole.attrs, whole.octets = e.attrs, e.octets
 	s := r.style(e, attr)
 	for i := range s {
 		s[i].yes = 0

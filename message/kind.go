@@ -63,14 +63,15 @@ var kinds = map[atom.Atom]kind{
 
 // element is one that is open.
 type element struct {
-	atom  atom.Atom // 0 for names that HTML does not know
-	name  string    // where atom is 0
-	kind  kind
-	style styles      // its own
-	look  looks       // its text's
-	outer looks       // what it stands in
-	attrs []attribute // of the tag, where a selector may ask for them
-	link  int         // the anchor it is, counted from 1; 0 for none
+	atom   atom.Atom // 0 for names that HTML does not know
+	name   string    // where atom is 0
+	kind   kind
+	style  styles      // its own
+	look   looks       // its text's
+	outer  looks       // what it stands in
+	attrs  []attribute // of the tag, where a selector may ask for them
+	octets int         // of attrs
+	link   int         // the anchor it is, counted from 1; 0 for none
 }
 
 func (e *element) is(a atom.Atom, name string) bool { return e.atom == a && e.name == name }

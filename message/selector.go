@@ -40,17 +40,30 @@ func (s *selector) isPlain() bool {
 		(p.tag != "" || len(p.names)+len(p.classes) > 0)
 }
 
-// maxParts of selectors and in brackets; real ones have half a dozen.
-const maxCompounds = 20
+const (
+	// maxCompounds of a selector, and how deep it may have others in brackets; real ones
+	// have half a dozen and two.
+	maxCompounds = 20
+	maxBrackets  = 5
+	// maxSelectors are the compounds of a mail in all: ten for each rule.
+	maxSelectors = 10 * maxRules
+)
 
-// parseSelector reads one selector, in lower case; false where it is none.
-func parseSelector(text string) (s selector, ok bool) { return parseNested(text, 0) }
+// room is how many compounds more may be read; below zero when a bound was passed, so
+// that what the sheet says is not known.
+type room int
 
-func parseNested(text string, depth int) (s selector, ok bool) {
+// parse reads one selector, in lower case, in so many others' brackets; false where it
+// is none.
+func (left *room) parse(text string, depth int) (s selector, ok bool) {
 	child := false
-	for depth < 5 && len(s.parts) < maxCompounds {
+	for {
+		if *left--; *left < 0 || depth >= maxBrackets || len(s.parts) >= maxCompounds {
+			*left = -1
+			return s, false
+		}
 		end := compoundEnd(text)
-		p, weight, ok := parseCompound(text[:end], depth)
+		p, weight, ok := left.compound(text[:end], depth)
 		if !ok {
 			return s, false
 		}
@@ -75,7 +88,6 @@ func parseNested(text string, depth int) (s selector, ok bool) {
 		}
 		text = strings.TrimLeft(rest, " \t\r\n")
 	}
-	return s, false
 }
 
 // compoundEnd is where the first compound ends: at a blank or a combinator outside of
@@ -97,14 +109,14 @@ func compoundEnd(text string) int {
 	return len(text)
 }
 
-func parseCompound(text string, depth int) (p compound, weight int, ok bool) {
+func (left *room) compound(text string, depth int) (p compound, weight int, ok bool) {
 	name, rest := cutName(strings.TrimPrefix(text, "*"))
 	if p.tag = name; name != "" {
 		weight++
 	}
 	for rest != "" {
-		mark := rest[0]
-		name, rest = cutName(rest[1:])
+		mark, behind := rest[0], rest[1:]
+		name, rest = cutName(behind)
 		switch mark {
 		case '.':
 			p.classes = append(p.classes, name)
@@ -114,14 +126,14 @@ func parseCompound(text string, depth int) (p compound, weight int, ok bool) {
 			weight += 10_000
 		case '[':
 			var inside string
-			inside, rest, ok = strings.Cut(name+rest, "]")
+			inside, rest, ok = strings.Cut(behind, "]")
 			if !ok {
 				return p, 0, false
 			}
 			p.tests = append(p.tests, parseTest(inside))
 			weight += 100
 		case ':':
-			if rest, ok = p.pseudo(name, rest, depth); !ok {
+			if rest, ok = left.pseudo(&p, name, rest, depth); !ok {
 				return p, 0, false
 			}
 			weight += 100
@@ -159,7 +171,7 @@ func parseTest(inside string) test {
 
 // pseudo takes a pseudo-class, and its argument off the front of rest. One that asks
 // where among others the element stands may hold.
-func (p *compound) pseudo(name, rest string, depth int) (string, bool) {
+func (left *room) pseudo(p *compound, name, rest string, depth int) (string, bool) {
 	var args string
 	if strings.HasPrefix(rest, "(") {
 		args, rest = cutBracket(rest[1:])
@@ -175,7 +187,7 @@ func (p *compound) pseudo(name, rest string, depth int) (string, bool) {
 		for args != "" {
 			var one string
 			one, args = cutOutside(args, ',')
-			other, ok := parseNested(strings.TrimSpace(one), depth+1)
+			other, ok := left.parse(strings.TrimSpace(one), depth+1)
 			if !ok {
 				return rest, p.not
 			}
@@ -258,6 +270,9 @@ func (s *sheet) fits(p *compound, e *element, in []element) bool {
 		return false
 	case p.tag != "" && p.tag != e.tag() && !(isWhole && p.isWhole()):
 		return false
+	}
+	if len(p.classes)+len(p.names)+len(p.tests) > 0 {
+		s.applied += e.octets / stepOctets
 	}
 	class, _ := e.value("class")
 	for _, want := range p.classes {

@@ -17,8 +17,14 @@ type sheet struct {
 	tags, classes, names map[string][]selector
 	all                  []selector // of any element
 	deep                 bool       // a selector asks for more than a tag, a class or an id
-	applied              int        // how many rules were, to all elements
+	applied              int        // how many rules were, to all elements; a step of work each
+	nested               int        // octets of selectors of rules in rules
+	left                 room       // for selectors
+	lost                 bool       // there is more than is read, so that what it says is not known
 }
+
+// unknown says that nobody knows what is seen of the mail.
+func (s *sheet) unknown() bool { return s != nil && (s.lost || s.left < 0 || s.applied > maxApplied) }
 
 // isDeep says whether the elements' attributes must be kept.
 func (s *sheet) isDeep() bool { return s != nil && s.deep }
@@ -31,13 +37,16 @@ const maxRules = 1000
 // a newsletter of 10,000.
 const maxApplied = 500_000
 
+// stepOctets of attributes are looked at in the time in which a rule is applied.
+const stepOctets = 64
+
 // readSheet reads the style elements; nil where there is none.
 func readSheet(text []byte) *sheet {
 	last := lastStyle(text)
 	if last < 0 {
 		return nil
 	}
-	s := &sheet{tags: map[string][]selector{}, classes: map[string][]selector{}, names: map[string][]selector{}}
+	s := &sheet{tags: map[string][]selector{}, classes: map[string][]selector{}, names: map[string][]selector{}, left: maxSelectors}
 	z := html.NewTokenizer(bytes.NewReader(text))
 	inStyle := false
 	for at := 0; at <= last || inStyle; at += len(z.Raw()) {
@@ -82,15 +91,24 @@ func (s *sheet) read(css string) {
 	s.block(strings.NewReplacer("<!--", "", "-->", "").Replace(css), "", usual, 0)
 }
 
-// maxNested is how deep rules may stand in each other.
-const maxNested = 10
+const (
+	maxNested = 10       // how deep rules may stand in each other
+	maxNest   = 16 << 10 // octets of a rule's selectors, with what they stand in
+	mostNest  = 1 << 20  // and of all such rules
+)
 
 // block takes the rules in a block, which stand in rules of the parent's selectors, for
 // the readers from this one on.
 func (s *sheet) block(css, parent string, reader, depth int) {
-	for css != "" && len(s.rules) < maxRules && depth < maxNested {
+	for css != "" {
 		selectors, rest, ok := strings.Cut(css, "{")
 		if !ok {
+			return
+		}
+		if len(s.rules) >= maxRules || depth >= maxNested {
+			s.lost = true
+		}
+		if s.unknown() {
 			return
 		}
 		if parent != "" || strings.HasPrefix(strings.TrimSpace(selectors), "@") {
@@ -106,7 +124,10 @@ func (s *sheet) block(css, parent string, reader, depth int) {
 			continue
 		}
 		if parent != "" {
-			selectors, reader = nest(parent, selectors), max(reader, full)
+			if selectors, ok = s.nest(parent, selectors); !ok {
+				return
+			}
+			reader = max(reader, full)
 		}
 		if strings.IndexByte(inside, '{') >= 0 {
 			s.block(inside, selectors, max(reader, full), depth+1)
@@ -157,10 +178,17 @@ func (s *sheet) at(prelude, inside, parent string, reader, depth int) {
 	s.block(inside, parent, reader, depth+1)
 }
 
-// nest puts the parent's selectors in the place of "&", or before (CSS Nesting 1).
-func nest(parent, selectors string) string {
+// nest puts the parent's selectors in the place of "&", or before (CSS Nesting 1). What
+// stands in others ten deep may be that to the tenth power.
+func (s *sheet) nest(parent, selectors string) (nested string, ok bool) {
 	if strings.Contains(parent, ",") {
 		parent = ":is(" + parent + ")"
+	}
+	places := strings.Count(selectors, "&") + strings.Count(selectors, ",") + 1
+	size := len(selectors) + places*(len(parent)+1)
+	if s.nested += size; size > maxNest || s.nested > mostNest {
+		s.lost = true
+		return "", false
 	}
 	list := strings.Split(selectors, ",")
 	for i, one := range list {
@@ -168,7 +196,7 @@ func nest(parent, selectors string) string {
 			list[i] = parent + " " + one
 		}
 	}
-	return strings.Join(list, ",")
+	return strings.Join(list, ","), true
 }
 
 // cutBlock cuts the text behind an opening brace at the closing one.
@@ -207,7 +235,7 @@ func (s *sheet) add(selectors string, rule bothStyles, reader int) {
 				one = rest
 			}
 		}
-		sel, ok := parseSelector(one)
+		sel, ok := s.left.parse(one, 0)
 		if !ok {
 			continue
 		}
