@@ -106,13 +106,13 @@ func (s *session) acknowledge(noReply gomilter.OptProtocol) {
 	}
 }
 
-// connected takes CONNECT. A second one is a new SMTP session.
+// connected takes CONNECT. A second one is a new SMTP session, which inherits no login.
 func (s *session) connected(data []byte) error {
 	if s.client.known {
 		s.conn.unkeep()
 	}
 	s.macros.connect.claim()
-	s.forget()
+	s.abort()
 	var err error
 	if s.client, err = readClient(data, &s.macros.connect); err != nil {
 		return err
@@ -190,6 +190,7 @@ func (s *session) guard(stage string, f func()) {
 // no ABORT after a message, nor after a MAIL it refused itself.
 func (s *session) begin(data []byte) {
 	s.macros.mail.claim()
+	s.macros.rcpt.drop() // of a recipient that the message before did not get
 	stray := s.msg != nil && !s.msg.mailSeen
 	s.forget()
 	s.msg = s.newDraft()
@@ -233,9 +234,11 @@ func (s *session) turnAway(d *draft) {
 // the first.
 func (s *session) addBody(chunk []byte) {
 	d := s.draft()
-	if len(d.mail.Body) == 0 && d.wantsBody() && len(chunk) <= rules.MaxBody && s.conn.giveAway() {
-		d.takeBody(chunk)
-		return
+	if len(d.mail.Body) == 0 && d.wantsBody() && len(chunk) <= rules.MaxBody {
+		if packet := s.conn.giveAway(); packet != nil {
+			d.takeBody(chunk, packet)
+			return
+		}
 	}
 	d.addBody(chunk)
 }

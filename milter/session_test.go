@@ -64,6 +64,12 @@ func TestStageOrders(t *testing.T) {
 			[]string{"bob <b@client-b.example> > r2@r.example"}},
 		{"CONNECT in mid-message", helloA + "\n" + mailA + "\nR <r1@r.example>\nC 192.0.2.8\nE",
 			[]string{" <> >  | faults: command before MAIL, end of message without MAIL"}},
+		{"login told before CONNECT", "D M auth_authen=alice\n" + helloA + "\nM <a@client-a.example>\nR <r1@r.example>\nE",
+			[]string{" <a@client-a.example> > r1@r.example"}},
+		{"login told before CONNECT again", helloA + "\nD M auth_authen=alice\nC 192.0.2.8\nM <a@client-a.example>\nR <r1@r.example>\nE",
+			[]string{" <a@client-a.example> > r1@r.example"}},
+		{"recipient's macros told before MAIL", helloA + "\n" + mailA + "\nD R rcpt_addr=r0@r.example rcpt_mailer=local\n" + mailB + "\nR <r2@r.example>\nE",
+			[]string{"bob <b@client-b.example> > r2@r.example"}},
 		{"connection for another session", helloA + "\n" + mailA + "\nK\n" + helloA + "\n" + mailB + "\nR <r2@r.example>\nE",
 			[]string{"bob <b@client-b.example> > r2@r.example"}},
 		{"another session that skips CONNECT", helloA + "\n" + mailA + "\nK\n" + mailB + "\nR <r2@r.example>\nE",
@@ -183,7 +189,7 @@ func TestAnswers(t *testing.T) {
 // kept is a copy of a Mail, which itself is used again.
 func kept(m *rules.Mail) *rules.Mail {
 	same := *m
-	same.Header, same.Recipients = slices.Clone(m.Header), slices.Clone(m.Recipients)
+	same.Header, same.Recipients, same.Body = slices.Clone(m.Header), slices.Clone(m.Recipients), slices.Clone(m.Body)
 	return &same
 }
 

@@ -1,0 +1,392 @@
+package dialogs
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"o2n-milter/accounts"
+	"o2n-milter/config"
+	"o2n-milter/milter"
+	"o2n-milter/rules"
+	"o2n-milter/state"
+	"o2n-milter/state/memory"
+	"o2n-milter/tests/campaign"
+)
+
+// rawTOML has every kind of answer, each from a field of its own; nothing stops mail but who wrote it.
+const rawTOML = `
+[accounts]
+unknown = "reject"
+hosts = ["submit.host.example"]
+[account."alice@client-a.example"]
+domains = ["client-a.example"]
+[account."bob@client-b.example"]
+domains = ["client-b.example"]
+[identity]
+header_from = "reject"
+malformed = "reject"
+envelope_from = "tempfail"
+sender = "quarantine"
+reply_to = "tag"
+[recipients]
+visible = "off"
+envelope = "off"
+duplicate = "off"
+[bulk]
+volume = "off"
+[block]
+automatic = "off"
+[limit.messages]
+unit = "messages"
+max = 100000000
+window = "1d"
+action = "reject"
+[limit.recipients]
+unit = "recipients"
+max = 100000000
+window = "1d"
+action = "reject"
+`
+
+// filter is the real one, with a store that is asked what everybody was charged.
+type filter struct {
+	engine *rules.Engine
+	store  *memory.Store
+	at     time.Time
+	spent  map[string]charged
+}
+
+// charged is what an account's windows hold.
+type charged struct{ messages, recipients int64 }
+
+func newFilter(t testing.TB) *filter {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "o2n-milter.toml")
+	if err := os.WriteFile(file, []byte(rawTOML), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, faults := config.Load(file, true)
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	directory, err := accounts.Open(cfg.Accounts.File, cfg.Accounts.Read, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(directory.Close)
+	f := &filter{store: memory.New(), at: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), spent: map[string]charged{}}
+	f.engine = rules.New(cfg.Rules, directory, f.store, func() time.Time { return f.at })
+	return f
+}
+
+// costs is what every account was charged since the last call.
+func (f *filter) costs(ctx context.Context) (map[string]charged, error) {
+	list := map[string]charged{}
+	for _, who := range []string{alice, bob, "mallory@unlisted.example", "carol"} {
+		w := state.Window{Limit: "messages", Subject: "account:" + who, Length: 24 * time.Hour, Max: 100000000}
+		r := w
+		r.Limit = "recipients"
+		used, err := f.store.Usage(ctx, f.at, []state.Window{w, r})
+		if err != nil {
+			return nil, err
+		}
+		all, before := charged{used[0].Used, used[1].Used}, f.spent[who]
+		f.spent[who] = all
+		if all != before {
+			list[who] = charged{all.messages - before.messages, all.recipients - before.recipients}
+		}
+	}
+	return list, nil
+}
+
+// notes is a Recorder of the messages of one connection.
+type notes struct {
+	mu      sync.Mutex
+	letters []*letter
+	actions []rules.Action
+	odd     []string
+}
+
+func (n *notes) Record(m *rules.Mail, v rules.Verdict, _ time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.letters = append(n.letters, seen(m))
+	n.actions = append(n.actions, v.Action)
+	if v.Rule == "internal.panic" || v.Rule == "internal.overload" || v.Err != nil || len(m.Excess) > 0 {
+		n.odd = append(n.odd, fmt.Sprintf("rule %s, %v, %q", v.Rule, v.Err, m.Excess))
+	}
+}
+
+func (n *notes) Sessions(int) {}
+func (n *notes) Kept(bool)    {}
+
+// pair is the listener that has one end of a pair of sockets.
+type pair struct {
+	ends   chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (p *pair) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.ends:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+func (p *pair) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
+func (p *pair) Addr() net.Addr { return &net.UnixAddr{Name: "pair", Net: "unix"} }
+
+// socketpair gives both ends of a connection.
+func socketpair() (near, far *net.UnixConn, err error) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	var ends [2]*net.UnixConn
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "pair")
+		c, err := net.FileConn(f)
+		f.Close()
+		if err != nil {
+			return nil, nil, err
+		}
+		ends[i] = c.(*net.UnixConn)
+	}
+	return ends[0], ends[1], nil
+}
+
+// reader is the engine, and wants every body.
+type reader struct{ *rules.Engine }
+
+func (reader) WantsBody(*rules.Mail) bool { return true }
+
+// hung is longer than anything here may take.
+const hung = 30 * time.Second
+
+// talk has a server of its own take the stream, so many octets at a time, and gives all that it
+// answered and noted.
+func (f *filter) talk(stream []byte, piece int) (answered []byte, n *notes, err error) {
+	var errs bytes.Buffer // of the server, which has ended before it is read
+	n = &notes{}
+	srv := &milter.Server{
+		Judge: func() milter.Judge { return reader{f.engine} }, Recorder: n, DecideTimeout: time.Hour,
+		Log: slog.New(slog.NewTextHandler(&errs, &slog.HandlerOptions{Level: slog.LevelError})),
+	}
+	near, far, err := socketpair()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer near.Close()
+	ln := &pair{ends: make(chan net.Conn, 1), closed: make(chan struct{})}
+	ln.ends <- far
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	near.SetDeadline(time.Now().Add(hung))
+	go func() {
+		for part := range slices.Chunk(stream, piece) {
+			if _, err := near.Write(part); err != nil {
+				return // it has hung up, as it may
+			}
+		}
+		near.CloseWrite()
+	}()
+	answered, err = io.ReadAll(near)
+	if err != nil && !errors.Is(err, syscall.ECONNRESET) { // reset: it did not read to the end
+		return answered, n, fmt.Errorf("the filter hangs: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), hung)
+	defer cancel()
+	if err := errors.Join(srv.Shutdown(ctx), <-served); err != nil {
+		return answered, n, err
+	}
+	if errs.Len() > 0 || len(n.odd) > 0 {
+		return answered, n, fmt.Errorf("a fault of ours: %q %s", n.odd, errs.String())
+	}
+	return answered, n, nil
+}
+
+// hold plays a dialog and says what is wrong with what came of it; empty when nothing is.
+func (f *filter) hold(ctx context.Context, dialog []packet, piece int) string {
+	sent := stream(dialog)
+	answered, n, err := f.talk(sent, piece)
+	if err != nil {
+		return err.Error()
+	}
+	var m model
+	m.read(sent)
+	var judged []*letter
+	for _, a := range m.answers {
+		if a.code == 'E' {
+			judged = append(judged, a.of)
+		}
+	}
+	want := make(map[string]charged)
+	for i, l := range judged {
+		if i >= len(n.letters) {
+			return fmt.Sprintf("message %d was not judged: %v", i, l)
+		}
+		if got := n.letters[i]; got.String() != l.String() {
+			return fmt.Sprintf("message %d:\njudged %v\nwas    %v", i, got, l)
+		}
+		if l.plain() && n.actions[i] != l.verdict() {
+			return fmt.Sprintf("message %d: verdict %v, want %v: %v", i, n.actions[i], l.verdict(), l)
+		}
+		if who := l.account(); n.actions[i] < rules.Quarantine && who != "" {
+			c := want[who]
+			want[who] = charged{c.messages + 1, c.recipients + int64(len(l.recipients))}
+		}
+	}
+	if len(n.letters) > len(judged) {
+		return fmt.Sprintf("judged though it had no end: %v", n.letters[len(judged)])
+	}
+	if fault := checkAnswers(m.answers, answered, n.actions, m.actions); fault != "" {
+		return fault
+	}
+	got, err := f.costs(ctx)
+	if err != nil || fmt.Sprint(got) != fmt.Sprint(want) { // fmt sorts maps
+		return fmt.Sprintf("charged %v, want %v (%v)", got, want, err)
+	}
+	return ""
+}
+
+// checkAnswers goes through what came back: one answer to whatever wants one, and of the
+// kind that the verdict is.
+func checkAnswers(due []answer, got []byte, verdicts []rules.Action, may uint32) string {
+	var packets []string
+	for len(got) >= 5 {
+		n := int(binary.BigEndian.Uint32(got))
+		if n == 0 || n > len(got)-4 {
+			return fmt.Sprintf("answer in a broken frame: %q", got)
+		}
+		packets, got = append(packets, string(got[4:4+n])), got[4+n:]
+	}
+	for i, a := range due {
+		marks := 0
+		if a.code == 'E' {
+			action, l := verdicts[0], a.of
+			verdicts = verdicts[1:]
+			for _, f := range l.fields {
+				if strings.HasPrefix(f, "X-O2N-Milter:") {
+					marks++
+				}
+			}
+			var wrong bool
+			if packets, wrong = checkEnd(packets, action, marks, l, may); !wrong {
+				continue
+			}
+			return fmt.Sprintf("answer %d: %q to a message with verdict %v", i, packets[:min(4, len(packets))], action)
+		}
+		if len(packets) == 0 || packets[0][0] != a.code || a.code == 'c' && packets[0] != "c" {
+			return fmt.Sprintf("answer %d: %q, want %c", i, packets[:min(2, len(packets))], a.code)
+		}
+		packets = packets[1:]
+	}
+	if len(packets)+len(got) > 0 {
+		return fmt.Sprintf("answers that nobody waits for: %q %q", packets, got)
+	}
+	return ""
+}
+
+// checkEnd takes the answer to an end of message off the packets.
+func checkEnd(packets []string, action rules.Action, marks int, l *letter, may uint32) (rest []string, wrong bool) {
+	var want []string // how each packet begins
+	if action < rules.Tempfail {
+		for n := marks; n > 0 && !l.faulty && may&mayChange != 0; n-- {
+			want = append(want, fmt.Sprintf("m\x00\x00\x00%cX-O2N-Milter\x00\x00", n))
+		}
+		switch {
+		case action == rules.Tag && may&mayAdd != 0:
+			want = append(want, "hX-O2N-Milter\x00identity.reply_to ")
+		case action == rules.Quarantine:
+			want = append(want, "q")
+		}
+		want = append(want, "c")
+	} else {
+		want = append(want, map[rules.Action]string{rules.Tempfail: "y451 4.", rules.Reject: "y550 5."}[action])
+	}
+	for i, begin := range want {
+		if i >= len(packets) || !strings.HasPrefix(packets[i], begin) {
+			return packets, true
+		}
+	}
+	return packets[len(want):], false
+}
+
+// TestPackets sends packets of the milter protocol in any order.
+func TestPackets(t *testing.T) {
+	count := campaign.Counting(t, "sessions", "sequences of milter packets")
+	r := campaign.Rand(t)
+	type try struct {
+		dialog []packet
+		piece  int
+	}
+	tries, stop := make(chan try), make(chan struct{})
+	var once sync.Once
+	var workers sync.WaitGroup
+	for range 4 { // at once, for what they share: drafts and buffers that are used again
+		f := newFilter(t)
+		workers.Go(func() {
+			for x := range tries {
+				fault := f.hold(t.Context(), x.dialog, x.piece)
+				if fault == "" {
+					count.Held()
+					continue
+				}
+				count.Failed()
+				once.Do(func() {
+					close(stop)
+					show(t, x.dialog, x.piece, fault)
+				})
+			}
+		})
+	}
+	for range campaign.Pick(1000, 100_000) {
+		x := try{rawDialog(r), pieceSize(r)}
+		select {
+		case tries <- x:
+			continue
+		case <-stop:
+		}
+		break
+	}
+	close(tries)
+	workers.Wait()
+}
+
+// pieceSize is how many octets of a dialog are written at a time.
+func pieceSize(r *rand.Rand) int { return pick(r, []int{1 << 20, 1 << 20, 1 << 20, 1000, 61, 5}) }
+
+// show makes a dialog small that failed, and shows it.
+func show(t *testing.T, dialog []packet, piece int, fault string) {
+	t.Helper()
+	fails := func(less []packet) bool {
+		again := newFilter(t).hold(t.Context(), less, piece)
+		if again != "" {
+			fault = again
+		}
+		return again != ""
+	}
+	dialog = shrink(dialog, simpler, 2000, fails)
+	var b strings.Builder
+	for _, p := range dialog {
+		fmt.Fprintf(&b, "\t%v\n", p)
+	}
+	t.Errorf("%s\n%d octets at a time:\n%s", fault, piece, b.String())
+}
