@@ -23,7 +23,9 @@ const mostAddress = 320
 // itself says nothing of who has logged in.
 func (c *Client) request(ctx context.Context, m *rules.Mail) (*http.Request, error) {
 	head := header(m.Header)
-	whole := io.MultiReader(strings.NewReader(head), bytes.NewReader(m.Body))
+	// The body is copied: it is used again as soon as there is a verdict, and who sends a
+	// request may still read it when there is an answer.
+	whole := io.MultiReader(strings.NewReader(head), bytes.NewReader(bytes.Clone(m.Body)))
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/checkv2", whole)
 	if err != nil {
 		return nil, err

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +33,8 @@ const (
 	// readSize holds most messages, macros included, so that their packets are handled
 	// where they were read to.
 	readSize = 8 << 10
+	// packetRoom holds any packet of a body, and most fields.
+	packetRoom = 72 << 10
 	// keepLarge is how large a buffer of a packet may be kept in mid-message: any of an MTA's.
 	keepLarge = 128 << 10
 	// keepWritten is how large a buffer of an answer an idle session may keep.
@@ -55,8 +56,28 @@ const (
 	phaseConnected
 )
 
-// readers are the buffers of sessions that have ended.
-var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readSize) }}
+// readers are the buffers of sessions that have ended, packets those that held a packet
+// which was too large for them. The latter are some for each processor, and go with the
+// garbage.
+var (
+	readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readSize) }}
+	packets = sync.Pool{New: func() any { return new([packetRoom]byte) }}
+)
+
+// packetBuffer is one of so many bytes.
+func packetBuffer(size int) []byte {
+	if size > packetRoom {
+		return make([]byte, size)
+	}
+	return packets.Get().(*[packetRoom]byte)[:size]
+}
+
+// recyclePacket is called when nobody looks at a buffer any more.
+func recyclePacket(b []byte) {
+	if cap(b) == packetRoom {
+		packets.Put((*[packetRoom]byte)(b[:packetRoom]))
+	}
+}
 
 // conn is the net.Conn the library reads. It hands on whole, bounded packets in
 // time, and only those the session leaves to the library. Reads and writes come
@@ -171,8 +192,11 @@ func (c *conn) readPacket() error {
 		c.packet, err = c.in.Peek(size)
 		c.taken = size
 	} else {
-		c.large = slices.Grow(c.large[:0], size)[:size]
-		c.packet = c.large
+		if size > cap(c.large) {
+			recyclePacket(c.large)
+			c.large = packetBuffer(size)
+		}
+		c.packet = c.large[:size]
 		_, err = io.ReadFull(c.in, c.packet)
 	}
 	if err != nil {
@@ -181,14 +205,19 @@ func (c *conn) readPacket() error {
 	return nil
 }
 
-// giveAway says that somebody keeps the packet being handled, if it is one that in had
-// no room for.
-func (c *conn) giveAway() bool {
-	if c.taken > 0 || c.large == nil {
-		return false
+// giveAway gives the buffer of the packet being handled to who keeps it, if it is one
+// that in had no room for.
+func (c *conn) giveAway() (buffer []byte) {
+	if c.taken == 0 {
+		buffer, c.large = c.large, nil
 	}
+	return buffer
+}
+
+// dropLarge lets go of the buffer for large packets.
+func (c *conn) dropLarge() {
+	recyclePacket(c.large)
 	c.large = nil
-	return true
 }
 
 // await waits for a packet to begin and sets the time it has to end.
@@ -201,7 +230,7 @@ func (c *conn) await() error {
 	}
 	if c.in.Buffered() == 0 {
 		if !c.session.underWay() || cap(c.large) > keepLarge {
-			c.large = nil
+			c.dropLarge()
 		}
 		if c.phase != phaseNew {
 			c.allow(time.Now().Add(idleTime))
@@ -292,6 +321,7 @@ func (c *conn) Close() error {
 		c.session.dismiss()
 		c.in.Reset(nil)
 		readers.Put(c.in)
+		c.dropLarge()
 		c.server.ended(c)
 	})
 	return nil

@@ -47,6 +47,42 @@ func TestDraftsAreUsedAgain(t *testing.T) {
 	})
 }
 
+// The room of a body is used again, wherever it was, when its verdict is there: not before,
+// and not while somebody thinks on.
+func TestBodiesAreUsedAgain(t *testing.T) {
+	for _, size := range []int{4, readSize, packetRoom - 5, packetRoom - 4, mostBody} {
+		synctest.Test(t, func(t *testing.T) {
+			bodies := map[string]string{"alice": strings.Repeat("a", size), "bob": strings.Repeat("b", size)}
+			check := func(m *rules.Mail) {
+				if string(m.Body) != bodies[m.Login] {
+					t.Errorf("%d octets: %s has a body of %d, %.20q...", size, m.Login, len(m.Body), m.Body)
+				}
+			}
+			var asked atomic.Int64
+			f := serve(t, judgeFunc(func(_ context.Context, m *rules.Mail) rules.Verdict {
+				check(m)
+				if asked.Add(1) == 1 {
+					time.Sleep(time.Minute)
+					check(m)
+				}
+				return pass
+			}))
+			m, other := f.session(), f.session()
+			m.run(helloA, mailA, "R <r@r.example>", "B "+bodies["alice"], "E") // nobody waits for its verdict
+			other.run(helloA)
+			for range 3 {
+				m.run(mailA, "R <r@r.example>", "B "+bodies["alice"], "A", mailA, "R <r@r.example>", "B "+bodies["alice"], "E")
+				other.run(mailB, "R <r@r.example>", "B "+bodies["bob"], "E", "A")
+			}
+			time.Sleep(time.Hour)
+			f.stop()
+			if asked.Load() != 7 {
+				t.Errorf("%d octets: %d were judged, want 7", size, asked.Load())
+			}
+		})
+	}
+}
+
 // A body is the same however it comes: in packets that fit the buffer, in one that does
 // not, in more, and beyond what is kept.
 func TestBodies(t *testing.T) {

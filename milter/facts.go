@@ -101,6 +101,7 @@ type draft struct {
 	bodyless bool   // nobody wants its body
 	refused  []byte // the answer to all of its recipients; nil when they were taken
 	head     []byte // the fields: name, NUL, value, NUL
+	packet   []byte // the packet that the body is part of; nil: it is none
 	fields   int    // in head
 	headKept int    // bytes of header kept
 	rcptKept int    // bytes of recipients kept
@@ -109,17 +110,18 @@ type draft struct {
 }
 
 // drafts are there to be used again, with room for what most messages have. Their
-// strings and bodies are not: who judges or records may keep those.
+// strings are not: who judges or records may keep those.
 var drafts = sync.Pool{New: func() any { return new(draft) }}
 
 const (
 	mostRoom = 256      // fields and recipients that a draft keeps room for
 	mostHead = 16 << 10 // and bytes of header
+	mostBody = 16 << 10 // and of body
 
 	fieldRoom = 32 // bytes of a message.Field beside its text
 	rcptRoom  = 48 // of a rules.Recipient; their list may grow to twice its length
 	// pooledRoom is what a draft may have room for when it is used again.
-	pooledRoom = mostHead + mostRoom*(fieldRoom+rcptRoom)
+	pooledRoom = mostHead + mostBody + mostRoom*(fieldRoom+rcptRoom)
 )
 
 // newDraft begins a message with room of the budget.
@@ -136,7 +138,11 @@ func (d *draft) recycle() {
 		return
 	}
 	d.memory.giveBack()
-	fields, rcpts, head := d.mail.Header, d.mail.Recipients, d.head
+	fields, rcpts, head, body := d.mail.Header, d.mail.Recipients, d.head, d.mail.Body
+	if d.packet != nil {
+		recyclePacket(d.packet)
+		body = nil
+	}
 	clear(fields)
 	clear(rcpts)
 	*d = draft{}
@@ -148,6 +154,9 @@ func (d *draft) recycle() {
 	}
 	if cap(head) <= mostHead {
 		d.head = head[:0]
+	}
+	if cap(body) <= mostBody {
+		d.mail.Body = body[:0]
 	}
 	drafts.Put(d)
 }
@@ -274,11 +283,13 @@ func (d *draft) addBody(chunk []byte) {
 	}
 }
 
-// takeBody takes a packet for the body itself.
-func (d *draft) takeBody(chunk []byte) {
+// takeBody takes a packet for the body itself, with the buffer that it is in.
+func (d *draft) takeBody(chunk, packet []byte) {
 	d.mail.Size += int64(len(chunk))
-	if d.keep(cap(chunk)) {
-		d.mail.Body = chunk
+	if d.keep(cap(packet)) {
+		d.mail.Body, d.packet = chunk, packet
+	} else {
+		recyclePacket(packet)
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 )
 
 // Judge decides over messages; *rules.Engine is one. It must not change a Mail. When it
-// has answered it may keep the Mail's strings and its body, but not the Mail itself, nor
-// the lists of fields and recipients, which are used again.
+// has answered it may keep the Mail's strings, but not the Mail itself, nor its body and
+// its lists of fields and recipients, which are used again.
 type Judge interface {
 	// Decide should come back when ctx ends.
 	Decide(ctx context.Context, m *rules.Mail) rules.Verdict
