@@ -310,12 +310,12 @@ func (m *model) begin(data string) {
 
 func (m *model) field(data string) {
 	l := m.current()
-	name, value, ok := strings.Cut(data, "\x00")
-	if value, ok = strings.CutSuffix(value, "\x00"); !ok || strings.Contains(value, "\x00") {
+	parts := strings.Split(data, "\x00")
+	if len(parts) != 3 || parts[2] != "" { // name and value, a NUL behind each
 		l.faulty = true
 		return
 	}
-	l.fields = append(l.fields, name+": "+value)
+	l.fields = append(l.fields, parts[0]+": "+parts[1])
 }
 
 // ours are the domains of accounts.
