@@ -18,8 +18,14 @@ import (
 	"o2n-milter/tests/mta"
 )
 
-// program is where the daemon is once a test wanted it.
-var program string
+// program is where the daemon is once a test wanted it, flags how it is built.
+var (
+	program string
+	flags   []string
+)
+
+// Race has it built with the race detector. It is for a TestMain, before Main.
+func Race() { flags = []string{"-race"} }
 
 var build = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "o2n-bin-")
@@ -27,7 +33,8 @@ var build = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	program = filepath.Join(dir, "o2n-milter")
-	if out, err := exec.Command("go", "build", "-o", program, "o2n-milter/cmd/o2n-milter").CombinedOutput(); err != nil {
+	args := append(append([]string{"build"}, flags...), "-o", program, "o2n-milter/cmd/o2n-milter")
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
 	return program, nil
@@ -42,6 +49,9 @@ func Program(t testing.TB) string {
 	}
 	return file
 }
+
+// File is where the program is, for who has no test at hand; empty before a test wanted it.
+func File() string { return program }
 
 // Main is a TestMain that removes what was built.
 func Main(m *testing.M) {

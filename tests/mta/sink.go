@@ -59,6 +59,15 @@ func (s *Sink) Clear() {
 	s.got = nil
 }
 
+// Take is All and Clear at once: nothing is lost in between.
+func (s *Sink) Take() []Delivered {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	got := s.got
+	s.got = nil
+	return got
+}
+
 // Refuse has the sink answer every MAIL with 451, or take mail again.
 func (s *Sink) Refuse(yes bool) {
 	s.mu.Lock()

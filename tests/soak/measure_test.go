@@ -1,0 +1,213 @@
+//go:build mta
+
+package soak
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"o2n-milter/tests/mta"
+)
+
+// sample is what the daemon takes while nobody wants anything of it.
+type sample struct {
+	at               time.Duration // since the beginning
+	pid              int
+	fds, goroutines  float64
+	rss, disk        float64 // MB
+	letters, arrived int
+	taken, no, away  int
+	slowest          time.Duration
+	trouble          string
+}
+
+// measure waits until no session is left, and takes the least of some looks: what is
+// there for a moment is no leak.
+func (p *place) measure(t *testing.T, since time.Time, trouble string) sample {
+	t.Helper()
+	mta.Poll(t, "the daemon is at rest", func() bool { return p.metric("o2n_milter_sessions") == 0 })
+	s := sample{at: time.Since(since), pid: p.Proc.Cmd.Process.Pid, trouble: trouble, slowest: p.book.look()}
+	const looks = 5
+	for i := range looks {
+		fds, goroutines := p.fds(t), p.metric("go_goroutines")
+		if i == 0 || fds < s.fds {
+			s.fds = fds
+		}
+		if i == 0 || goroutines < s.goroutines {
+			s.goroutines = goroutines
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	s.rss, s.disk = p.rss(t), diskOf(t, filepath.Join(p.Daemon.Dir, "state"))
+	p.book.deliver(p.sink.Take())
+	counts, arrived := p.book.tally()
+	for _, n := range counts {
+		s.letters += n
+	}
+	s.arrived, s.taken, s.no, s.away = arrived, counts[taken]+counts[handed], counts[refused], counts[deferred]+counts[unsaid]
+	return s
+}
+
+// metric is a number of /metrics without labels; -1 when nobody answers.
+func (p *place) metric(name string) float64 {
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(p.URL + "/metrics")
+	if err != nil {
+		return -1
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return -1
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, is := strings.CutPrefix(line, name+" "); is {
+			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil {
+				return -1
+			}
+			return n
+		}
+	}
+	return -1
+}
+
+func (p *place) fds(t testing.TB) float64 {
+	t.Helper()
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Proc.Cmd.Process.Pid))
+	if err != nil {
+		t.Fatalf("the daemon has ended: %v", err)
+	}
+	return float64(len(list))
+}
+
+var rssLine = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
+
+func (p *place) rss(t testing.TB) float64 {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Proc.Cmd.Process.Pid))
+	m := rssLine.FindSubmatch(status)
+	if err != nil || m == nil {
+		t.Fatalf("memory of the daemon: %v in %s", err, status)
+	}
+	kb, _ := strconv.Atoi(string(m[1])) // digits
+	return float64(kb) / 1000
+}
+
+// diskOf is what a folder takes on the disk: Badger's files have holes.
+func diskOf(t testing.TB, dir string) float64 {
+	t.Helper()
+	blocks := int64(0)
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if os.IsNotExist(err) {
+			return nil // tables come and go
+		}
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if os.IsNotExist(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		blocks += info.Sys().(*syscall.Stat_t).Blocks
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return float64(blocks) * 512 / 1e6 // stat(2)
+}
+
+// bound is how much something may grow over the second half, by the line that fits
+// its samples best.
+type bound struct {
+	name  string
+	value func(sample) float64
+	most  func(first, last sample) float64
+}
+
+var bounds = []bound{
+	{"descriptors", func(s sample) float64 { return s.fds }, func(_, _ sample) float64 { return 4 }},
+	{"goroutines", func(s sample) float64 { return s.goroutines }, func(_, _ sample) float64 { return 6 }},
+	// The race detector's own memory moves with the heap's.
+	{"MB of memory", func(s sample) float64 { return s.rss }, func(first, _ sample) float64 { return max(64, first.rss/5) }},
+	// A decision takes less than a kilobyte, and Badger merges its tables when it likes.
+	{"MB of disk", func(s sample) float64 { return s.disk }, func(first, last sample) float64 {
+		return 16 + float64(last.letters-first.letters)*0.001
+	}},
+}
+
+// flat wants the samples of one process to grow no more than the bounds say.
+func flat(t *testing.T, list []sample) string {
+	t.Helper()
+	if len(list) < 5 {
+		t.Fatalf("%d samples in the second half; want 5 at least: a longer SOAK", len(list))
+	}
+	first, last := list[0], list[len(list)-1]
+	var said []string
+	for _, b := range bounds {
+		grown, most := slope(list, b.value)*(last.at-first.at).Seconds(), b.most(first, last)
+		said = append(said, fmt.Sprintf("%+.1f %s (at most %.0f)", grown, b.name, most))
+		if grown > most {
+			t.Errorf("%s grow by %.1f in %v; want %.1f at most", b.name, grown, (last.at - first.at).Round(time.Second), most)
+		}
+	}
+	return strings.Join(said, ", ")
+}
+
+// slope is that of the least squares, by the second.
+func slope(list []sample, value func(sample) float64) float64 {
+	var n, x, y, xx, xy float64
+	for _, s := range list {
+		at, v := s.at.Seconds(), value(s)
+		n, x, y, xx, xy = n+1, x+at, y+v, xx+at*at, xy+at*v
+	}
+	return (n*xy - x*y) / (n*xx - x*x)
+}
+
+const tableHead = "| minute | descriptors | goroutines | memory MB | disk MB | letters | taken | refused | server away | arrived | slowest answer | what happened |\n" +
+	"|---|---|---|---|---|---|---|---|---|---|---|---|"
+
+func (s sample) row() string {
+	return fmt.Sprintf("| %.1f | %.0f | %.0f | %.0f | %.1f | %d | %d | %d | %d | %d | %v | %s |", s.at.Minutes(), s.fds, s.goroutines, s.rss, s.disk,
+		s.letters, s.taken, s.no, s.away, s.arrived, s.slowest.Round(time.Millisecond), s.trouble)
+}
+
+// readLog wants no panic and no error in what the daemon has said since the last time,
+// and empties the logs: they are not what is measured. That so many are blocked is an
+// alarm, and as it should be.
+func (p *place) readLog(t *testing.T) {
+	t.Helper()
+	file := filepath.Join(p.Daemon.Dir, "log")
+	log, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"internal.panic", "panic:", "level=ERROR"} {
+		for line := range bytes.Lines(log) {
+			if bytes.Contains(line, []byte(bad)) && !bytes.Contains(line, []byte("msg=alarm")) {
+				t.Errorf("the log says: %s", line)
+				break
+			}
+		}
+	}
+	for _, f := range []string{file, filepath.Join(p.Postfix.Dir, "mail.log")} {
+		if err := os.Truncate(f, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
