@@ -302,9 +302,11 @@ func (e *Engine) judge(ctx context.Context, now time.Time, r *ruling) {
 		}
 	}
 	e.content(ctx, r)
-	if err == nil {
-		e.charge(ctx, now, r)
+	if err != nil {
+		r.toRelease(letters(e.letter(r)))
+		return
 	}
+	e.charge(ctx, now, r)
 }
 
 // blocked is block.active.

@@ -49,6 +49,7 @@ func (e *Engine) settle(ctx context.Context, now time.Time, r *ruling, limits []
 		pace, err := e.paced(ctx, now, r, letter)
 		if err != nil {
 			e.unavailable(r, "store.unavailable", fmt.Errorf("store: %w", err))
+			r.toRelease(letters(letter))
 			return
 		}
 		costs = append(pace, limits...) // bulk comes before the limits
@@ -85,9 +86,7 @@ func (e *Engine) bill(r *ruling, costs []limitCharge, letter *state.Letter) *bil
 	for i, c := range b.costs {
 		b.ask.Charges[i] = c.Charge
 	}
-	if letter != nil {
-		b.ask.Letters = []state.Letter{*letter}
-	}
+	b.ask.Letters = letters(letter)
 	switch {
 	case len(r.reaching) > 0:
 		b.reachable = n
@@ -96,6 +95,14 @@ func (e *Engine) bill(r *ruling, costs []limitCharge, letter *state.Letter) *bil
 		b.ask.Subjects = r.blockable
 	}
 	return b
+}
+
+// letters are those of a question to the store; letter may be nil.
+func letters(letter *state.Letter) []state.Letter {
+	if letter == nil {
+		return nil
+	}
+	return []state.Letter{*letter}
 }
 
 // pay has the store charge all of the bill or nothing, and rules by its answer. With a

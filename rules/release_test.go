@@ -237,6 +237,35 @@ func TestReleaseOfLetters(t *testing.T) {
 	}
 }
 
+// A letter that is held since the store is away counts for its campaign as any other,
+// whichever call the store did not answer.
+func TestReleaseOfLettersAfterAnOutage(t *testing.T) {
+	for name, outage := range map[string]broken{"blocks": {blocks: true}, "take": {take: true}} {
+		for _, pace := range []Action{Off, Reject} { // which asks first
+			h := newBulkHolding(t, func(s *Settings) {
+				s.Limits, s.Bulk.Similar = nil, 4
+				s.Actions["bulk.pace"], s.Actions["store.unavailable"] = pace, Quarantine
+			})
+			h.sendTo(t, 1, 2, func(n int) *Mail { return letterTo(n, offer) })
+			store := h.Engine.store
+			outage.Store = store
+			h.Engine.store = outage
+			for n := 3; n <= 4; n++ {
+				if v := h.Decide(t.Context(), letterTo(n, offer)); v.Action != Quarantine || v.Rule != "store.unavailable" {
+					t.Fatalf("%s %s: %v", v.Action, v.Rule, v.Err)
+				}
+			}
+			h.Engine.store = store
+			if got := h.release(t, h.held[0]); got.State != ReleasePaid {
+				t.Errorf("%s, pace %s, the third: %+v", name, pace, got)
+			}
+			if got := h.release(t, h.held[1]); got.State != ReleaseNever || got.Rule != "bulk.unsubscribe" {
+				t.Errorf("%s, pace %s, the fourth: %+v", name, pace, got)
+			}
+		}
+	}
+}
+
 // The pace of bulk mail counts at the release too, as it is set then.
 func TestReleaseAtThePaceOfBulk(t *testing.T) {
 	h := newBulkHolding(t, func(s *Settings) {
