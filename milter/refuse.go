@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -77,11 +78,16 @@ func (s *Server) refuse(c *conn, why error) {
 	go func() {
 		defer s.running.Done()
 		r := refusal{server: s, nc: c.Conn, in: bufio.NewReaderSize(c.Conn, refusalSize), why: why}
+		defer func() {
+			if p := recover(); p != nil {
+				c.log().Error("milter: panic", "stage", "refusal", "panic", p, "stack", string(debug.Stack()))
+			}
+			s.refusals.remove(c.Conn)
+			c.Conn.Close()
+		}()
 		if err := r.serve(); err != nil {
 			c.warn("milter: connection closed", "err", err)
 		}
-		s.refusals.remove(c.Conn)
-		c.Conn.Close()
 	}()
 }
 

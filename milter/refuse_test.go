@@ -117,6 +117,29 @@ func TestOverTheCapRecord(t *testing.T) {
 	})
 }
 
+// brittle is a recorder that panics over each message.
+type brittle struct{ notes }
+
+func (*brittle) Record(*rules.Mail, rules.Verdict, time.Duration) { panic("of ours") }
+
+// A panic while a session over the cap is refused ends that session, and nothing else.
+func TestPanicOverTheCap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, in := capped(t, func(s *Server) { s.Recorder = &brittle{} })
+		m := f.dial("")
+		m.negotiate(6, allActions, allProtocol)
+		m.write(m.step(helloA) + m.step(mailA))
+		synctest.Wait()
+		for m.reply() != hungUp {
+		}
+		if n, logged := len(f.refusals.open), f.logs.String(); n != 0 || !strings.Contains(logged, "milter: panic") {
+			t.Errorf("%d are kept; logged %q", n, logged)
+		}
+		in.nc.Close()
+		f.stop()
+	})
+}
+
 type lastMail struct {
 	notes
 	mail *rules.Mail

@@ -287,6 +287,7 @@ type Status struct {
 	Backend    string    // "badger", "redis", "memory"
 	Degraded   string    // why it is not whole, or was not lately; empty when it is
 	Away       bool      // what is charged now cannot be kept
+	Dead       bool      // nor ever again by this process
 	LastCommit time.Time // zero before the first one
 	Size       int64     // bytes on disk, or in the server's memory; 0: not known
 	Windows    int       // held in this process's memory

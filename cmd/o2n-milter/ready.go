@@ -79,9 +79,13 @@ type pulse struct {
 	sessions func() int
 	judged   atomic.Int64  // messages
 	trouble  func() string // of the loops beside the sessions; empty when all is well
+	dead     func()        // is told, each time, of a store that only another process can use
 	now      func() time.Time
 	log      *slog.Logger
 }
+
+// errStoreDead ends the daemon: until another one is started, nothing that is to be kept can be.
+var errStoreDead = errors.New("the store keeps nothing more; start again")
 
 // start says that the daemon is ready, and how it is until the function that it
 // returns is called.
@@ -109,6 +113,9 @@ func (p *pulse) beat(ctx context.Context) []string {
 		line += ": " + oneLine(err.Error())
 	case st.Degraded != "":
 		line += " degraded: " + oneLine(st.Degraded)
+	}
+	if err == nil && st.Dead {
+		p.dead()
 	}
 	if why := p.trouble(); why != "" {
 		line += "; " + why

@@ -87,7 +87,7 @@ func TestPulse(t *testing.T) {
 func testPulse(s state.Store) *pulse {
 	return &pulse{
 		store: s, account: func(context.Context, string) error { return nil }, sessions: func() int { return 3 },
-		now: time.Now, log: quiet(), trouble: func() string { return "" },
+		now: time.Now, log: quiet(), trouble: func() string { return "" }, dead: func() {},
 	}
 }
 
@@ -143,6 +143,27 @@ func TestBeatTellsOfLoops(t *testing.T) {
 	want := []string{"STATUS=3 sessions, 0 messages judged; store memory; loop held is away after 3 panics", "WATCHDOG=1"}
 	if got := p.beat(t.Context()); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A store that keeps nothing more, and will not, ends the daemon: another one can. One
+// that is away, or cannot be asked, does not.
+func TestBeatTellsOfADeadStore(t *testing.T) {
+	dead := state.Status{Backend: "badger", Degraded: "the writer died", Away: true, Dead: true}
+	for _, tt := range []struct {
+		store slowStore
+		want  bool
+	}{
+		{slowStore{status: dead}, true},
+		{slowStore{status: state.Status{Degraded: "disk full", Away: true}}, false},
+		{slowStore{status: dead, err: errors.New("closed")}, false},
+	} {
+		told := false
+		p := testPulse(tt.store)
+		p.dead = func() { told = true }
+		if p.beat(t.Context()); told != tt.want {
+			t.Errorf("%+v: told %v, want %v", tt.store.status, told, tt.want)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -64,7 +65,7 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	web.RegisterClock(reg, clock.Offset)
 	systemd := manager{log, out.loops}
 	opened := systemd.opening()
-	store, err := openStore(cfg.State, log, reg)
+	store, err := openStore(cfg.State, out.loops, reg)
 	opened()
 	if err != nil {
 		return err
@@ -122,7 +123,8 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	failed := make(chan error, len(sockets.milter)+len(sockets.admin)+len(sockets.web)+len(sockets.public)+2)
+	failed := make(chan error, len(sockets.milter)+len(sockets.admin)+len(sockets.web)+len(sockets.public)+3)
+	alive.dead = sync.OnceFunc(func() { failed <- errStoreDead })
 	server.Shelf = shelf.Open(sockets.sessions, milter.TapeFormat, log)
 	server.Resume()
 	for _, ln := range sockets.milter {

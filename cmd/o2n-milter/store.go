@@ -20,8 +20,9 @@ import (
 
 // openStore opens the store that [state] names, with its calls measured and, where
 // it says so, one that can go on alone before it.
-func openStore(cfg config.State, log *slog.Logger, reg prometheus.Registerer) (state.Store, error) {
-	backing, err := openBackend(cfg, log)
+func openStore(cfg config.State, beside *loops, reg prometheus.Registerer) (state.Store, error) {
+	log := beside.log
+	backing, err := openBackend(cfg, beside)
 	if errors.Is(err, state.ErrNewer) {
 		return nil, &exitError{exitConfig, err} // no other start helps, but of another version
 	}
@@ -38,16 +39,16 @@ func openStore(cfg config.State, log *slog.Logger, reg prometheus.Registerer) (s
 	return alone, nil
 }
 
-func openBackend(cfg config.State, log *slog.Logger) (state.Store, error) {
+func openBackend(cfg config.State, beside *loops) (state.Store, error) {
 	switch cfg.Backend {
 	case "memory":
 		return memory.New(), nil
 	case "redis":
-		return openRedis(cfg, log)
+		return openRedis(cfg, beside)
 	}
 	return badgerdb.Open(badgerdb.Options{
 		Path: cfg.Path, Sync: cfg.Durability == "power", Retention: cfg.Retention,
-		MaxSize: cfg.MaxSize, MinFree: cfg.MinFree, Cache: cfg.Cache, Log: log,
+		MaxSize: cfg.MaxSize, MinFree: cfg.MinFree, Cache: cfg.Cache, Log: beside.log, Loop: beside.start,
 	})
 }
 
@@ -55,12 +56,12 @@ func openBackend(cfg config.State, log *slog.Logger) (state.Store, error) {
 // that has other work takes longer, and the store is away then as it should be.
 var redisBudget time.Duration
 
-func openRedis(cfg config.State, log *slog.Logger) (state.Store, error) {
+func openRedis(cfg config.State, beside *loops) (state.Store, error) {
 	o, err := redisOptions(cfg)
 	if err != nil {
 		return nil, err
 	}
-	o.Log, o.Budget = log, redisBudget
+	o.Log, o.Loop, o.Budget = beside.log, beside.start, redisBudget
 	return redisdb.Open(o)
 }
 

@@ -1,6 +1,7 @@
 package badgerdb
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -33,12 +34,12 @@ type keeper struct {
 }
 
 // watch looks at the disk.
-func (s *Store) watch() {
+func (s *Store) watch(ctx context.Context) {
 	tick := time.NewTicker(look)
 	defer tick.Stop()
 	for {
 		select {
-		case <-s.stop:
+		case <-ctx.Done():
 			return
 		case now := <-tick.C:
 			r, err := roomAt(s.options.Path)

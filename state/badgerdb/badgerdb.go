@@ -69,6 +69,7 @@ type Options struct {
 	MinFree   int64         // of the disk, in bytes, below which the database is left alone; 0: 96 MB
 	Cache     int64         // of windows and sets in memory, in bytes; 0: not bounded
 	Log       *slog.Logger  // nil: slog.Default
+	Loop      state.Loop    // what runs beside the calls; nil: state.Unguarded
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -77,6 +78,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
+	}
+	if o.Loop == nil {
+		o.Loop = state.Unguarded
 	}
 	if o.Retention < 0 || o.MaxSize < 0 || o.MinFree < 0 || o.Cache < 0 {
 		return o, fmt.Errorf("store %s: an option is below 0", o.Path)
@@ -121,8 +125,7 @@ type Store struct {
 	life   sync.RWMutex
 	closed bool
 
-	stop     chan struct{} // ends the goroutines below
-	running  sync.WaitGroup
+	stops    []func() // of what runs beside the calls
 	closing  sync.Once
 	closeErr error
 }
@@ -140,7 +143,7 @@ func open(o Options, host func() reading) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		options: o, log: o.Log, host: host, docs: ledger.NewDocs(), base: &base{}, stop: make(chan struct{}),
+		options: o, log: o.Log, host: host, docs: ledger.NewDocs(), base: &base{},
 		keeper: keeper{guard: guard{min: uint64(o.MinFree)}},
 	}
 	if err := s.begin(); err != nil {
@@ -149,11 +152,17 @@ func open(o Options, host func() reading) (*Store, error) {
 		}
 		return nil, fmt.Errorf("store %s: %w", o.Path, errors.Join(err, s.letGo()))
 	}
-	s.running.Go(s.watch)
-	s.running.Go(s.tend)
-	s.running.Go(func() { s.history.run(s.stop) })
 	go s.writer.run()
+	s.beside("store_disk", s.watch)
+	s.beside("store_sync", eachSecond(s.secure))
+	s.beside("store_sweep", eachSecond(s.sweep))
+	s.beside("store_decisions", s.history.run)
 	return s, nil
+}
+
+// beside runs a loop until the store is closed.
+func (s *Store) beside(name string, run func(context.Context)) {
+	s.stops = append(s.stops, s.options.Loop(context.Background(), name, run))
 }
 
 // begin opens what is in the folder.
@@ -194,7 +203,7 @@ func (s *Store) begin() (err error) {
 func (s *Store) beginHere() error {
 	o, err := s.openDatabase()
 	if err != nil {
-		if fault := diskFault(err); fault != "" && s.base.db == nil {
+		if fault := passing(err); fault != "" && s.base.db == nil {
 			return s.beginAway(fault)
 		}
 		return err
@@ -205,7 +214,12 @@ func (s *Store) beginHere() error {
 	}
 	s.equip()
 	s.base.put(o.db)
-	return s.adopt(o)
+	err = s.adopt(o)
+	if errors.As(err, new(ownPanic)) {
+		s.goAway(err.Error()) // and opened again later, as often as it takes
+		return nil
+	}
+	return err
 }
 
 // beginAway begins without it: from what the journal holds.
@@ -234,6 +248,10 @@ func (s *Store) equip() {
 
 // adopt takes an opened database into use; nothing else writes to it meanwhile.
 func (s *Store) adopt(o *opened) error {
+	return s.whole(func() error { return s.takeUp(o) })
+}
+
+func (s *Store) takeUp(o *opened) error {
 	s.faults = append(s.faults, o.faults...)
 	s.checkJournal(max(o.stand.Journal, s.progress.known().Journal))
 	records, err := s.reconcile(o.db)
@@ -342,8 +360,9 @@ func (s *Store) Close() error {
 		s.life.Lock()
 		s.closed = true
 		s.life.Unlock()
-		close(s.stop)
-		s.running.Wait()
+		for _, stop := range s.stops {
+			stop()
+		}
 		s.lastChance()
 		s.closeErr = errors.Join(s.writer.close(), s.closeDatabase(), s.letGo())
 	})

@@ -118,8 +118,8 @@ func signal(c chan struct{}) {
 	}
 }
 
-// run hands decisions to the writer until stop, and then all that wait.
-func (h *history) run(stop <-chan struct{}) {
+// run hands decisions to the writer until ctx ends, and then all that wait.
+func (h *history) run(ctx context.Context) {
 	timer := time.NewTimer(hold)
 	defer timer.Stop()
 	for {
@@ -130,7 +130,7 @@ func (h *history) run(stop <-chan struct{}) {
 			h.flush()
 		case <-h.ripe:
 			h.turn()
-		case <-stop:
+		case <-ctx.Done():
 			h.flush()
 			return
 		}
@@ -140,10 +140,10 @@ func (h *history) run(stop <-chan struct{}) {
 // turn makes pages while there is enough for one.
 func (h *history) turn() {
 	for d := h.cut(true); d != nil; d = h.cut(true) {
-		h.writer.put(op{history: h.filed([]*draft{d})})
+		h.hand([]*draft{d}, h.filed)
 	}
 	if drafts := h.enough(); drafts != nil {
-		h.writer.put(op{history: h.filed(drafts)})
+		h.hand(drafts, h.filed)
 	}
 }
 
@@ -151,8 +151,27 @@ func (h *history) turn() {
 func (h *history) flush() {
 	h.turn()
 	if d := h.cut(false); d != nil {
-		h.writer.put(op{history: h.drafted(d)})
+		h.hand([]*draft{d}, h.drafted)
 	}
+}
+
+// hand gives drafts to the writer. Those that make us panic are let go, and counted: they
+// would do it again, and take up the room of others for ever.
+func (h *history) hand(drafts []*draft, change func([]*draft) *change) {
+	handed := false
+	defer func() {
+		if !handed {
+			for _, d := range drafts {
+				if !d.written {
+					h.release(len(d.entries), errOwnFault)
+				}
+			}
+			h.remove(drafts)
+		}
+	}()
+	c := change(drafts)
+	handed = true
+	h.writer.put(op{history: c})
 }
 
 // cut takes from those waiting what a page has room for: only if it fills one, or any.
@@ -223,8 +242,9 @@ func (h *history) long(drafts []*draft) bool {
 	return last-first > h.span
 }
 
-// drafted is how a draft is written.
-func (h *history) drafted(d *draft) *change {
+// drafted is how one draft is written.
+func (h *history) drafted(drafts []*draft) *change {
+	d := drafts[0]
 	r := record{key: draftKey(d.number), value: encodePage(d.entries)}
 	d.size = len(r.key) + len(r.value)
 	r.history = d.size

@@ -34,7 +34,7 @@ func (s *Store) openDatabase() (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.convertDecisions(o); err != nil {
+	if err := s.whole(func() error { return s.convertDecisions(o) }); err != nil {
 		return nil, errors.Join(err, o.db.Close())
 	}
 	return o, nil
@@ -56,7 +56,7 @@ func (s *Store) openMarked() (o *opened, err error) {
 	if err := s.openBadger(o); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(s.checkFormat(o), s.examine(o)); err != nil {
+	if err := s.whole(func() error { return errors.Join(s.checkFormat(o), s.examine(o)) }); err != nil {
 		return nil, errors.Join(err, o.db.Close())
 	}
 	s.folder.saveFormat()

@@ -114,7 +114,8 @@ func (s *Store) Status(ctx context.Context, _ time.Time) (state.Status, error) {
 		return state.Status{}, err
 	}
 	last, fault := s.writer.health()
-	st := state.Status{Backend: "badger", LastCommit: last.UTC(), Degraded: s.degraded(fault), Away: fault != nil || s.awayWhy() != ""}
+	st := state.Status{Backend: "badger", LastCommit: last.UTC(), Degraded: s.degraded(fault), Away: fault != nil || s.awayWhy() != "",
+		Dead: s.writer.broken() != nil}
 	held := s.windows.Held()
 	st.Windows, st.Memory = held.Windows, held.Bytes
 	var err error

@@ -1,22 +1,24 @@
 package badgerdb
 
 import (
+	"context"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
 )
 
-// tend does each second what is to be done each second.
-func (s *Store) tend() {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-s.stop:
-			return
-		case <-tick.C:
-			s.secure()
-			s.sweep()
+// eachSecond does something each second until its context ends.
+func eachSecond(do func()) func(context.Context) {
+	return func(ctx context.Context) {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				do()
+			}
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -38,10 +37,9 @@ const (
 // back when the server was away.
 type keeper struct {
 	*Store
-	life   context.Context
-	pause  time.Duration // before the next attempt to come back
-	news   chan struct{} // holds one when docs have changed
-	reader sync.WaitGroup
+	life  context.Context
+	pause time.Duration // before the next attempt to come back
+	news  chan struct{} // holds one when docs have changed
 	// unsubscribe ends the reading of notices; it does nothing the second time.
 	unsubscribe func()
 }
@@ -119,11 +117,11 @@ func (k *keeper) poll(inspect bool) {
 func (k *keeper) subscribe(c redis.UniversalClient) {
 	ctx, cancel := context.WithCancel(k.life)
 	notice := c.Subscribe(ctx, docsChannel)
-	k.reader.Go(func() { k.read(ctx, notice) })
+	stop := k.options.Loop(ctx, "redis_notices", func(ctx context.Context) { k.read(ctx, notice) })
 	k.unsubscribe = func() {
 		cancel()
 		notice.Close()
-		k.reader.Wait()
+		stop()
 	}
 }
 

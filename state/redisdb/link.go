@@ -170,6 +170,9 @@ func (l *link) up(client redis.UniversalClient) {
 	case <-l.lost:
 	default:
 	}
+	if l.client != nil { // of a keeper that panicked
+		l.client.Close()
+	}
 	l.client, l.cause = client, nil
 }
 

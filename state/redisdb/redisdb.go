@@ -61,6 +61,7 @@ type Options struct {
 	// charge then wait for one another: for tests and simulated time.
 	HostTime bool
 	Log      *slog.Logger // nil: slog.Default
+	Loop     state.Loop   // what runs beside the calls; nil: state.Unguarded
 }
 
 // Store implements state.Store.
@@ -83,8 +84,7 @@ type Store struct {
 	life   sync.RWMutex
 	closed bool
 
-	end      context.CancelFunc // of the goroutines
-	running  sync.WaitGroup
+	end      func() // of the keeper
 	closing  sync.Once
 	closeErr error
 }
@@ -101,6 +101,9 @@ var quiet = sync.OnceFunc(logging.Disable)
 func Open(o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
+	}
+	if o.Loop == nil {
+		o.Loop = state.Unguarded
 	}
 	if o.Retention == 0 {
 		o.Retention = defaultRetention
@@ -130,16 +133,24 @@ func Open(o Options) (*Store, error) {
 
 // start makes the first attempt to connect and leaves the rest to goroutines.
 func (s *Store) start() {
-	life, end := context.WithCancel(context.Background())
-	s.end = end
+	life, cancel := context.WithCancel(context.Background())
 	k := &keeper{Store: s, life: life, pause: firstPause, news: make(chan struct{}, 1), unsubscribe: func() {}}
 	first := k.join()
 	if first != nil {
 		s.link.note(first)
 		s.log.Warn("redis: away at the start; going on without it", "server", s.server(), "err", first, "docs", len(s.mirror.docs.All()))
 	}
-	s.running.Go(func() { k.run(first == nil) })
-	s.running.Go(func() { s.writer.run(life) })
+	up := first == nil
+	keep := s.options.Loop(life, "redis_link", func(context.Context) {
+		begun := up
+		up = false // after a panic it connects anew
+		k.run(begun)
+	})
+	s.end = func() {
+		cancel()
+		keep()
+	}
+	s.writer.start(life, s.options.Loop)
 }
 
 // server names it for the log.
@@ -169,7 +180,6 @@ func (s *Store) Close() error {
 		s.life.Unlock()
 		s.writer.stop()
 		s.end()
-		s.running.Wait()
 		s.closeErr = errors.Join(s.link.close(), s.mirror.diary.close())
 	})
 	return s.closeErr

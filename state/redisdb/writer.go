@@ -38,8 +38,7 @@ type writer struct {
 	budget    time.Duration
 	retention time.Duration
 	queue     chan record
-	closing   chan struct{}
-	stopped   chan struct{}
+	stop      func() // writes what waits, if it can; nothing may be put any more
 
 	lost   atomic.Int64 // decisions dropped since the last report
 	mu     sync.Mutex
@@ -50,7 +49,7 @@ type writer struct {
 func newWriter(l *link, o Options) *writer {
 	return &writer{
 		link: l, log: o.Log, budget: o.Budget, retention: o.Retention,
-		queue: make(chan record, queued), closing: make(chan struct{}), stopped: make(chan struct{}),
+		queue: make(chan record, queued),
 	}
 }
 
@@ -100,29 +99,25 @@ func (w *writer) recentlyLost() int64 {
 	return w.total
 }
 
-// run writes until life ends.
-func (w *writer) run(life context.Context) {
-	defer close(w.stopped)
+// start writes until stop is called; life, in which the server is asked, is longer.
+func (w *writer) start(life context.Context, loop state.Loop) {
+	w.stop = loop(context.Background(), "redis_decisions", func(ctx context.Context) { w.run(life, ctx.Done()) })
+}
+
+func (w *writer) run(life context.Context, closing <-chan struct{}) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
 		case r := <-w.queue:
-			w.write(life, w.gather(r))
+			w.write(life, closing, w.gather(r))
 		case <-tick.C:
 			w.report()
-		case <-w.closing:
+		case <-closing:
 			w.flush(life)
 			return
 		}
 	}
-}
-
-// stop writes what waits, if it can, and ends the goroutine; nothing may be put any
-// more.
-func (w *writer) stop() {
-	close(w.closing)
-	<-w.stopped
 }
 
 // gather takes what waits behind first, up to a batch.
@@ -140,23 +135,29 @@ func (w *writer) gather(first record) []record {
 }
 
 // write tries until the records are written or the store closes.
-func (w *writer) write(life context.Context, records []record) {
+func (w *writer) write(life context.Context, closing <-chan struct{}, records []record) {
+	lost := len(records) // also where they make us panic
+	defer func() {
+		if lost > 0 {
+			w.drop(lost)
+		}
+	}()
 	for {
 		err := w.store(life, records)
 		if err == nil {
+			lost = 0
 			return
 		}
 		if !errors.Is(err, state.ErrUnavailable) {
 			w.log.Error("redis: decisions not written", "err", err, "decisions", len(records))
-			w.drop(len(records))
 			return
 		}
 		select {
 		case <-time.After(retryAfter):
 			w.report()
-		case <-w.closing:
-			if w.store(life, records) != nil {
-				w.drop(len(records))
+		case <-closing:
+			if w.store(life, records) == nil {
+				lost = 0
 			}
 			return
 		}

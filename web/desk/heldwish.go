@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -141,18 +142,28 @@ func (d *Desk) wishAll(ctx context.Context, who Actor, wish state.Wish, list []s
 	return changed, nil
 }
 
-// each calls f with each of list, some of them at a time.
+// each calls f with each of list, some of them at a time. A panic in f is the caller's.
 func each(list []int, f func(int)) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
+	var thrown atomic.Pointer[string]
 	for range min(wishers, len(list)) {
 		wg.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					text := fmt.Sprintf("%v\n%s", p, debug.Stack())
+					thrown.Store(&text)
+				}
+			}()
 			for n := next.Add(1) - 1; int(n) < len(list); n = next.Add(1) - 1 {
 				f(list[n])
 			}
 		})
 	}
 	wg.Wait()
+	if text := thrown.Load(); text != nil {
+		panic(*text)
+	}
 }
 
 // wish writes a wish into the message h, of which doc is what the store had; Rev 0:

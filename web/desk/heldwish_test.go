@@ -346,3 +346,14 @@ func TestManyWishes(t *testing.T) {
 		t.Errorf("%d lines", len(lines))
 	}
 }
+
+// A panic over one of many is that of the call, which a page or the server catches: it
+// does not end the daemon.
+func TestPanicAmongMany(t *testing.T) {
+	defer func() {
+		if p := recover(); p == nil || !strings.Contains(fmt.Sprint(p), "of ours") {
+			t.Errorf("caught %v; want the panic", p)
+		}
+	}()
+	each(make([]int, 100), func(int) { panic("of ours") })
+}
