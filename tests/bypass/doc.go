@@ -7,4 +7,7 @@
 // what is seen of a letter, Chromium. A mail that passes and that one of them takes for
 // somebody else's, or for a letter without a way out, is a hole. It is made as small as
 // it can be before it is shown.
+//
+// Windows and campaigns have their spammer too: he has accounts, programs of the host,
+// addresses and a clock of his own, and books beside the engine say what he got through.
 package bypass
