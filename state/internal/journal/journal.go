@@ -179,7 +179,7 @@ func (j *Journal) write(lines []byte) error {
 		j.reserved = j.size
 		return err
 	}
-	if err := j.file.Sync(); err != nil {
+	if err := syncFile(j.file); err != nil {
 		// After this the kernel may take for written what is not: only another file helps.
 		j.fault = err
 		return err
