@@ -20,6 +20,7 @@ import (
 	"o2n-milter/state"
 	"o2n-milter/state/internal/ledger"
 	"o2n-milter/state/statetest"
+	"o2n-milter/tests/campaign"
 )
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -66,8 +67,8 @@ func TestStore(t *testing.T) {
 }
 
 func TestStoreSync(t *testing.T) {
-	if !campaign {
-		t.Skip("O2N_CAMPAIGN=1 runs the suite with fsync too")
+	if !campaign.Long() {
+		t.Skip("O2N_CAMPAIGN=long runs the suite with fsync too")
 	}
 	statetest.Run(t, func(t *testing.T) state.Store {
 		s, err := Open(Options{Path: t.TempDir(), Sync: true, Log: testLog(t)})

@@ -23,6 +23,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"o2n-milter/state"
+	"o2n-milter/tests/campaign"
 )
 
 // The test binary runs itself to fill a store and be killed, and to open a damaged
@@ -217,12 +218,10 @@ func opens(t *testing.T, path string) (l looked, deaths int) {
 	return l, deaths
 }
 
-// campaign makes everything longer: every damage, 50 kills, the suite with fsync.
+// daily are tried each time, one of each kind. In full all are, with 50 kills and the suite
+// with fsync:
 //
-//	O2N_CAMPAIGN=1 go test ./state/badgerdb -timeout 30m
-var campaign = os.Getenv("O2N_CAMPAIGN") != ""
-
-// daily are tried each time, one of each kind.
+//	O2N_CAMPAIGN=long go test ./state/badgerdb -timeout 30m
 var daily = []string{
 	".mem flipped at 0.5", ".mem head flipped", ".sst flipped at 0.5", "MANIFEST 1 byte short", "MANIFEST gone", "junk tables",
 	"database's folder empty", "two starts died", "journal flipped",
@@ -238,7 +237,7 @@ func TestDamage(t *testing.T) {
 	slots := make(chan struct{}, 2) // children at one time
 	t.Run("each", func(t *testing.T) {
 		for _, d := range damages() {
-			if !campaign && !slices.Contains(daily, d.name) {
+			if !campaign.Long() && !slices.Contains(daily, d.name) {
 				continue
 			}
 			t.Run(d.name, func(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"o2n-milter/state"
+	"o2n-milter/tests/campaign"
 )
 
 // modelled is what a store of decisions should say.
@@ -159,7 +160,7 @@ func decisionsChild(path string) {
 func TestDecisionsKilled(t *testing.T) {
 	path := t.TempDir()
 	rounds := 5
-	if campaign {
+	if campaign.Long() {
 		rounds = 40
 	}
 	var pids []int

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"o2n-milter/state"
+	"o2n-milter/tests/campaign"
 )
 
 // The test binary runs itself as the child that is killed.
@@ -68,7 +69,7 @@ func TestKill(t *testing.T) {
 			answered := make(map[string]int64)
 			var before, lines int64
 			rounds := 4
-			if campaign {
+			if campaign.Long() {
 				rounds = 25
 			}
 			for round := range rounds {

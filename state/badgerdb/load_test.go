@@ -15,6 +15,7 @@ import (
 
 	"o2n-milter/state"
 	"o2n-milter/state/statetest"
+	"o2n-milter/tests/campaign"
 )
 
 func openQuiet(b *testing.B, o Options) state.Store {
@@ -58,8 +59,8 @@ func (w weighed) Close() error {
 
 // BenchmarkFindMany looks among as many as a large host keeps.
 func BenchmarkFindMany(b *testing.B) {
-	if !campaign {
-		b.Skip("O2N_CAMPAIGN=1 looks among 1,000,000 decisions")
+	if !campaign.Long() {
+		b.Skip("O2N_CAMPAIGN=long looks among 1,000,000 decisions")
 	}
 	statetest.BenchFind(b, 1_000_000, func(b *testing.B) state.Store { return openQuiet(b, Options{}) })
 }
@@ -73,7 +74,7 @@ func BenchmarkLetters(b *testing.B) {
 func TestManySubjects(t *testing.T) {
 	const cache, sessions = 16_000_000, 16
 	n := 20_000
-	if campaign {
+	if campaign.Long() {
 		n = 1_000_000
 	}
 	if given, err := strconv.Atoi(os.Getenv("O2N_SUBJECTS")); err == nil {
@@ -149,10 +150,10 @@ func peakRSS(t *testing.T) string {
 	return strings.TrimSpace(line)
 }
 
-// Accounts that write in turn: 1,000, 20,000 and, with O2N_CAMPAIGN, a million.
+// Accounts that write in turn: 1,000, 20,000 and, with O2N_CAMPAIGN=long, a million.
 func BenchmarkMail(b *testing.B) {
 	for _, accounts := range []int{1_000, 20_000, 1_000_000} {
-		if accounts > 20_000 && !campaign {
+		if accounts > 20_000 && !campaign.Long() {
 			continue
 		}
 		statetest.BenchMail(b, accounts, func(b *testing.B) state.Store { return openQuiet(b, Options{Cache: 64_000_000}) })
