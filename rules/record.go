@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"o2n-milter/message"
@@ -69,9 +70,21 @@ func (e *Engine) record(ctx context.Context, f *facts, v *Verdict) error {
 		key, fault = e.addressKey(ctx) // without it addresses are left out
 		key.hide(&d, &detail, v.Account)
 	}
-	d.Detail = detail.appendJSON(make([]byte, 0, detail.sizeOf()))
-	return errors.Join(fault, e.store.Record(ctx, d))
+	text := details.Get().(*[]byte)
+	*text = detail.appendJSON((*text)[:0])
+	d.Detail = *text
+	fault = errors.Join(fault, e.store.Record(ctx, d))
+	if cap(*text) <= mostDetail {
+		details.Put(text)
+	}
+	return fault
 }
+
+// details are there to be written to again: a store keeps a copy.
+var details = sync.Pool{New: func() any { return new([]byte) }}
+
+// mostDetail is how many octets one of them may have: those of nearly all mail.
+const mostDetail = 16 << 10
 
 // MessageIDOf is that of the message that was decided on; empty when it had none.
 func MessageIDOf(d state.Decision) string {
@@ -152,9 +165,4 @@ func named(list []string, fields []message.List) []string {
 		}
 	}
 	return list
-}
-
-// sizeOf is about how many octets of JSON the detail has, those of usual length at least.
-func (d *Detail) sizeOf() int {
-	return 512 + 128*len(d.Charges) + 192*len(d.Windows) + 256*len(d.Evidence) + 128*len(d.Config)
 }

@@ -8,7 +8,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -32,20 +34,42 @@ func (k *MemberKey) Hashes(members []string) []uint64 {
 	if len(members) == 0 {
 		return nil
 	}
-	mac := hmac.New(sha256.New, k[:])
+	h := k.hasher()
+	defer hashers.Put(h)
 	hashes := make([]uint64, len(members))
-	var text, sum []byte // the hash takes no strings, and copies what it gets
 	for i, m := range members {
-		if i > 0 { // the first reset of all costs as much as a hash
-			mac.Reset()
-		}
-		text = append(text[:0], m...)
-		mac.Write(text) // never returns an error
-		sum = mac.Sum(sum[:0])
-		hashes[i] = binary.BigEndian.Uint64(sum)
+		hashes[i] = h.sum(m)
 	}
 	slices.Sort(hashes)
 	return slices.Compact(hashes)
+}
+
+// hasher hashes with one key. Making one, and its first reset, cost more than a hash.
+type hasher struct {
+	key       MemberKey
+	mac       hash.Hash
+	used      bool
+	text, out []byte // the hash takes no strings, and what it is given moves to the heap
+}
+
+var hashers sync.Pool // of *hasher; a process has one key as a rule
+
+func (k *MemberKey) hasher() *hasher {
+	if h, ok := hashers.Get().(*hasher); ok && h.key == *k {
+		return h
+	}
+	return &hasher{key: *k, mac: hmac.New(sha256.New, k[:])}
+}
+
+func (h *hasher) sum(member string) uint64 {
+	if h.used {
+		h.mac.Reset()
+	}
+	h.used = true
+	h.text = append(h.text[:0], member...)
+	h.mac.Write(h.text) // never returns an error
+	h.out = h.mac.Sum(h.out[:0])
+	return binary.BigEndian.Uint64(h.out)
 }
 
 // Members are one set of one subject, each member with the slot of Remember/60 in

@@ -351,8 +351,9 @@ type Store interface {
 	// who keeps thousands in mind can ask each second.
 	ChangedDocs(ctx context.Context, kind string, known map[string]int64) ([]Doc, error)
 
-	// Record stores a decision. It may return before the record is durable; it
-	// is visible to Decision and Decisions within a second.
+	// Record stores a decision. It copies what it keeps of its lists and of Detail. It may
+	// return before the record is durable; it is visible to Decision and Decisions within a
+	// second.
 	Record(ctx context.Context, d Decision) error
 	// Decision finds one by id, or ErrNotFound.
 	Decision(ctx context.Context, id string) (Decision, error)

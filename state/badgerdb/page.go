@@ -113,24 +113,19 @@ func sorted(recorded []*entry) []*entry {
 
 // encodePage gives the value of a page, or of a draft.
 func encodePage(entries []*entry) []byte {
-	var raw []byte
+	var raw, packed []byte
 	value := make([]byte, pageHead, pageHead+bulkOf(entries).bytes/4)
 	for block := range slices.Chunk(entries, blockDecisions) {
-		raw = raw[:0]
+		raw = slices.Grow(raw[:0], bulkOf(block).bytes+len(block)*2*binary.MaxVarintLen64)
 		for _, e := range block {
 			raw = binary.AppendVarint(raw, e.at)
 			raw = binary.AppendUvarint(raw, uint64(len(e.value)))
 			raw = append(raw, e.value...)
 		}
-		value = appendBlock(value, raw)
+		packed = s2.Encode(packed, raw) // over the one before
+		value = append(binary.AppendUvarint(value, uint64(len(packed))), packed...)
 	}
 	return sealed(value)
-}
-
-// appendBlock appends raw, compressed, behind how long that is.
-func appendBlock(value, raw []byte) []byte {
-	packed := s2.Encode(nil, raw)
-	return append(binary.AppendUvarint(value, uint64(len(packed))), packed...)
 }
 
 // sealed fills in the head.
