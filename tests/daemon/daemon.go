@@ -4,12 +4,14 @@ package daemon
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -70,6 +72,12 @@ type Daemon struct {
 	URL string
 	// Proc is the process that was started last.
 	Proc *mta.Proc
+	// Program is what is run, where it is not the one that is shipped.
+	Program string
+	// Under is a command, with its arguments, that runs it.
+	Under []string
+	// Env is added to its environment.
+	Env []string
 }
 
 // key signs customers' links, in every daemon alike.
@@ -146,7 +154,9 @@ func (d *Daemon) Run(t testing.TB) {
 		t.Fatal(err)
 	}
 	defer out.Close() // the child has its own
-	cmd := exec.Command(file, "serve", "--config", filepath.Join(d.Dir, "o2n-milter.toml"))
+	line := append(slices.Clone(d.Under), cmp.Or(d.Program, file), "serve", "--config", filepath.Join(d.Dir, "o2n-milter.toml"))
+	cmd := exec.Command(line[0], line[1:]...)
+	cmd.Env = append(os.Environ(), d.Env...)
 	cmd.Stdout, cmd.Stderr = out, out
 	d.Proc = mta.Start(t, cmd)
 }
