@@ -38,6 +38,9 @@ func TestLinear(t *testing.T) {
 		"single quotes":    "'@'",
 		"dots":             "a@.",
 		"unclosed literal": "a@[",
+		"open literals":    "\uff20\t=?x?q?a?=[",
+		"charsets":         "=?gbk?q?=81=30?=g:",
+		"long labels":      "a@" + strings.Repeat("\u4e00\u4e01\u4e02\u4e03", 80) + ",",
 	}
 	for name, pattern := range patterns {
 		t.Run(name, func(t *testing.T) {
@@ -69,10 +72,61 @@ func best(t *testing.T, value string) time.Duration {
 	shortest := time.Hour
 	for range 3 {
 		begin := processorTime(t)
-		Read([]Field{{"To", value}, {"From", value}, {"Subject", value}, {"Message-ID", value}, {"X-Other", value}})
+		list, found := readGrammar(List{Field: "From"}, unfold(value))
+		list.judge(value, found)
+		Read([]Field{{"Subject", value}, {"Message-ID", value}, {"X-Other", value}, {"References", value}, {"List-Unsubscribe", value}})
 		shortest = min(shortest, processorTime(t)-begin)
 	}
 	return shortest
+}
+
+// readWhole reads a list whatever its length.
+func readWhole(field, value string) *List {
+	list, ok := readPlain(field, unfold(value))
+	if !ok {
+		list, _ = readGrammar(list, unfold(value))
+	}
+	return &list
+}
+
+// TestOddBound: of what is not plainly written so much is read of a mail, and what is not
+// has a fault. Plain lists have no bound of their own, but for what no reader shows.
+func TestOddBound(t *testing.T) {
+	const one = "a@x.fr; "
+	for _, n := range []int{maxOdd - 1, maxOdd, maxOdd + 1} {
+		half := len(one) * 1000
+		facts := Read([]Field{{"To", repeat(one, half)}, {"Cc", repeat(one, n-half)}, {"Reply-To", "b@x.fr"}})
+		isRead := n <= maxOdd
+		if (facts.Excess == "") != isRead || (facts.Cc[0].Fault == "") != isRead || (len(facts.Cc[0].Addresses) > 0) != isRead || len(facts.ReplyTo[0].Addresses) != 1 {
+			t.Errorf("%d octets: excess %q, Cc %q with %d addresses", n, facts.Excess, facts.Cc[0].Fault, len(facts.Cc[0].Addresses))
+		}
+	}
+	var many []Field
+	for range 20 {
+		many = append(many, Field{"To", manyRecipients(1000)})
+	}
+	if facts := Read(many); facts.Excess != "" || len(facts.To[19].Addresses) != 1000 {
+		t.Errorf("plain lists: excess %q, %d addresses", facts.Excess, len(facts.To[19].Addresses))
+	}
+	long := Field{"From", manyRecipients(1000)}
+	if facts := Read([]Field{long, long, long, long}); facts.Excess == "" || facts.From[3].Fault != "more than is read" {
+		t.Errorf("authors out of view: excess %q, fault %q", facts.Excess, facts.From[2].Fault)
+	}
+}
+
+// TestGarbage: an encoded word takes what it is long, not a stream's buffers.
+func TestGarbage(t *testing.T) {
+	for _, word := range []string{"=?big5?B?GyRC?= ", "=?iso-2022-jp?b?GyRC?=a", "=?iso-8859-15?Q?=A4?=,", "=?x-nobody?q?=e9?= ", "=?hz-gb-2312?q?~{?= "} {
+		value := repeat(word, maxOdd)
+		each := testing.AllocsPerRun(1, func() { readGrammar(List{Field: "To"}, value) })
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		readGrammar(List{Field: "To"}, value)
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > 100*maxOdd {
+			t.Errorf("%s: %d bytes for each octet, %.0f pieces", word, took/maxOdd, each)
+		}
+	}
 }
 
 func processorTime(t *testing.T) time.Duration {
@@ -132,10 +186,10 @@ func benchmarkRead(b *testing.B, fields []Field) {
 }
 
 func BenchmarkRead100kRecipients(b *testing.B) {
-	fields := []Field{{"To", manyRecipients(100_000)}}
+	value := manyRecipients(100_000)
 	b.ReportAllocs()
 	for b.Loop() {
-		if n := len(Read(fields).To[0].Addresses); n != 100_000 {
+		if n := len(readWhole("To", value).Addresses); n != 100_000 {
 			b.Fatal(n)
 		}
 	}

@@ -2,12 +2,10 @@ package message
 
 import (
 	"bytes"
-	"io"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"github.com/emersion/go-message/charset"
 	"golang.org/x/text/encoding/charmap"
 )
 
@@ -140,12 +138,8 @@ func decodeCharset(name string, text []byte) []byte {
 	case "utf-7", "unicode-1-1-utf-7", "x-unicode-2-0-utf-7":
 		return western(decodeUTF7(text), true)
 	}
-	r, err := charset.Reader(name, bytes.NewReader(text))
-	if err != nil {
-		return western(text, true)
-	}
-	decoded, err := io.ReadAll(r)
-	if err != nil {
+	decoded, known := fromCharset(name, text)
+	if !known {
 		return western(text, true)
 	}
 	return decoded

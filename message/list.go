@@ -5,8 +5,6 @@ import (
 	"net/mail"
 	"slices"
 	"strings"
-
-	"github.com/emersion/go-message/charset"
 )
 
 const (
@@ -21,28 +19,29 @@ const (
 )
 
 // standard is the grammar of RFC 5322 3.4 with the charsets of real mail.
-var standard = mail.AddressParser{WordDecoder: &mime.WordDecoder{CharsetReader: charset.Reader}}
+var standard = mail.AddressParser{WordDecoder: &mime.WordDecoder{CharsetReader: charsetReader}}
 
-// readList reads one address field. The value is unfolded. Where the standard
-// grammar refuses it, found are its tokens.
-func readList(field, value string) (list List, found []token) {
+// readPlain reads an address field of the plain form, unfolded; ok is false for any other.
+func readPlain(field, value string) (list List, ok bool) {
 	list = List{Field: field}
 	if strings.TrimSpace(value) == "" {
-		return list, nil // the field names nobody; that is no fault of grammar
+		return list, true // the field names nobody; that is no fault of grammar
 	}
-	if len(value) <= maxGrammar {
-		if own, ok := plainList(value); ok {
-			list.Addresses = own
-			if strings.Count(value, "@") > len(own) {
-				list.Named = named(value, own)
-			}
-			return list, nil
+	if len(value) > maxGrammar {
+		return list, false
+	}
+	own, ok := plainList(value)
+	if ok {
+		list.Addresses = own
+		if strings.Count(value, "@") > len(own) {
+			list.Named = named(value, own)
 		}
 	}
-	return readGrammar(list, value)
+	return list, ok
 }
 
-// readGrammar reads a value by the standard grammar, else as it comes.
+// readGrammar reads a value by the standard grammar, else as it comes: then found are its
+// tokens.
 func readGrammar(list List, value string) (_ List, found []token) {
 	text := toUTF8(value)
 	parsed, err := parse(value)

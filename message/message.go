@@ -84,4 +84,7 @@ type Facts struct {
 	// name with a character that none may have, a NUL. Empty for any mail that an
 	// MTA hands over whole. No field at all is no fault: it is a missing From.
 	Faults []string
+	// Excess says that the fields that name people hold more than is read of what is not
+	// plainly written. What was not read has a fault. Empty when all was.
+	Excess string
 }

@@ -43,12 +43,13 @@ var addressFields = []addressField{
 func Read(fields []Field) Facts {
 	var facts Facts
 	var bulk listFields
+	odd := 0 // octets of what is not plainly written, in fields that name people
 	for _, f := range fields {
 		facts.check(f)
 		// Sendmail's and Postfix' names end before blanks; a name that still has
 		// some is read all the same.
 		name := strings.Trim(f.Name, " \t")
-		if !facts.addresses(name, f.Value) {
+		if !facts.addresses(name, f.Value, &odd) {
 			facts.other(name, f.Value)
 			facts.Lists.read(name, f.Value, &bulk)
 		}
@@ -102,22 +103,44 @@ func (f *Facts) fault(reason string) {
 	f.Faults = append(f.Faults, reason)
 }
 
+// maxOdd is how many octets are read of fields that name people and are not of the plain
+// form: twice the longest field that Postfix hands over. They are looked at in each way in
+// which some reader takes them, at up to a microsecond for an octet.
+const maxOdd = 128 << 10
+
 // addresses reads the field if it is one that names people.
-func (f *Facts) addresses(name, value string) bool {
+func (f *Facts) addresses(name, value string, odd *int) bool {
 	for i := range addressFields {
 		kind := &addressFields[i]
 		if len(kind.name) != len(name) || !strings.EqualFold(kind.name, name) {
 			continue
 		}
-		list, found := readList(kind.name, unfold(value))
-		if kind.short {
-			list.judge(value, found)
-		}
+		list := f.list(kind, value, odd)
 		lists := kind.lists(f)
 		*lists = append(*lists, list)
 		return true
 	}
 	return false
+}
+
+// list reads one field.
+func (f *Facts) list(kind *addressField, value string, odd *int) List {
+	text := unfold(value)
+	list, ok := readPlain(kind.name, text)
+	if !ok || kind.short && len(value) > maxView {
+		if *odd += len(value); *odd > maxOdd {
+			f.Excess = "more than 128 KiB of addresses that are not plainly written"
+			return List{Field: kind.name, Lenient: true, Fault: "more than is read"}
+		}
+	}
+	var found []token
+	if !ok {
+		list, found = readGrammar(list, text)
+	}
+	if kind.short {
+		list.judge(value, found)
+	}
+	return list
 }
 
 // other reads the fields that hold text; the first of each name counts.

@@ -194,7 +194,9 @@ func (sc *scanner) trimComments(floor int, text string) string {
 func (sc *scanner) domainEnd(i int) int {
 	rest := sc.s[i:]
 	if strings.HasPrefix(rest, "[") {
-		if n := strings.IndexAny(rest, "]@"); n >= 0 && rest[n] == ']' {
+		// None is longer than a domain may be (RFC 5321 4.5.3.1.2): whoever opens many and
+		// closes none has few octets looked at for each.
+		if n := strings.IndexAny(rest[:min(len(rest), 255)], "]@"); n >= 0 && rest[n] == ']' {
 			return i + n + 1
 		}
 		return i + 1

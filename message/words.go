@@ -1,12 +1,9 @@
 package message
 
 import (
-	"io"
 	"slices"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/emersion/go-message/charset"
 )
 
 // unfold joins folded lines (RFC 5322 2.2.3): a line end before a blank goes
@@ -217,12 +214,8 @@ func wordText(name, raw string) string {
 	case "utf-8", "us-ascii", "iso-8859-1":
 		return toUTF8(raw)
 	}
-	r, err := charset.Reader(name, strings.NewReader(raw))
-	if err != nil {
-		return toUTF8(raw)
-	}
-	decoded, err := io.ReadAll(r)
-	if err != nil {
+	decoded, known := fromCharset(name, raw)
+	if !known {
 		return toUTF8(raw)
 	}
 	return toUTF8(string(decoded))

@@ -83,7 +83,11 @@ func TestTooComplex(t *testing.T) {
 	cut := with("Subject: the From field did not fit")
 	cut.Excess = m.Excess
 	check(t, newBench(t, nil).decide(t, cut), Tempfail, "message.too_complex", "message.too_complex: more than 1 MiB of header")
+	odd := mail("Cc: " + strings.Repeat("bob@remote.example; ", 7000))
+	check(t, newBench(t, nil).decide(t, odd), Tempfail, "message.too_complex", "message.too_complex: more than 128 KiB of addresses that are not plainly written")
 	shadow := newBench(t, func(s *Settings) { s.Actions["message.too_complex"] = Shadow })
+	author := with("From: " + strings.Repeat("alice@client-a.example; ", 6000))
+	check(t, shadow.decide(t, author), Reject, "identity.malformed")
 	check(t, shadow.decide(t, cut), Reject, "identity.malformed")
 	if v.Code != 451 || v.Enhanced != "4.3.0" {
 		t.Errorf("%s", v.Reply())

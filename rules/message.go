@@ -19,6 +19,9 @@ func messageTooComplex(f *facts) []Evidence {
 	for _, excess := range f.mail.Excess {
 		found = append(found, Evidence{Fact: "message", Got: excess, Want: "less"})
 	}
+	if f.msg.Excess != "" {
+		found = append(found, Evidence{Fact: "message", Got: f.msg.Excess, Want: "less"})
+	}
 	return found
 }
 
