@@ -4,12 +4,14 @@
 
 CACHE       := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/o2n-milter
 STATICCHECK := $(CACHE)/bin/staticcheck-v0.8.2
+GOSEC       := $(CACHE)/bin/gosec-v2.30.0
+GOVULNCHECK := $(CACHE)/bin/govulncheck-v1.9.0
 VERSION     := $(shell git describe --always --dirty 2>/dev/null || echo dev)
 # Of tests that need other programs. A comma would end an argument of "call".
 TAGS        := mta,browser,nspawn
 export CGO_ENABLED ?= 1
 
-.PHONY: build run test check packages unit e2e faults fuzz bench bench-day accuracy man deb deb-check deb-reproducible test-package clean
+.PHONY: build run test check gosec govulncheck packages unit e2e faults soak campaign fuzz bench bench-day accuracy man deb deb-check deb-reproducible test-package clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/o2n-milter ./cmd/o2n-milter
@@ -20,11 +22,18 @@ run: build
 # timed prints what a part of the tests is, and how long it took.
 timed = @start=$$(date +%s); echo "== $(1)"; if $(2); then echo "== $(1): $$(($$(date +%s)-start)) s"; else echo "== $(1): FAILED after $$(($$(date +%s)-start)) s"; exit 1; fi
 
-test: check unit e2e
+test: check gosec govulncheck unit e2e
 
 check: $(STATICCHECK)
 	$(call timed,gofmt and go vet,! gofmt -l . | grep . && go vet ./... && go vet -tags $(TAGS) ./...)
 	$(call timed,staticcheck,$(STATICCHECK) ./... && $(STATICCHECK) -tags $(TAGS) ./...)
+
+# What gosec finds and is no hole stands in tests/gosec.json, with the reason.
+gosec: $(GOSEC)
+	$(call timed,gosec,$(GOSEC) -quiet -conf tests/gosec.json ./...)
+
+govulncheck: $(GOVULNCHECK)
+	$(call timed,govulncheck,tests/govulncheck $(GOVULNCHECK))
 
 packages:
 	$(call timed,packages that the tests need,tests/install)
@@ -43,12 +52,28 @@ e2e: build packages
 $(STATICCHECK):
 	$(call timed,build staticcheck,GOBIN=$(CACHE)/bin go install honnef.co/go/tools/cmd/staticcheck@v0.8.2 && mv $(CACHE)/bin/staticcheck $@)
 
+$(GOSEC):
+	$(call timed,build gosec,GOBIN=$(CACHE)/bin go install github.com/securego/gosec/v2/cmd/gosec@v2.30.0 && mv $(CACHE)/bin/gosec $@)
+
+$(GOVULNCHECK):
+	$(call timed,build govulncheck,GOBIN=$(CACHE)/bin go install golang.org/x/vuln/cmd/govulncheck@v1.9.0 && mv $(CACHE)/bin/govulncheck $@)
+
 # FAULT_RUN drives the daemon while its store is killed, filled up and damaged.
 FAULT_RUN := sh -c 'go test -count=1 -tags mta -timeout 30m -v ./tests/faults >bin/faults.log 2>&1 || { grep -v msg=message bin/faults.log; exit 1; }; grep "^== faults" bin/faults.log'
 
 # The same in full: some ten minutes.
 faults: build packages
 	$(call timed,faults in full,FAULTS=long $(FAULT_RUN))
+
+# The daemon under mail of all kinds, measured by the minute: make soak SOAK=5m
+SOAK ?= 2h
+soak: packages
+	$(call timed,soak of $(SOAK),SOAK=$(SOAK) tests/isolated go test -count=1 -tags mta -timeout 0 -v ./tests/soak)
+
+# All that hunts for holes, in full, and a soak of five minutes: half an hour on two cores. CAMPAIGN='-write docs/campaign.md'
+# keeps the tables; -only REGEXP, -fuzz 1m: go run ./tests/campaign/run -help
+campaign: build packages
+	$(call timed,campaign,go run ./tests/campaign/run $(CAMPAIGN))
 
 # Fuzz every target for a while: make fuzz FUZZTIME=5m
 FUZZTIME ?= 1m
