@@ -105,7 +105,7 @@ func learn(t *testing.T) *knowledge {
 			k.paths = append(k.paths, found(regexp.MustCompile(`"(?:GET |POST )?(/[a-z][a-z/]*)"`), text)...)
 		}
 	}
-	// Variables of tests, and those of docs/notices.md, which have a test of their own.
+	// Variables of tests, of all campaigns, and those of docs/notices.md, which have a test of their own.
 	for _, file := range files(t, "_test.go") {
 		text := read(t, file)
 		k.tests = append(k.tests, found(regexp.MustCompile(`\nfunc ((?:Test|Benchmark)\w+)\(`), text)...)
@@ -113,6 +113,7 @@ func learn(t *testing.T) *knowledge {
 			k.variables = append(k.variables, found(regexp.MustCompile(`Getenv\("(O2N_[A-Z_]+)"\)`), text)...)
 		}
 	}
+	k.variables = append(k.variables, found(regexp.MustCompile(` = "(O2N_[A-Z_]+)"`), read(t, "tests/campaign/campaign.go"))...)
 	k.variables = append(k.variables, found(regexp.MustCompile("`(O2N_[A-Z]+)`"), read(t, "docs/notices.md"))...)
 	k.targets = found(regexp.MustCompile(`(?m)^([a-z][a-z-]*):`), read(t, "Makefile"))
 	k.alerts = found(regexp.MustCompile(`alert: (O2NMilter\w+)`), read(t, "docs/monitoring/alerts.yml"))

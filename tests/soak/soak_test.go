@@ -158,6 +158,10 @@ func (r *run) check(t *testing.T, count *campaign.Count) {
 		}
 		fmt.Printf("%s is charged %d, of %d to %d\n", account, used, want[0], want[1])
 	}
+	// What the server put off is for the time without a filter, of which there is little.
+	if last := r.list[len(r.list)-1]; last.away*50 > last.letters {
+		t.Errorf("%d of %d letters met no filter or had no answer", last.away, last.letters)
+	}
 	list := r.Command(t, "block", "list", "--json")
 	for _, subject := range r.book.told() {
 		if !strings.Contains(list, `"`+subject+`"`) {
