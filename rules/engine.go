@@ -221,7 +221,7 @@ func (e *Engine) Decide(ctx context.Context, m *Mail) Verdict {
 		if err := e.strikeSafely(ctx, now, r, &v); err != nil {
 			v.Err = errors.Join(v.Err, fmt.Errorf("strike %s: %w", id, err))
 		}
-		if err := e.record(ctx, &r.facts, &v); err != nil {
+		if err := e.recordSafely(ctx, &r.facts, &v); err != nil {
 			v.Err = errors.Join(v.Err, fmt.Errorf("record %s: %w", id, err))
 		}
 	}
@@ -246,6 +246,13 @@ func (e *Engine) judgeSafely(ctx context.Context, now time.Time, m *Mail, dry bo
 	}
 	e.judge(ctx, r.at, r)
 	return r
+}
+
+// caught, deferred, turns a panic, which is always our own fault, into an error.
+func caught(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+	}
 }
 
 // panicked forgets what was found before our own fault.

@@ -182,6 +182,45 @@ func TestPanicIsAVerdict(t *testing.T) {
 	check(t, b.Decide(context.Background(), local("x@web1.example")), Quarantine, "internal.panic")
 }
 
+// panickingStore panics in these calls.
+type panickingStore struct {
+	state.Store
+	record, docs bool
+}
+
+func (s panickingStore) Record(ctx context.Context, d state.Decision) error {
+	if s.record {
+		panic("of ours")
+	}
+	return s.Store.Record(ctx, d)
+}
+
+func (s panickingStore) DocsOf(ctx context.Context, kind string, subjects []string) ([]state.Doc, error) {
+	if s.docs {
+		panic("of ours")
+	}
+	return s.Store.DocsOf(ctx, kind, subjects)
+}
+
+// What is charged, and whom it blocks, is told though the record of it panics.
+func TestVerdictStandsWithoutItsRecord(t *testing.T) {
+	b := newBench(t, func(s *Settings) {
+		limits(perMinute(10, Tempfail))(s)
+		blocking(s)
+		s.Blocking.Strikes = 2
+	})
+	b.Engine.store = panickingStore{Store: b.store, record: true}
+	for m, rule := range map[*Mail]string{mail(): "none", with("From: boss@bank.example"): "identity.header_from"} {
+		v := b.Decide(t.Context(), m)
+		if v.Rule != rule || v.Err == nil || !strings.Contains(v.Err.Error(), "of ours") {
+			t.Errorf("%s %s, error %v; want %s", v.Action, v.Rule, v.Err, rule)
+		}
+		if rule != "none" && len(v.Blocked) != 1 {
+			t.Errorf("blocked %v", v.Blocked)
+		}
+	}
+}
+
 func TestDecisionIsRecorded(t *testing.T) {
 	b := newBench(t, limits(perMinute(10, Tempfail)))
 	m := with("From: boss@bank.example", "Subject: =?utf-8?q?R=C3=A9union?=", "Message-ID: <1@client-a.example>")

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -59,11 +58,7 @@ func (e *Engine) hold(ctx context.Context, now time.Time, r *ruling, v *Verdict)
 
 // holdSafely turns a panic, which is always our own fault, into an error.
 func (e *Engine) holdSafely(ctx context.Context, now time.Time, r *ruling, v *Verdict) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-	}()
+	defer caught(&err)
 	h, err := e.held(now, r, v)
 	if err != nil {
 		return err

@@ -61,6 +61,13 @@ const (
 	mostNamed = 10
 )
 
+// recordSafely is record; after a panic the verdict stands, as it does after an error:
+// what it says has been charged, and people are told of it.
+func (e *Engine) recordSafely(ctx context.Context, f *facts, v *Verdict) (err error) {
+	defer caught(&err)
+	return e.record(ctx, f, v)
+}
+
 // record keeps a verdict.
 func (e *Engine) record(ctx context.Context, f *facts, v *Verdict) error {
 	d, detail := decisionOf(f, v), detailOf(f, v)

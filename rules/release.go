@@ -37,8 +37,14 @@ type Release struct {
 // Release charges held mail for what it costs under the present settings: all of it,
 // once, or nothing. Room is asked before anything is charged, and says when there
 // will be room in whatever else counts; now or earlier: there is. An error says that
-// nothing is known to have been charged.
-func (e *Engine) Release(ctx context.Context, now time.Time, h state.Held, room func([]state.Charge) time.Time) (Release, error) {
+// nothing is known to have been charged; a panic is one too, so that a record which
+// brings it does not keep all others from leaving.
+func (e *Engine) Release(ctx context.Context, now time.Time, h state.Held, room func([]state.Charge) time.Time) (r Release, err error) {
+	defer caught(&err)
+	return e.release(ctx, now, h, room)
+}
+
+func (e *Engine) release(ctx context.Context, now time.Time, h state.Held, room func([]state.Charge) time.Time) (Release, error) {
 	t, err := tollOf(h)
 	if err != nil {
 		return Release{State: ReleaseNever, Rule: h.Rule, Why: err.Error()}, nil
@@ -75,7 +81,8 @@ func (e *Engine) Release(ctx context.Context, now time.Time, h state.Held, room 
 
 // ReleaseCosts are the charges of held mail that has left already, as Release would
 // give them now.
-func (e *Engine) ReleaseCosts(ctx context.Context, now time.Time, h state.Held) ([]state.Charge, error) {
+func (e *Engine) ReleaseCosts(ctx context.Context, now time.Time, h state.Held) (charges []state.Charge, err error) {
+	defer caught(&err)
 	t, err := tollOf(h)
 	if err != nil {
 		return nil, err

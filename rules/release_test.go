@@ -199,6 +199,19 @@ func TestReleaseStoreAway(t *testing.T) {
 	}
 }
 
+// A record that makes us panic is no reason for the others to stay.
+func TestReleasePanics(t *testing.T) {
+	h := newHolding(t, limits(Limit{Name: "minute", Subject: "script", Unit: Messages, Max: 1, Window: time.Minute, Action: Tempfail}))
+	r := h.fill(t, fromCron)
+	h.Engine.store = panickingStore{Store: h.store, docs: true}
+	if _, err := h.Release(t.Context(), h.at, r, anyTime); err == nil || !strings.Contains(err.Error(), "of ours") {
+		t.Errorf("release: %v", err)
+	}
+	if _, err := h.ReleaseCosts(t.Context(), h.at, r); err == nil || !strings.Contains(err.Error(), "of ours") {
+		t.Errorf("costs: %v", err)
+	}
+}
+
 // newBulkHolding has the bulk rules as shipped, and a limit that holds.
 func newBulkHolding(t *testing.T, change func(*Settings)) *holding {
 	return newHolding(t, func(s *Settings) {

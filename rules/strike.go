@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -82,11 +81,7 @@ func (b *Blocking) weight(id string) int {
 
 // strikeSafely turns a panic, which is always our own fault, into an error.
 func (e *Engine) strikeSafely(ctx context.Context, now time.Time, r *ruling, v *Verdict) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-	}()
+	defer caught(&err)
 	return e.strike(ctx, now, r, v)
 }
 
