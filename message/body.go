@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Body is what the body of a mail shows to who reads it, and the little that is
@@ -71,7 +72,8 @@ func ReadBody(fields []Field, body []byte) Body { return readBody(fields, body, 
 func ReadSurely(fields []Field, body []byte) Body { return readBody(fields, body, true) }
 
 func readBody(fields []Field, body []byte, surely bool) Body {
-	var r bodyReader
+	r := bodyReaders.Get().(*bodyReader)
+	defer r.free()
 	r.page.sure = surely
 	whole := newPart(fields, "text/plain", body)
 	r.body.Report = report(whole)
@@ -105,6 +107,19 @@ type bodyReader struct {
 	attached []part // texts that are attachments
 	files    []part // what holds no text
 }
+
+// bodyReaders have room for what mail mostly is.
+var bodyReaders = sync.Pool{New: func() any { return new(bodyReader) }}
+
+// free gives the reader back, with nothing left of what it read.
+func (r *bodyReader) free() {
+	*r = bodyReader{attached: emptied(r.attached), files: emptied(r.files),
+		page: page{text: r.page.text[:0], blocks: r.page.blocks[:0], links: emptied(r.page.links)}}
+	bodyReaders.Put(r)
+}
+
+// emptied is the room of the list.
+func emptied[T any](list []T) []T { return slices.Delete(list, 0, len(list)) }
 
 // fault notes why the structure could not be followed; the first reason counts.
 func (r *bodyReader) fault(reason string) {

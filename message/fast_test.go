@@ -149,6 +149,36 @@ func FuzzFold(f *testing.F) {
 	})
 }
 
+// unspeakablePlainly is unspeakable.
+func unspeakablePlainly(word string) bool {
+	odd, row, most, vowels := false, 0, 0, 0
+	for i := range len(word) {
+		row++
+		if strings.IndexByte("aeiouy", word[i]) >= 0 {
+			row = 0
+			vowels++
+		}
+		most = max(most, row)
+		odd = odd || i > 0 && oddPairs[int(word[i-1]-'a'+1)|int(word[i]-'a'+1)<<5] != 0
+	}
+	return len(word) >= 3 && (most >= 5 || vowels == 0 || odd && len(word) >= 5)
+}
+
+func FuzzUnspeakable(f *testing.F) {
+	for _, s := range []string{"", "a", "bc", "bcd", "bonjour", "aaaaaaaq", "aaaaaaaqb", "xkqzwf", "rhythm", "anticonstitutionnellement", "strengthslengths", "bcdfabcdf", "aaaabcdfg"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		word := strings.Map(func(r rune) rune { return 'a' + r%26 }, s)
+		word = word[:min(len(word), maxWord)]
+		for _, behind := range []string{padding, "zzzzzzzz", "aeiouaei"} {
+			if got, want := unspeakable([]byte(word+behind), len(word)), unspeakablePlainly(word); got != want {
+				t.Fatalf("%q: got %v, want %v", word, got, want)
+			}
+		}
+	})
+}
+
 // Every character by itself, and between others.
 func TestFoldOfAll(t *testing.T) {
 	for r := rune(0); r <= 0x2ffff; r++ {

@@ -2,6 +2,7 @@ package message
 
 import (
 	"encoding/binary"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 
@@ -30,8 +31,15 @@ func (f *Folded) Text() []byte { return f.padded[:max(0, len(f.padded)-len(paddi
 const padding = "        "
 
 // FoldLines is Fold that remembers the lines.
-func FoldLines(text string) Folded {
-	f := Folded{padded: make([]byte, 0, len(text)+2*len(padding)), ends: make([]int, 0, 4+len(text)/64)}
+func FoldLines(text string) (f Folded) {
+	f.Fold(text)
+	return f
+}
+
+// Fold makes f the folded text, in the room that f has already.
+func (f *Folded) Fold(text string) {
+	f.padded = slices.Grow(f.padded[:0], len(text)+2*len(padding))
+	f.ends = f.ends[:0]
 	i := f.run(text)
 	for i < len(text) {
 		i += f.one(text[i:])
@@ -42,7 +50,6 @@ func FoldLines(text string) Folded {
 	}
 	f.end(len(f.padded))
 	f.padded = append(f.padded, padding...)
-	return f
 }
 
 // run takes ASCII and letters of two bytes at the beginning of text, eight bytes at a

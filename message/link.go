@@ -83,9 +83,9 @@ func linkAt(text []byte, floor, at int) (start, end int, url string) {
 		for start > floor && isWord(text[start-1]) {
 			start--
 		}
-		scheme := strings.ToLower(string(text[start:at]))
+		scheme := text[start:at]
 		end = urlEnd(text, at+3)
-		if scheme != "http" && scheme != "https" || end == at+3 {
+		if !bytes.EqualFold(scheme, []byte("http")) && !bytes.EqualFold(scheme, []byte("https")) || end == at+3 {
 			return at, at + 3, ""
 		}
 		return start, end, string(text[start:end])

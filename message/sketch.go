@@ -1,15 +1,15 @@
 package message
 
-import "math/bits"
-
 // Sketch is what is left of a letter when all that bulk mail varies is taken out of
 // it: two letters are as alike as few of its bits differ.
 //
-// It is a one-bit MinHash: of two letters that share the part J of what they say
-// (what both say, divided by what either says), some 128*(1-J) bits differ. The same
-// letter has the same sketch on every host; a change of how it is made ends the
-// campaigns that are counted then. docs/accuracy.md has what it was chosen among,
-// and how often it is right.
+// Each thing that the letter says draws points, as many as its weight in the letter, and each
+// point turns one bit round (Mitzenmacher, Pagh, Pham: Efficient Estimation for High
+// Similarities using Odd Sketches, 2014). Of two letters that share the part s of
+// what the one says that says more, some 128*(1-exp(4*s-4)) bits differ. The same letter
+// has the same sketch on every host; a change of how it is made ends the campaigns that
+// are counted then. docs/accuracy.md has what it was chosen among, and how often it is
+// right.
 type Sketch [4]uint64
 
 // Letter is what a letter's sketch is made of.
@@ -24,8 +24,8 @@ type Letter struct {
 }
 
 // Near is how many bits the sketches of two messages of one campaign differ by at most:
-// they share two thirds of what they say.
-const Near = 40
+// they share four fifths of what they say.
+const Near = 70
 
 // What counts for more than one word, in words; the figures of docs/accuracy.md hold
 // for these.
@@ -39,122 +39,128 @@ const (
 // enough is the least, in words, that tells a letter without link or file from others.
 const enough = 8
 
-// mostTerms are about as many as 256 bits can tell apart; of a longer letter so many
-// are picked.
-const mostTerms = 2048
+// maxSubject is what a Subject weighs at most beside a letter that can be told without it,
+// in percent of all the rest: nothing is easier to vary.
+const maxSubject = 5
 
 // Sketch of the letter; false when there is nothing in it to tell it by.
 func (l Letter) Sketch() (Sketch, bool) {
-	text := l.Folded
-	if text == nil {
-		folded := FoldLines(l.Text)
-		text = &folded
-	}
 	r := newLetterReader()
 	defer r.free()
-	r.readSubject(l.Subject)
-	r.readText(text)
-	words := r.told()
-	told := appendFiles(appendHosts(words, l.Links), l.Files, weightFiles)
-	told = appendFiles(told, l.Pictures, pictureWeight(len(words)))
-	if len(words) < enough && len(told) == len(words) {
-		return Sketch{}, false
+	text := l.Folded
+	if text == nil {
+		r.folded.Fold(l.Text)
+		text = &r.folded
 	}
-	return minHash(thinned(told, mostTerms, golden)), true
+	r.readText(text)
+	r.readSubject(l.Subject)
+	return l.weigh(r)
 }
 
 // term is something that a letter says, hashed.
 type term uint64
 
-// appendFiles makes one thing of all that is attached, so that a logo in each of them
+// said are things of one kind that a letter says, and what each of them counts.
+type said struct {
+	terms []term
+	each  uint64 // in parts of a unit
+}
+
+// unit is what a word counts, so that there are parts of it.
+const unit = 1 << 16
+
+func (s said) weight() uint64 { return uint64(len(s.terms)) * s.each }
+
+// atMost are words that count so much together, at most.
+func atMost(weight uint64, words []term) said {
+	if n := uint64(len(words)); n*unit > weight {
+		return said{words, weight / n}
+	}
+	return said{words, unit}
+}
+
+// weigh gives each thing that the letter says its weight. Of the tail no more counts
+// than of the head, so that a letter under which the same things always stand is told by
+// what is above them.
+func (l *Letter) weigh(r *letterReader) (s Sketch, ok bool) {
+	head, met := said{r.head, unit}, said{r.met, weightAppointment * unit}
+	own := head.weight() + met.weight()
+	values := atMost(own*maxValues/100, r.values)
+	own += values.weight()
+	subject := said{r.subject, unit}
+	tail := atMost(max(own, minHead*unit), r.tail)
+	if own+subject.weight() == 0 {
+		tail = said{r.tail, unit}
+	}
+	words := own + tail.weight()
+
+	r.hosts = appendHosts(r.hosts[:0], l.Links)
+	hosts := said{r.hosts, weightHost * unit}
+	files := said{whole(l.Files), weightFiles * unit}
+	pictures := said{whole(l.Pictures), pictureWeight(words + subject.weight())}
+	things := hosts.weight() + files.weight() + pictures.weight()
+	if words+subject.weight() < enough*unit && things == 0 {
+		return s, false
+	}
+	// Short letters of people differ in nothing but the Subject, above one signature.
+	told := own >= enough*unit || len(l.Files) > 0 || things > 0 && len(r.tail) == 0
+	if told {
+		subject = atMost((words+things)*maxSubject/100, r.subject)
+	}
+	all := words + things + subject.weight()
+	for _, kind := range [...]said{head, met, values, tail, hosts, files, pictures, subject} {
+		s.draw(kind, all)
+	}
+	return s, true
+}
+
+// whole makes one thing of all that is attached, so that a logo in each of them
 // does not make two invoices alike; the order does not count.
-func appendFiles(list []term, digests []uint64, weight int) []term {
+func whole(digests []uint64) []term {
 	if len(digests) == 0 {
-		return list
+		return nil
 	}
 	all := uint64(0)
 	for _, d := range digests {
 		all += mix(d)
 	}
-	return appendHeavy(list, all, weight)
+	return []term{term(mix(all))}
 }
 
-// pictureWeight is what a letter's pictures count beside so many words: where these
-// tell nothing, the pictures are the letter.
-func pictureWeight(words int) int {
-	if words < enough {
-		return weightFiles
+// pictureWeight is what a letter's pictures count beside words of this weight: where
+// these tell nothing, the pictures are the letter.
+func pictureWeight(words uint64) uint64 {
+	if words < enough*unit {
+		return weightFiles * unit
 	}
-	return weightPictures
+	return weightPictures * unit
 }
 
-// appendHeavy adds a thing that counts for several words.
-func appendHeavy(list []term, h uint64, weight int) []term {
-	for i := range weight {
-		list = append(list, term(mix(h+uint64(i)*golden)))
-	}
-	return list
-}
+// points are what all of a letter draws together, about: with fewer there is more of
+// chance in a sketch, with more the bits are turned too often to tell how often.
+const points = 256
 
-// Each term falls once into each of 16 rounds, there into one of 16 bins, and the
-// least of each bin decides a bit. More rounds cost more for each word; fewer bins in
-// each are better filled by short letters.
-const (
-	rounds = 16
-	bins   = 16
-	empty  = 1<<32 - 1
-)
-
-// minHash is the sketch of the terms; there is one at least.
-func minHash(list []term) Sketch {
-	var least [rounds * bins]uint32
-	for i := range least {
-		least[i] = empty
-	}
-	for _, t := range list {
-		place(&least, uint64(t))
-	}
-	var s Sketch
-	for i := range least {
-		s[i/64] |= bit(&least, i) << (i % 64)
-	}
-	return s
-}
-
-// place puts one hash into its bin of every round, two rounds at a time.
-func place(least *[rounds * bins]uint32, h uint64) {
-	for i := uint8(0); i < rounds; i += 2 {
-		hi, lo := bits.Mul64(h^seeds[i], seeds[i+1])
-		x := hi ^ lo
-		one, other := uint32(x), uint32(x>>32)
-		at := i*bins | uint8(one%bins)
-		least[at] = min(least[at], one/bins)
-		at = (i+1)*bins | uint8(other%bins)
-		least[at] = min(least[at], other/bins)
+// draw turns round the bits of one kind of things, as part of all that a letter says. Of the
+// points that a thing could draw, it is the same ones in each letter, and the more of them
+// the more it weighs there.
+func (s *Sketch) draw(kind said, all uint64) {
+	rate := points * kind.each << 32 / all // points to a thing, and 32 bits of parts of one
+	for _, t := range kind.terms {
+		for left := rate; left>>32 > 0; left -= 1 << 32 {
+			s.turn(t)
+			t = term(mix(uint64(t) + golden))
+		}
+		if uint32(t) < uint32(rate) {
+			s.turn(t)
+		}
 	}
 }
 
-// bit is what the least of bin i decides. An empty bin takes that of another bin of
-// its round, found by trying: the same one in two letters that fill the same bins.
-func bit(least *[rounds * bins]uint32, i int) uint64 {
-	first := i - i%bins
-	at := i
-	for try := uint64(0); least[at] == empty; try++ {
-		at = first + int(mix(uint64(i)<<32+try)%bins)
-	}
-	return mix(uint64(least[at])<<8|uint64(i)) & 1
-}
+// turn turns one bit round, by the highest eight of the hash.
+func (s *Sketch) turn(t term) { s[t>>62] ^= 1 << (t >> 56 & 63) }
 
 // golden is 2^64 divided by the golden ratio.
 const golden = 0x9e3779b97f4a7c15
-
-// seeds are odd and fixed for ever: what they make is kept and compared across hosts.
-var seeds = func() (s [rounds]uint64) {
-	for i := range s {
-		s[i] = mix(uint64(i+1)*golden) | 1
-	}
-	return s
-}()
 
 // mix makes every bit of h count for every bit of the answer (the finalizer of
 // splitmix64; Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).

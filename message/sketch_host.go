@@ -11,20 +11,21 @@ const maxHosts = 8
 // appendHosts adds the different places that links lead to, by what is registered:
 // what stands before that, and after, differs for each recipient.
 func appendHosts(list []term, links []Link) []term {
-	var met []string
 	for _, l := range links {
 		host := registered(hostOf(l.URL))
-		if host == "" || slices.Contains(met, host) {
+		if host == "" {
 			continue
-		}
-		if met = append(met, host); len(met) > maxHosts {
-			break
 		}
 		h := uint64(fnvOffset)
 		for i := range len(host) {
 			h = (h ^ uint64(host[i])) * fnvPrime
 		}
-		list = appendHeavy(list, mix(h), weightHost)
+		if t := term(mix(h)); !slices.Contains(list, t) {
+			list = append(list, t)
+		}
+		if len(list) == maxHosts {
+			break
+		}
 	}
 	return list
 }
@@ -53,11 +54,10 @@ func registered(host string) string {
 	if strings.HasPrefix(host, "[") || strings.Trim(host, "0123456789.") == "" {
 		return host
 	}
-	labels := strings.Split(host, ".")
-	n := len(labels)
-	keep := 2
-	if n > 2 && len(labels[n-1]) == 2 && len(labels[n-2]) <= 3 {
-		keep = 3
+	last := strings.LastIndexByte(host, '.')
+	second := strings.LastIndexByte(host[:max(0, last)], '.')
+	if second >= 0 && len(host)-last-1 == 2 && last-second-1 <= 3 {
+		second = strings.LastIndexByte(host[:second], '.')
 	}
-	return strings.Join(labels[max(0, n-keep):], ".")
+	return host[second+1:]
 }

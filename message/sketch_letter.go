@@ -17,6 +17,8 @@ type letterReader struct {
 	// the second "parcel" is a term of its own, the fourth none any more. Of two words
 	// in one place the later one counts from one again, which adds no term.
 	seen [1 << seenBits]uint16
+
+	folded Folded // of the Subject, and of a text that was not there folded
 }
 
 type letterState struct {
@@ -26,14 +28,16 @@ type letterState struct {
 	when       when
 	head, tail []term
 	values     []term // numbers and names of the head
+	met        []term // appointments of the head
+	subject    []term // all that the Subject says
+	hosts      []term
 
-	met    int    // appointments counted
-	nth    int    // word of the letter
-	count  int    // words of this line
+	nth    int    // words read
+	begin  int    // those before this line
 	first  uint64 // word of the line
 	second uint64
 	formal int  // words of the line that French letters end with
-	naming int  // words to come that may be the name of who is greeted
+	named  int  // up to this word it may be the name of who is greeted
 	legal  bool // the line speaks of confidentiality
 
 	glyph    rune // the last ideograph
@@ -59,7 +63,8 @@ var letterReaders = sync.Pool{New: func() any { return new(letterReader) }}
 
 func newLetterReader() *letterReader {
 	r := letterReaders.Get().(*letterReader)
-	r.letterState = letterState{others: r.others[:0], head: r.head[:0], tail: r.tail[:0], values: r.values[:0]}
+	r.letterState = letterState{others: r.others[:0], head: r.head[:0], tail: r.tail[:0], values: r.values[:0],
+		met: r.met[:0], subject: r.subject[:0], hosts: r.hosts[:0]}
 	r.seen = [1 << seenBits]uint16{}
 	return r
 }
@@ -70,24 +75,29 @@ func (r *letterReader) free() {
 	letterReaders.Put(r)
 }
 
-// readSubject reads the Subject, which is one line.
-func (r *letterReader) readSubject(s string) {
-	f := FoldLines(s)
-	r.setText(&f)
-	end := len(f.Text())
-	r.line(end-len(withoutReply(f.Text())), end)
-}
-
-// readText reads the lines after the Subject.
+// readText reads the lines of the letter.
 func (r *letterReader) readText(f *Folded) {
 	r.setText(f)
-	r.inTail, r.awaiting, r.thanked = false, false, false
-	r.when = when{}
 	from := 0
 	for _, end := range f.ends {
 		r.line(from, end)
 		from = end + 1
 	}
+	r.when.minutes = false
+	r.meet()
+}
+
+// readSubject reads the Subject, which is one line, after the text: so what that says is
+// the same under any Subject.
+func (r *letterReader) readSubject(s string) {
+	f := &r.folded
+	f.Fold(s)
+	r.setText(f)
+	r.when = when{}
+	words, values, met := len(r.head), len(r.values), len(r.met)
+	end := len(f.Text())
+	r.readLine(end-len(withoutReply(f.Text())), end)
+	r.subject = r.moved(r.subject, words, values, met)
 }
 
 // line reads one line of the letter.
@@ -99,32 +109,46 @@ func (r *letterReader) line(from, end int) {
 	quoted := s[0] == '>'
 	r.inTail = r.inTail || r.awaiting && !quoted // quoted without marks
 	r.awaiting = introduces(s)
-	words, values := len(r.head), len(r.values)
+	words, values, met := len(r.head), len(r.values), len(r.met)
 	r.readLine(from, end)
 	r.inTail = r.inTail || r.endsHere(s)
-	r.thanked = 0 < r.count && r.count <= 2 && knownWords.of(r.first)&aThanks != 0
+	r.thanked = 0 < r.count() && r.count() <= 2 && knownWords.of(r.first)&aThanks != 0
 	if r.inTail || quoted || r.awaiting {
-		r.tail = append(append(r.tail, r.head[words:]...), r.values[values:]...)
-		r.head, r.values = r.head[:words], r.values[:values]
+		r.tail = r.moved(r.tail, words, values, met)
 	}
+}
+
+// moved adds to the list what the head has behind so many words, values and appointments.
+func (r *letterReader) moved(list []term, words, values, met int) []term {
+	list = append(append(list, r.head[words:]...), r.values[values:]...)
+	for _, t := range r.met[met:] {
+		for i := range uint64(weightAppointment) {
+			list = append(list, term(mix(uint64(t)+i*golden)))
+		}
+	}
+	r.head, r.values, r.met = r.head[:words], r.values[:values], r.met[:met]
+	return list
 }
 
 // endsHere says of the line just read that the letter proper ends with it or before it.
 func (r *letterReader) endsHere(s []byte) bool {
-	return string(s) == "--" || r.signsOff() || r.thanked && r.count <= 3 || isForward(s) || r.legal && isDisclaimer(s)
+	return string(s) == "--" || r.signsOff() || r.thanked && r.count() <= 3 || isForward(s) || r.legal && isDisclaimer(s)
 }
 
 // signsOff says whether the line is "Kind regards" or the like, of five words at most,
 // or "Je vous prie d'agréer, Madame, l'expression de mes salutations".
 func (r *letterReader) signsOff() bool {
-	short := 0 < r.count && r.count <= maxEnding
-	return short && (knownWords.of(r.first)&aSignOff != 0 || r.count > 1 && knownWords.of(r.first+r.second)&aSignOff != 0) || r.formal >= 2
+	short := 0 < r.count() && r.count() <= maxEnding
+	return short && (knownWords.of(r.first)&aSignOff != 0 || r.count() > 1 && knownWords.of(r.first+r.second)&aSignOff != 0) || r.formal >= 2
 }
+
+// count is of the words of the line, so far.
+func (r *letterReader) count() int { return r.nth - r.begin }
 
 // readLine reads a line but for the mail addresses and URLs in it: those differ for
 // each recipient, and the hosts among them count by themselves.
 func (r *letterReader) readLine(from, end int) {
-	r.count, r.naming, r.formal, r.legal = 0, 0, 0, false
+	r.begin, r.named, r.formal, r.legal = r.nth, 0, 0, false
 	for mark := r.marks.next(from); mark < end; mark = r.marks.next(from) {
 		r.read(from, from+bytes.LastIndexByte(r.text[from:mark], ' ')+1)
 		from = mark + bytes.IndexByte(r.text[mark:], ' ') // one stands behind each line
@@ -137,6 +161,10 @@ func (r *letterReader) read(i, end int) {
 	s := r.text
 	for i < end {
 		n := r.letters(i)
+		if n == 0 {
+			i = r.sign(i)
+			continue
+		}
 		h := hashEight(wordSeed, eight(s[i:]), n)
 		if n >= 8 {
 			h, n = hashMore(h, s[i:])
@@ -146,18 +174,16 @@ func (r *letterReader) read(i, end int) {
 			i = r.readOdd(i)
 			continue
 		}
-		if n > 0 {
-			r.word(h, s[i:i+n])
-			i += n
+		if r.when.busy() {
+			r.date(h)
 		}
-		switch {
-		case next >= utf8.RuneSelf:
-			i = r.sign(i)
-			continue
-		case next == ',' || next == '!' || next == ':':
-			r.naming = 0
+		r.when.word = h
+		if 2 <= n && n <= maxWord {
+			r.take(h, s[i:], n, false)
 		}
-		i++
+		if i += n; next == ' ' {
+			i++
+		}
 	}
 }
 
@@ -226,28 +252,29 @@ func (r *letterReader) readOdd(i int) int {
 	}
 }
 
-// sign reads the character beyond ASCII at i that is no letter of a word, and says where
-// it ends. Of the scripts that set no blanks, two characters are a word.
+// sign reads the character at i that is no letter a to z, and what word it may begin, and
+// says where that ends. Of the scripts that set no blanks, two characters are a word.
 func (r *letterReader) sign(i int) int {
+	if b := r.text[i]; b < utf8.RuneSelf {
+		switch {
+		case '0' <= b && b <= '9':
+			return r.readOdd(i)
+		case b == ',' || b == '!' || b == ':':
+			r.named = 0
+		}
+		return i + 1
+	}
+	if continues(r.text[i:]) {
+		return r.readOdd(i)
+	}
 	c, n := utf8.DecodeRune(r.text[i:])
 	if ideograph(c) {
 		if i > 0 && r.glyphEnd == i {
-			r.take(mix(uint64(r.glyph)<<32|uint64(c)), nil, false)
+			r.take(mix(uint64(r.glyph)<<32|uint64(c)), nil, 0, false)
 		}
 		r.glyph, r.glyphEnd = c, i+n
 	}
 	return i + n
-}
-
-// word takes a word of the letters a to z.
-func (r *letterReader) word(h uint64, letters []byte) {
-	if r.when.busy() {
-		r.date(h)
-	}
-	r.when.word = h
-	if 2 <= len(letters) && len(letters) <= maxWord {
-		r.take(h, letters, false)
-	}
 }
 
 // endOdd takes another word, which this byte follows.
@@ -256,7 +283,7 @@ func (r *letterReader) endOdd(w *oddWord, after byte) {
 	if w.digit {
 		r.when.takeNumber(w.number, w.letter, w.rest, after, r.nth)
 		r.meet()
-		r.take(h, nil, true)
+		r.take(h, nil, 0, true)
 		return
 	}
 	if r.when.busy() {
@@ -264,7 +291,7 @@ func (r *letterReader) endOdd(w *oddWord, after byte) {
 	}
 	r.when.word = h
 	if 2 <= w.letters && w.letters <= maxWord {
-		r.take(h, nil, false)
+		r.take(h, nil, 0, false)
 	}
 }
 
@@ -276,35 +303,37 @@ func (r *letterReader) date(h uint64) {
 
 // meet counts an appointment that is complete.
 func (r *letterReader) meet() {
-	if a := r.when.appointment(); a != 0 && r.met < maxMet {
-		r.met++
-		r.head = appendHeavy(r.head, a, weightAppointment)
+	if a := r.when.appointment(); a != 0 && len(r.met) < maxMet {
+		r.met = append(r.met, term(mix(a)))
 	}
 }
 
-// take counts a word or value of the line, which may be made of these letters.
-func (r *letterReader) take(h uint64, letters []byte, isValue bool) {
+// take counts a word or value of the line, which may be made of the first n letters of s.
+func (r *letterReader) take(h uint64, s []byte, n int, isValue bool) {
 	if known := knownWords.of(h); known != 0 {
 		r.note(known)
 	}
 	met := &r.seen[h>>seenBits%uint64(len(r.seen))]
-	if part := uint16(h) &^ 3; *met&3 == 0 || *met&^3 != part {
-		if unspeakable(letters) {
+	times := *met & 3
+	if part := uint16(h) &^ 3; times == 0 || *met^times != part {
+		if unspeakable(s, n) {
 			return
 		}
-		*met = part
+		*met, times = part, 0
 	}
 	r.nth++
-	if r.count++; r.count <= 2 {
-		r.begin(h)
+	switch r.nth - r.begin {
+	case 1:
+		r.first = h
+	case 2:
+		r.second = h
 	}
-	r.naming--
-	if *met&3 == maxSeen {
+	if times == maxSeen {
 		return
 	}
 	*met++
-	t := term(mix(h + uint64(*met&3)*golden))
-	if isValue || r.naming >= 0 {
+	t := term(mix(h + uint64(times+1)*golden))
+	if isValue || r.nth <= r.named {
 		r.values = append(r.values, t)
 	} else {
 		r.head = append(r.head, t)
@@ -319,44 +348,7 @@ func (r *letterReader) note(known knownWord) {
 	if known&aFormalWord != 0 {
 		r.formal++
 	}
-	if known&aGreeting != 0 && r.count == 0 {
-		r.naming = maxNaming + 1 // and itself
+	if known&aGreeting != 0 && r.count() == 0 {
+		r.named = r.nth + 1 + maxNaming // and itself
 	}
-}
-
-// begin takes the two words that a line begins with.
-func (r *letterReader) begin(h uint64) {
-	if r.count == 1 {
-		r.first = h
-	} else {
-		r.second = h
-	}
-}
-
-// told joins what counts: of the tail no more than of the head, so that a letter under
-// which the same things always stand is told by what is above them.
-func (r *letterReader) told() []term {
-	r.when.minutes = false
-	r.meet()
-	list := append(r.head, thinned(r.values, len(r.head)*maxValues/100, 0)...)
-	if len(list) == 0 {
-		return r.tail
-	}
-	return append(list, thinned(r.tail, max(len(list), minHead), 0)...)
-}
-
-// thinned is about n of the terms: the same ones in two letters of about the same size.
-// What is thinned twice needs another salt, else the second time spares the survivors.
-func thinned(list []term, n int, salt uint64) []term {
-	if len(list) <= n {
-		return list
-	}
-	below := ^uint64(0) / uint64(len(list)) * uint64(n)
-	kept := list[:0]
-	for _, t := range list {
-		if mix(uint64(t)^salt) < below {
-			kept = append(kept, t)
-		}
-	}
-	return kept
 }

@@ -50,26 +50,53 @@ func fold(x, by uint64) uint64 {
 // maxWord is in letters; German knows longer ones, but few.
 const maxWord = 24
 
-// unspeakable says of a word of the letters a to z, up to maxWord, that nobody can
-// speak it: it is there to make two letters differ. No word is of no letters.
-func unspeakable(letters []byte) bool {
-	if len(letters) < 3 {
+// unspeakable says of the word of n letters a to z that s begins with, up to maxWord, that
+// nobody can speak it: it is there to make two letters differ. No word is of no letters.
+// Eight bytes follow it.
+func unspeakable(s []byte, n int) bool {
+	if n < 3 {
 		return false
 	}
-	consonants, odd, last := uint32(0), uint32(0), uint8(0)
-	for _, c := range letters {
-		c = (c - 'a' + 1) & 31
-		consonants = consonants<<1 | ^uint32(vowels)>>c&1
-		odd |= oddPairs[last] >> c & 1 // stand together and hardly ever do
-		last = c
+	consonants, odd := uint64(0), uint8(0) // a pair that hardly ever stands together
+	for i := 0; i < n; i += 8 {
+		x := eight(s[i:])
+		x &= 1<<(8*uint(n-i)) - 1 // of eight or more: all
+		last := uint64(0)
+		if i > 0 {
+			last = uint64(s[i-1]) & 31
+		}
+		consonants |= consonantsIn(x) << uint(i)
+		odd |= oddPairIn(fiveBits(x)<<5 | last)
 	}
+	all := uint64(1)<<uint(n) - 1
+	consonants &= all
 	two := consonants & (consonants << 1)
 	inRow := two & (two << 2) & (consonants << 4) // five
-	return inRow != 0 || consonants == 1<<len(letters)-1 || odd != 0 && len(letters) >= 5
+	return inRow != 0 || consonants == all || odd != 0 && n >= 5
 }
 
-// vowels has bit 1 for a, 5 for e and so on.
-const vowels = 1<<1 | 1<<5 | 1<<9 | 1<<15 | 1<<21 | 1<<25
+// fiveBits are the lowest five bits of each of eight bytes.
+func fiveBits(x uint64) uint64 {
+	x &= 31 * ones
+	x = x&0x001f001f001f001f | x>>3&0x03e003e003e003e0
+	x = x&0x000003ff000003ff | x>>6&0x000ffc00000ffc00
+	return x&0xfffff | x>>32<<20
+}
+
+// oddPairIn is 1 where an odd pair is among nine letters of five bits each.
+func oddPairIn(x uint64) uint8 {
+	return oddPairs[x&1023] | oddPairs[x>>5&1023] | oddPairs[x>>10&1023] | oddPairs[x>>15&1023] |
+		oddPairs[x>>20&1023] | oddPairs[x>>25&1023] | oddPairs[x>>30&1023] | oddPairs[x>>35&1023]
+}
+
+// consonantsIn has a bit for each of eight bytes of ASCII that is no vowel, the first one
+// the lowest.
+func consonantsIn(x uint64) uint64 {
+	return bitOf(otherThan(x, 'a') & otherThan(x, 'e') & otherThan(x, 'i') & otherThan(x, 'o') & otherThan(x, 'u') & otherThan(x, 'y'))
+}
+
+// otherThan are the bytes that are not this one, of ASCII.
+func otherThan(x uint64, c byte) uint64 { return (x ^ uint64(c)*ones + lows) & highs }
 
 // oddWord is a word that has digits, or letters beyond a to z.
 type oddWord struct {
@@ -109,16 +136,16 @@ func (w *oddWord) addForeign(r rune) {
 	w.letters++
 }
 
-// oddPairs has for each letter, from 1 for a, those which follow it in less than one
+// oddPairs has each letter, from 1 for a, with those which follow it, by 32, in less than one
 // of a thousand words of French, English, German, Spanish, Italian, Dutch and
 // Portuguese (Debian's word lists, accents dropped). Such a pair is in 1 % or less of
 // these words and in 78 % of random ones.
-var oddPairs = func() (table [32]uint32) {
+var oddPairs = func() (table [32 * 32]uint8) {
 	for _, pairs := range []string{"bcnpqvx", "cbdfgjmnpvwxz", "dfqx", "fcqx", "gcqx", "hchjpqvx", "iwy", "jbchjqrwxy", "kcqx",
 		"lqx", "mcjqx", "pcqx", "qabcdefghijklmnopqrstvwxyz", "rx", "sx", "tqx", "uy", "vbcdfghjkmnpqtwxyz", "wcfgjkmpqvwxyz",
 		"xbdfghjklmnqrsvwxz", "yfghjkqvxyz", "zdfhjkmpqrsvxy"} {
 		for i := 1; i < len(pairs); i++ {
-			table[pairs[0]-'a'+1] |= 1 << (pairs[i] - 'a' + 1)
+			table[int(pairs[0]-'a'+1)|int(pairs[i]-'a'+1)<<5] = 1
 		}
 	}
 	return table

@@ -1,11 +1,11 @@
 package rules
 
 import (
-	"fmt"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"o2n-milter/message"
 )
@@ -57,10 +57,22 @@ type bodyText struct {
 // readText is the text of the body, folded once, when it is looked at.
 func (f *facts) readText() *bodyText {
 	if f.text == nil {
-		f.text = &bodyText{Folded: message.FoldLines(f.readBody().Text)}
+		f.text = bodyTexts.Get().(*bodyText)
+		f.text.Fold(f.readBody().Text)
 		f.text.says = f.words.any.lists(f.text.Text())
 	}
 	return f.text
+}
+
+// bodyTexts have room for a text each.
+var bodyTexts = sync.Pool{New: func() any { return new(bodyText) }}
+
+// free gives back what no verdict holds; nothing is asked of f any more.
+func (f *facts) free() {
+	if f.text != nil {
+		bodyTexts.Put(f.text)
+		f.text = nil
+	}
 }
 
 // lacksUnsubscribe: List-Unsubscribe that a mail program can use, else something in
@@ -74,7 +86,7 @@ func lacksUnsubscribe(f *facts) string {
 	if lists.Refused != "" {
 		field = "List-Unsubscribe: " + lists.Refused
 	}
-	return fmt.Sprintf("%s; none of %s in the text is to unsubscribe", field, plural(len(f.readBody().Links), "link"))
+	return field + "; none of " + plural(len(f.readBody().Links), "link") + " in the text is to unsubscribe"
 }
 
 // showsUnsubscribe looks for a link that says it is to unsubscribe or stands in text

@@ -208,6 +208,7 @@ func (r *ruling) strongest() (Action, string) {
 func (e *Engine) Decide(ctx context.Context, m *Mail) Verdict {
 	id := NewID()
 	r := e.judgeSafely(ctx, e.now(), m, false)
+	defer r.free()
 	defer e.gate.leave(r.weight)
 	now := r.at
 	v := e.verdict(r, now, id)

@@ -106,6 +106,7 @@ func BenchmarkLetter(b *testing.B) {
 				if _, ok := r.sketch(); !ok || lacksUnsubscribe(&r.facts) == "" || lacksReason(&r.facts) == "" {
 					b.Fatal("no sketch, or something found")
 				}
+				r.free()
 			}
 			b.ReportMetric(float64(threadTime(b)-begin)/float64(b.N), "cpu-ns/op")
 		})

@@ -35,6 +35,8 @@ var extras = []mutation{
 		}
 		return l
 	}},
+	{"another Subject of 12 random words", otherSubject},
+	{"another Subject, 10 % random text", func(r *rand.Rand, l letter) letter { return otherSubject(r, inserted(r, l)) }},
 	{"look-alike letters", lookAlikes},
 	{"20 % random text", func(r *rand.Rand, l letter) letter { return inserted(r, inserted(r, l)) }},
 	{"one random file", func(r *rand.Rand, l letter) letter {
@@ -241,6 +243,11 @@ func inserted(r *rand.Rand, l letter) letter {
 	default:
 		l = l.strew(r, n, randomWord)
 	}
+	return l
+}
+
+func otherSubject(r *rand.Rand, l letter) letter {
+	l.subject = randomText(r, 12)
 	return l
 }
 
