@@ -180,9 +180,13 @@ func TestTurnedAwayAtRcpt(t *testing.T) {
 		m := f.session()
 		m.run(helloA)
 		for range 2 {
+			begun := time.Now()
 			got := m.run(mailA, "R <r1@r.example>", "R <r2@r.example>", "E", "A", mailB, "R <r1@r.example>", "R <r2@r.example>", "E", "A")
 			if diff := cmp.Diff([]string{later, later, later, "c", "c", "c"}, got); diff != "" {
 				t.Error(diff)
+			}
+			if took := time.Since(begun); took != refusalPause {
+				t.Errorf("answered after %v", took)
 			}
 		}
 		f.stop()

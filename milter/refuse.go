@@ -91,6 +91,18 @@ func (s *Server) refuse(c *conn, why error) {
 	}()
 }
 
+// refusalPause is how long who is refused for want of time waits to be told so: who sends
+// again at once, as programs do, would take the time that others' mail is judged in.
+const refusalPause = time.Second
+
+// slow waits for the pause, not beyond the server's end.
+func (s *Server) slow() {
+	select {
+	case <-time.After(refusalPause):
+	case <-s.stopping:
+	}
+}
+
 // refusalSize is what is looked at of a packet: macros and addresses of usual length.
 const refusalSize = 1 << 10
 
@@ -132,6 +144,9 @@ func (r *refusal) serve() error {
 		answer, err := r.take(command, packet[5:])
 		if err != nil {
 			return err
+		}
+		if command == gomilter.CodeMail {
+			r.server.slow()
 		}
 		if _, err := r.in.Discard(size); err != nil {
 			return nil

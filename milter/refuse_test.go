@@ -95,7 +95,11 @@ func TestOverTheCapRecord(t *testing.T) {
 		m.negotiate(6, allActions, allProtocol)
 		for range 3 {
 			m.write(m.step(helloA) + m.step("H x") + m.step(mailA+" i=Q1"))
+			asked := time.Now()
 			m.reply()
+			if paused := time.Since(asked); paused != refusalPause {
+				t.Errorf("answered after %v", paused)
+			}
 			synctest.Wait()
 			if got.Client.String() != "192.0.2.7" || got.Host != "mx.example" || got.Login != "alice" || got.QueueID != "Q1" || got.Sender != "a@client-a.example" {
 				t.Errorf("recorded %+v", got)
@@ -157,6 +161,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 			if m.negotiate(6, allActions, allProtocol) != hungUp {
 				m.write(m.step(helloA) + m.step(mailA))
 			}
+			time.Sleep(refusalPause)
 			synctest.Wait()
 			return m
 		}
@@ -203,6 +208,7 @@ func TestRefusalsEnd(t *testing.T) {
 	good := packet('O', offer(6, allActions, allProtocol))
 	for name, tt := range map[string]struct{ bytes, why string }{
 		"silent":      {"", ""},
+		"to be told":  {good + packet('C', connectData("192.0.2.7")) + packet('M', "<a@client-a.example>\x00"), ""},
 		"HTTP":        {"GET / HTTP/1.1\r\nHost: mx.example\r\n\r\n", "packet of 1195725856 bytes"},
 		"no packet":   {"\x00\x00\x00\x00O", "packet of 0 bytes"},
 		"large":       {good + packet('B', strings.Repeat("x", maxPacket-1)), ""},

@@ -227,6 +227,7 @@ func (s *session) turnAway(d *draft) {
 	if v, away := d.judge.TurnsAway(&d.mail, s.server.DecideTimeout); away {
 		d.refused = replyPacket(replyLine(&v))
 		s.server.Recorder.Record(&d.mail, v, time.Since(begun))
+		s.server.slow()
 	}
 }
 
