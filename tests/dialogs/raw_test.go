@@ -3,7 +3,6 @@ package dialogs
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -28,8 +27,8 @@ import (
 	"o2n-milter/tests/campaign"
 )
 
-// rawTOML has every kind of answer, each from a field of its own; nothing stops mail but who wrote it.
-const rawTOML = `
+// accountsTOML are those that exist.
+const accountsTOML = `
 [accounts]
 unknown = "reject"
 hosts = ["submit.host.example"]
@@ -37,7 +36,10 @@ hosts = ["submit.host.example"]
 domains = ["client-a.example"]
 [account."bob@client-b.example"]
 domains = ["client-b.example"]
-[identity]
+`
+
+// rulesTOML has every kind of answer, each from a field of its own; nothing stops mail but who wrote it.
+const rulesTOML = `[identity]
 header_from = "reject"
 malformed = "reject"
 envelope_from = "tempfail"
@@ -77,7 +79,7 @@ type charged struct{ messages, recipients int64 }
 func newFilter(t testing.TB) *filter {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "o2n-milter.toml")
-	if err := os.WriteFile(file, []byte(rawTOML), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(accountsTOML+rulesTOML), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cfg, faults := config.Load(file, true)
@@ -256,7 +258,7 @@ func (f *filter) hold(ctx context.Context, dialog []packet, piece int) string {
 	if len(n.letters) > len(judged) {
 		return fmt.Sprintf("judged though it had no end: %v", n.letters[len(judged)])
 	}
-	if fault := checkAnswers(m.answers, answered, n.actions, m.actions); fault != "" {
+	if fault := checkAnswers(&m, answered, n.actions); fault != "" {
 		return fault
 	}
 	got, err := f.costs(ctx)
@@ -264,69 +266,6 @@ func (f *filter) hold(ctx context.Context, dialog []packet, piece int) string {
 		return fmt.Sprintf("charged %v, want %v (%v)", got, want, err)
 	}
 	return ""
-}
-
-// checkAnswers goes through what came back: one answer to whatever wants one, and of the
-// kind that the verdict is.
-func checkAnswers(due []answer, got []byte, verdicts []rules.Action, may uint32) string {
-	var packets []string
-	for len(got) >= 5 {
-		n := int(binary.BigEndian.Uint32(got))
-		if n == 0 || n > len(got)-4 {
-			return fmt.Sprintf("answer in a broken frame: %q", got)
-		}
-		packets, got = append(packets, string(got[4:4+n])), got[4+n:]
-	}
-	for i, a := range due {
-		marks := 0
-		if a.code == 'E' {
-			action, l := verdicts[0], a.of
-			verdicts = verdicts[1:]
-			for _, f := range l.fields {
-				if strings.HasPrefix(f, "X-O2N-Milter:") {
-					marks++
-				}
-			}
-			var wrong bool
-			if packets, wrong = checkEnd(packets, action, marks, l, may); !wrong {
-				continue
-			}
-			return fmt.Sprintf("answer %d: %q to a message with verdict %v", i, packets[:min(4, len(packets))], action)
-		}
-		if len(packets) == 0 || packets[0][0] != a.code || a.code == 'c' && packets[0] != "c" {
-			return fmt.Sprintf("answer %d: %q, want %c", i, packets[:min(2, len(packets))], a.code)
-		}
-		packets = packets[1:]
-	}
-	if len(packets)+len(got) > 0 {
-		return fmt.Sprintf("answers that nobody waits for: %q %q", packets, got)
-	}
-	return ""
-}
-
-// checkEnd takes the answer to an end of message off the packets.
-func checkEnd(packets []string, action rules.Action, marks int, l *letter, may uint32) (rest []string, wrong bool) {
-	var want []string // how each packet begins
-	if action < rules.Tempfail {
-		for n := marks; n > 0 && !l.faulty && may&mayChange != 0; n-- {
-			want = append(want, fmt.Sprintf("m\x00\x00\x00%cX-O2N-Milter\x00\x00", n))
-		}
-		switch {
-		case action == rules.Tag && may&mayAdd != 0:
-			want = append(want, "hX-O2N-Milter\x00identity.reply_to ")
-		case action == rules.Quarantine:
-			want = append(want, "q")
-		}
-		want = append(want, "c")
-	} else {
-		want = append(want, map[rules.Action]string{rules.Tempfail: "y451 4.", rules.Reject: "y550 5."}[action])
-	}
-	for i, begin := range want {
-		if i >= len(packets) || !strings.HasPrefix(packets[i], begin) {
-			return packets, true
-		}
-	}
-	return packets[len(want):], false
 }
 
 // TestPackets sends packets of the milter protocol in any order.

@@ -108,18 +108,24 @@ func plainAuth(login string) string {
 // Read reads one reply, all its lines.
 func (c *Client) Read() Reply {
 	c.t.Helper()
+	r, err := c.Next()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return r
+}
+
+// Next is Read for a server that may have hung up.
+func (c *Client) Next() (Reply, error) {
 	c.conn.SetReadDeadline(time.Now().Add(replyTimeout))
 	for {
 		line, err := c.in.ReadString('\n')
 		if err != nil {
-			c.t.Fatalf("SMTP reply: %v (after %q)", err, line)
+			return Reply{}, fmt.Errorf("SMTP reply: %w (after %q)", err, line)
 		}
 		r, err := ParseReply(line)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		if len(line) < 4 || line[3] != '-' {
-			return r
+		if err != nil || len(line) < 4 || line[3] != '-' {
+			return r, err
 		}
 	}
 }
@@ -142,11 +148,25 @@ func (c *Client) Must(code int, line string) {
 // Send writes bytes as they are, in one segment where they fit.
 func (c *Client) Send(b []byte) {
 	c.t.Helper()
-	c.conn.SetWriteDeadline(time.Now().Add(replyTimeout))
-	if _, err := c.conn.Write(b); err != nil {
-		c.t.Fatalf("SMTP write: %v", err)
+	if err := c.Say(b); err != nil {
+		c.t.Fatal(err)
 	}
 }
+
+// Say is Send to a server that may have hung up.
+func (c *Client) Say(b []byte) error {
+	c.conn.SetWriteDeadline(time.Now().Add(replyTimeout))
+	if _, err := c.conn.Write(b); err != nil {
+		return fmt.Errorf("SMTP write: %w", err)
+	}
+	return nil
+}
+
+// Cut ends what the client says, wherever it is; the server may still answer.
+func (c *Client) Cut() { c.conn.(*net.TCPConn).CloseWrite() }
+
+// Close hangs up.
+func (c *Client) Close() { c.conn.Close() }
 
 // Data sends a message after a 354 and reads the verdict.
 func (c *Client) Data(msg []byte) Reply {
