@@ -19,14 +19,15 @@ func CheckAsk(now time.Time, ask state.Ask) error {
 	if err := state.CheckTime(now); err != nil {
 		return err
 	}
-	for i, c := range ask.Charges {
+	before := map[[2]string]time.Duration{} // by set and subject; made of what is usual it takes no memory
+	for _, c := range ask.Charges {
 		if err := checkWindow(c.Window); err != nil {
 			return err
 		}
 		if c.Cost < 0 {
 			return fmt.Errorf("limit %s: cost %d is negative", c.Limit, c.Cost)
 		}
-		if err := checkSet(c, ask.Charges[:i]); err != nil {
+		if err := checkSet(c, before); err != nil {
 			return fmt.Errorf("limit %s: %w", c.Limit, err)
 		}
 	}
@@ -65,8 +66,9 @@ func checkWindow(w state.Window) error {
 	return nil
 }
 
-// checkSet checks what c says of its set; before are the charges before it.
-func checkSet(c state.Charge, before []state.Charge) error {
+// checkSet checks what c says of its set; before is for how long the charges before it
+// have members remembered, by set and subject.
+func checkSet(c state.Charge, before map[[2]string]time.Duration) error {
 	switch {
 	case c.Set == "" && len(c.Members) > 0:
 		return fmt.Errorf("%d members of no set", len(c.Members))
@@ -78,11 +80,11 @@ func checkSet(c state.Charge, before []state.Charge) error {
 	if err := checkMembers(c.Members, c.Remember); err != nil {
 		return fmt.Errorf("set %s: %w", c.Set, err)
 	}
-	for _, b := range before {
-		if b.Set == c.Set && b.Subject == c.Subject && b.Remember != c.Remember {
-			return fmt.Errorf("set %s: members remembered for %s and for %s", c.Set, b.Remember, c.Remember)
-		}
+	name := [2]string{c.Set, c.Subject}
+	if remember, ok := before[name]; ok && remember != c.Remember {
+		return fmt.Errorf("set %s: members remembered for %s and for %s", c.Set, remember, c.Remember)
 	}
+	before[name] = c.Remember
 	return nil
 }
 

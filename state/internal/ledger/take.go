@@ -74,26 +74,43 @@ func (w *Windows) Take(now time.Time, ask state.Ask, changed func(*Change)) (sta
 
 // read adds what ask says.
 func (w *Windows) read(ask state.Ask, c call) call {
+	var in subjects
 	for i := range ask.Charges {
 		x := &ask.Charges[i]
 		var of int
-		c.whom, of = w.among(c.whom, x.Subject)
+		c.whom, of = w.among(c.whom, &in, x.Subject)
 		c.wishes = append(c.wishes, wish{Charge: x, about: of, set: -1, hashes: w.key.Hashes(x.Members), cost: x.Cost})
 	}
 	for i := range ask.Letters {
 		x := &ask.Letters[i]
 		var of int
-		c.whom, of = w.among(c.whom, x.Subject)
+		c.whom, of = w.among(c.whom, &in, x.Subject)
 		c.parcels = append(c.parcels, parcel{Letter: x, about: of, hashes: w.key.Hashes(x.Members)})
 	}
 	return c
 }
 
+// subjects is where each is among those of the call, once there are more than usual.
+type subjects map[string]int
+
 // among is where a subject is among those of the call, to whom it is added if need be.
-func (w *Windows) among(whom []about, subject string) ([]about, int) {
-	for i := range whom {
-		if whom[i].subject == subject {
+func (w *Windows) among(whom []about, in *subjects, subject string) ([]about, int) {
+	if *in == nil && len(whom) >= usual {
+		*in = subjects{}
+		for i := range whom {
+			(*in)[whom[i].subject] = i
+		}
+	}
+	if *in != nil {
+		if i, ok := (*in)[subject]; ok {
 			return whom, i
+		}
+		(*in)[subject] = len(whom)
+	} else {
+		for i := range whom {
+			if whom[i].subject == subject {
+				return whom, i
+			}
 		}
 	}
 	return append(whom, about{subject: subject, shard: w.shardOf(subject)}), len(whom)
