@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"o2n-milter/internal/chaos"
 	"o2n-milter/rules"
 	"o2n-milter/state"
 )
@@ -167,6 +168,7 @@ func (k *Keeper) Step(ctx context.Context, now time.Time) time.Time {
 		k.nextSync = now.Add(syncEvery)
 		k.sync(ctx, now)
 	}
+	chaos.Point("held")
 	if k.reads.why != nil || !k.store.here(now) || !k.isHere(ctx, now) {
 		return now.Add(syncEvery)
 	}

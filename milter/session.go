@@ -8,6 +8,7 @@ import (
 
 	gomilter "github.com/emersion/go-milter"
 
+	"o2n-milter/internal/chaos"
 	"o2n-milter/rules"
 )
 
@@ -42,6 +43,7 @@ func (s *session) settled() bool {
 // ends the connection.
 func (s *session) event(code byte, data []byte) (forward bool, err error) {
 	command := gomilter.Code(code)
+	chaos.Point("packet")
 	if !s.terms.agreed && command != gomilter.CodeOptNeg && command != gomilter.CodeQuit {
 		return false, fmt.Errorf("command %q before negotiation", code)
 	}
@@ -65,7 +67,10 @@ func (s *session) event(code byte, data []byte) (forward bool, err error) {
 	case gomilter.CodeRcpt:
 		s.conn.send(s.recipient(data))
 	case gomilter.CodeHeader:
-		s.guard("header", func() { s.draft().addField(data) })
+		s.guard("header", func() {
+			chaos.Point("field")
+			s.draft().addField(data)
+		})
 		s.acknowledge(gomilter.OptNoHeaderReply)
 	case gomilter.CodeEOH:
 		s.acknowledge(gomilter.OptNoEOHReply)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"o2n-milter/internal/chaos"
 	"o2n-milter/state"
 )
 
@@ -64,6 +65,7 @@ func (n *Notifier) Step(ctx context.Context, now time.Time) time.Time {
 	if err := n.incidents.forget(ctx, now, n.set.Load().Digest); err != nil {
 		n.opts.Log.Error("incidents", "error", err)
 	}
+	chaos.Point("notices")
 	list, err := n.box.all(ctx)
 	n.mu.Lock()
 	n.queued = len(list)

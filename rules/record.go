@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"o2n-milter/internal/chaos"
 	"o2n-milter/message"
 	"o2n-milter/state"
 )
@@ -77,6 +78,7 @@ func (e *Engine) record(ctx context.Context, f *facts, v *Verdict) error {
 		key, fault = e.addressKey(ctx) // without it addresses are left out
 		key.hide(&d, &detail, v.Account)
 	}
+	chaos.Point("record")
 	text := details.Get().(*[]byte)
 	*text = detail.appendJSON((*text)[:0])
 	d.Detail = *text

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/publicsuffix"
 
 	"o2n-milter/accounts"
+	"o2n-milter/internal/chaos"
 	"o2n-milter/message"
 )
 
@@ -38,6 +39,7 @@ type submitter struct {
 // submitterOf answers "Who sent it": with a login its account, without one the
 // account that lists the script or the client, else itself.
 func (e *Engine) submitterOf(ctx context.Context, m *Mail, from []message.List) (submitter, error) {
+	chaos.Point("rules")
 	if m.Login != "" {
 		return e.byLogin(ctx, m.Login)
 	}

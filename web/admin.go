@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"o2n-milter/internal/chaos"
 	"o2n-milter/web/desk"
 )
 
@@ -118,6 +119,7 @@ func answer(f func(*http.Request) (any, error)) http.HandlerFunc { return answer
 func answerUpTo(most int64, f func(*http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, most)
+		chaos.Point("command")
 		body, err := f(r)
 		code := http.StatusOK
 		if err != nil {

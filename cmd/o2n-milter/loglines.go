@@ -10,6 +10,8 @@ import (
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"o2n-milter/internal/chaos"
 )
 
 const (
@@ -149,6 +151,7 @@ func (l *logLines) write(batch []byte) {
 			l.missed += uint64(bytes.Count(batch[n:], []byte{'\n'}))
 		}
 	}()
+	chaos.Point("log")
 	n, err = l.out.Write(batch)
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"o2n-milter/config"
+	"o2n-milter/internal/chaos"
 	"o2n-milter/milter"
 	"o2n-milter/notify"
 	"o2n-milter/rules"
@@ -44,6 +45,7 @@ func (n *notices) pass(ctx context.Context, now func() time.Time) {
 	for ctx.Err() == nil {
 		select {
 		case e := <-n.events:
+			chaos.Point("events")
 			n.Notify(ctx, now(), e)
 		case <-ctx.Done():
 		}

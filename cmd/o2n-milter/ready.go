@@ -11,6 +11,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
+	"o2n-milter/internal/chaos"
 	"o2n-milter/state"
 )
 
@@ -103,6 +104,7 @@ func (p *pulse) start(m manager) (stop func()) {
 // beat is the daemon's state in one line, and that it lives if it does. It does not come
 // back from a lock that nobody lets go of, and then the watchdog hears nothing.
 func (p *pulse) beat(ctx context.Context) []string {
+	chaos.Point("pulse")
 	late := p.late(ctx)
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()

@@ -14,6 +14,7 @@ import (
 	"o2n-milter/config"
 	"o2n-milter/content"
 	"o2n-milter/hold"
+	"o2n-milter/internal/chaos"
 	"o2n-milter/rules"
 	"o2n-milter/web/desk"
 )
@@ -52,6 +53,7 @@ func (l *liveConfig) reload(next *config.Config, faults []config.Fault) {
 		l.log.Error("reload refused, the old configuration stays in force", "error", err)
 		return
 	}
+	chaos.Point("reload")
 	l.engine.Store(l.engine.Load().Next(ruleSettings(next, l.desk, l.told, l.keeper, l.log), directory))
 	l.keeper.Configure(holdSettings(next))
 	l.logs(next.Log)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"o2n-milter/internal/chaos"
 	"o2n-milter/state/internal/ledger"
 )
 
@@ -56,6 +57,7 @@ func (s *Store) watch(ctx context.Context) {
 // alone: it takes no more pages than it has, where closing it would write some MB. It
 // is closed, and opened with all its checks, when there is room again.
 func (s *Store) look(now time.Time, r room) {
+	chaos.Point("store_disk")
 	k := &s.keeper
 	if k.guard.look(r); k.guard.why != "" {
 		s.goAway(k.guard.why)

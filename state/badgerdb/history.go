@@ -11,6 +11,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"o2n-milter/internal/chaos"
 	"o2n-milter/state/internal/ledger"
 )
 
@@ -169,6 +170,7 @@ func (h *history) hand(drafts []*draft, change func([]*draft) *change) {
 			h.remove(drafts)
 		}
 	}()
+	chaos.Point("store_decisions")
 	c := change(drafts)
 	handed = true
 	h.writer.put(op{history: c})

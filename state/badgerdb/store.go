@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"o2n-milter/internal/chaos"
 	"o2n-milter/state"
 	"o2n-milter/state/internal/ledger"
 )
@@ -22,6 +23,7 @@ func (s *Store) Take(ctx context.Context, now time.Time, ask state.Ask) (state.A
 	}
 	var done chan error
 	answer, err := s.windows.Take(now, ask, func(c *ledger.Change) {
+		chaos.Point("window")
 		done = make(chan error, 1)
 		s.writer.put(op{windows: c, at: now, done: done})
 	})

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"o2n-milter/internal/chaos"
 )
 
 const (
@@ -35,6 +37,7 @@ type sweeper struct {
 var errEnough = errors.New("enough")
 
 func (s *Store) sweep() {
+	chaos.Point("store_sweep")
 	s.sweeper.mu.Lock()
 	defer s.sweeper.mu.Unlock()
 	line := s.clock.Line()

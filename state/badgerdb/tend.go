@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"o2n-milter/internal/chaos"
 )
 
 // eachSecond does something each second until its context ends.
@@ -25,6 +27,7 @@ func eachSecond(do func()) func(context.Context) {
 
 // secure brings what was committed to the disk, and writes down how far that is.
 func (s *Store) secure() {
+	chaos.Point("store_sync")
 	err := s.syncDatabase()
 	if e := s.save(false); err == nil {
 		err = e

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"o2n-milter/internal/chaos"
 	"o2n-milter/state/internal/journal"
 	"o2n-milter/state/internal/ledger"
 )
@@ -174,6 +175,7 @@ func (w *writer) flush() {
 	}
 	w.keepDocs(&b)
 	w.keep(&b)
+	chaos.Point("committed")
 	w.settle(&b)
 	w.report(&b)
 	for _, o := range b.ops {

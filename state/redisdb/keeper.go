@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"o2n-milter/internal/chaos"
 	"o2n-milter/state"
 )
 
@@ -92,8 +93,10 @@ func (k *keeper) watch() bool {
 		case <-k.link.lost:
 			return true
 		case <-k.news:
+			chaos.Point("redis_link")
 			k.poll(false)
 		case <-tick.C:
+			chaos.Point("redis_link")
 			k.poll(n%inspectEvery == 0)
 		}
 	}
@@ -140,6 +143,7 @@ func (k *keeper) read(ctx context.Context, notice *redis.PubSub) {
 			}
 			continue
 		}
+		chaos.Point("redis_notices")
 		select {
 		case k.news <- struct{}{}:
 		default:

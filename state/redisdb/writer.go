@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"o2n-milter/internal/chaos"
 	"o2n-milter/state"
 )
 
@@ -143,6 +144,7 @@ func (w *writer) write(life context.Context, closing <-chan struct{}, records []
 		}
 	}()
 	for {
+		chaos.Point("redis_decisions")
 		err := w.store(life, records)
 		if err == nil {
 			lost = 0

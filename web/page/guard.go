@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"runtime/debug"
 	"strings"
+
+	"o2n-milter/internal/chaos"
 )
 
 // mostForm bounds the body of a POST, in bytes.
@@ -27,6 +29,7 @@ func (k *Kit) Wrap(h http.Handler) http.Handler {
 			}
 		}()
 		k.setHeaders(w.Header(), r)
+		chaos.Point("page")
 		if code := k.refusal(r); code != 0 {
 			if code == http.StatusMethodNotAllowed {
 				w.Header().Set("Allow", "GET, HEAD, POST")
