@@ -25,7 +25,7 @@ func checkAnswers(m *model, got []byte, verdicts []rules.Action) string {
 			action, l := verdicts[0], a.of
 			verdicts = verdicts[1:]
 			for _, f := range l.fields {
-				if strings.HasPrefix(f, "X-O2N-Milter:") {
+				if name, _, _ := strings.Cut(f, ":"); strings.EqualFold(strings.TrimRight(name, " \t"), "X-O2N-Milter") {
 					marks++
 				}
 			}

@@ -97,9 +97,9 @@ func smtpSession(r *rand.Rand, postfix bool) []move {
 	list := []move{{verb: toConnect, text: service}, say("EHLO client.example")}
 	who := ""
 	if service == submission {
-		who = pick(r, mta.Logins[:5:5])
-		if one(r, 2) {
-			who = pick(r, []string{alice, bob})
+		who = pick(r, []string{alice, bob})
+		if one(r, 4) {
+			who = pick(r, mta.Logins)
 		}
 		list = append(list, authenticate(r, who)...)
 	}
@@ -212,6 +212,17 @@ func upset(r *rand.Rand, dialog []move, postfix bool) []move {
 
 // strayMove is a command that has no place here, or does no harm.
 func strayMove(r *rand.Rand, postfix bool) move {
+	if postfix {
+		switch r.IntN(10) {
+		case 0:
+			return move{verb: pick(r, []string{toChunk, toFinish}), text: "Sender: " + bob + "\r\n"}
+		case 1, 2, 3:
+			return say("XCLIENT " + pick(r, []string{
+				"LOGIN=" + bob, "LOGIN=" + alice, "ADDR=198.51.100.9 NAME=other.example", "ADDR=198.51.100.9 LOGIN=" + alice,
+				"ADDR=127.0.0.1 LOGIN=" + bob, "LOGIN=[UNAVAILABLE]", "XYZZY=1",
+			}))
+		}
+	}
 	lines := []string{
 		"RSET", "RSET", "NOOP", "VRFY root", "EXPN root", "HELP", "XYZZY", "DATA", "", "QUIT now",
 		"EHLO again.example", "HELO again.example", "EHLO",
@@ -220,13 +231,6 @@ func strayMove(r *rand.Rand, postfix bool) move {
 		"AUTH LOGIN", "AUTH PLAIN ====", "AUTH XYZZY",
 		"MAIL FROM:<" + pick(r, senders) + ">", "MAIL FROM:<" + bob + "> AUTH=" + alice, "MAIL FROM:" + bob, "MAIL FROM:<@@>",
 		"RCPT TO:<" + pick(r, smtpRecipients) + ">", "RCPT TO:<>", "RCPT TO:<r1@remote.example> NOTIFY=NEVER", "RCPT TO:<@@>",
-	}
-	if postfix {
-		lines = append(lines, "XCLIENT LOGIN="+bob, "XCLIENT LOGIN="+alice, "XCLIENT ADDR=198.51.100.9 NAME=other.example",
-			"XCLIENT ADDR=127.0.0.1 LOGIN="+bob, "XCLIENT LOGIN=[UNAVAILABLE]", "XCLIENT XYZZY=1")
-		if one(r, 8) {
-			return move{verb: pick(r, []string{toChunk, toFinish}), text: "Sender: " + bob + "\r\n"}
-		}
 	}
 	return say(pick(r, lines))
 }
