@@ -82,18 +82,23 @@ func (d *departed) room(now time.Time, c state.Charge, under int64) time.Time {
 	if spare < 0 {
 		return now.Add(time.Second) // when what is on its way has left, it is known
 	}
+	d.setBack(now)
 	for i := len(d.list) - 1; i >= 0; i-- {
-		at := d.list[i].at
-		if at.After(now) { // the clock was set back
-			at = now
-		}
-		if leaves := at.Add(c.Length); leaves.After(now) {
+		if leaves := d.list[i].at.Add(c.Length); leaves.After(now) {
 			if spare -= d.list[i].cost; spare < 0 {
 				return leaves
 			}
 		}
 	}
 	return now
+}
+
+// setBack takes what left by a clock that was ahead for what leaves now: it counts for a
+// whole window, and no longer.
+func (d *departed) setBack(now time.Time) {
+	for i := len(d.list) - 1; i >= 0 && d.list[i].at.After(now); i-- {
+		d.list[i].first, d.list[i].at = now, now
+	}
 }
 
 // places are the departures whose places in a window that fits so many the next n

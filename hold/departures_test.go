@@ -35,7 +35,6 @@ func TestDepartures(t *testing.T) {
 		"a moment before":         {start.Add(time.Minute - 1), 10, 1, time.Minute},
 		"the first has left it":   {start.Add(time.Minute), 10, 1, time.Minute},
 		"it has emptied":          {start.Add(2 * time.Minute), 10, 10, 2 * time.Minute},
-		"the clock was set back":  {start.Add(-time.Hour), 10, 1, -time.Hour + time.Minute},
 		"it costs nothing":        {now, 10, 0, 9 * time.Second},
 		"nothing is allowed more": {now, 0, 1, 69 * time.Second},
 	} {
@@ -91,5 +90,24 @@ func TestDeparturesOrder(t *testing.T) {
 	}
 	if got := many.room(end, costs(60_000, 1), nil); !got.After(end) {
 		t.Error("there is room though it is full")
+	}
+}
+
+// What left before the clock was set back, or before the start of a process whose clock
+// is behind, counts for its window from then on, and no longer.
+func TestDeparturesWhenTheClockIsSetBack(t *testing.T) {
+	ds, now := departures{}, start.Add(-time.Hour)
+	ds.add(start, costs(1, 1))
+	ds.add(start.Add(time.Second), costs(1, 1))
+	for after, want := range map[time.Duration]time.Duration{0: time.Minute, time.Minute - 1: time.Minute, time.Minute: time.Minute, time.Hour: time.Hour} {
+		if got := ds.room(now, costs(2, 1), nil); got.Sub(now) != time.Minute {
+			t.Errorf("at once: %s", got.Sub(now))
+		}
+		if got := ds.room(now.Add(after), costs(2, 1), nil); got.Sub(now) != want {
+			t.Errorf("after %s: %s; want %s", after, got.Sub(now), want)
+		}
+	}
+	if ds.forget(now.Add(time.Minute)); len(ds) > 0 {
+		t.Error("they are not forgotten")
 	}
 }
