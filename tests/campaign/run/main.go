@@ -29,7 +29,7 @@ const logs = "bin/campaign"
 func main() {
 	write := flag.String("write", "", "keep the tables in this document, between its marks")
 	only := flag.String("only", "", "only parts whose name this `regexp` finds")
-	fuzz := flag.Duration("fuzz", 5*time.Second, "how long each fuzz target runs")
+	fuzz := flag.Duration("fuzz", 8*time.Second, "how long each fuzz target runs, its corpus first")
 	flag.Parse()
 	if err := campaign(*write, *only, *fuzz); err != nil {
 		fmt.Fprintln(os.Stderr, "campaign:", err)

@@ -87,7 +87,7 @@ func (p part) read(out []byte) result {
 	}
 	switch {
 	case r.fault != "":
-	case p.fuzz && !bytes.Contains(out, []byte("new interesting")):
+	case p.fuzz && !bytes.Contains(out, []byte("gathering baseline coverage")):
 		r.fault = "nothing was fuzzed"
 	case len(r.skipped) > 0 && os.Getenv("CI") == "true":
 		r.fault = "skipped: " + strings.Join(r.skipped, ", ")

@@ -16,14 +16,14 @@ type part struct {
 	// folder is what it tries; without it the part is missing.
 	folder  string
 	command []string
-	// most is how long it may take.
+	// most is how long it may take: some times what it takes on a machine that does nothing else.
 	most time.Duration
 	fuzz bool
 }
 
 // isolated runs tests in a network of their own, with this tag, of these packages.
 func isolated(tag, more string, folders ...string) []string {
-	args := []string{"tests/isolated", "go", "test", "-count=1", "-v", "-timeout=20m", "-tags=" + tag}
+	args := []string{"tests/isolated", "go", "test", "-count=1", "-v", "-timeout=30m", "-tags=" + tag}
 	args = append(args, strings.Fields(more)...)
 	return append(args, folders...)
 }
@@ -36,19 +36,21 @@ const profile = logs + "/cover"
 
 // parts are those that are no fuzz targets. What takes longest comes first.
 var parts = []part{
-	{name: "soak", folder: "tests/soak", most: 12 * time.Minute,
+	{name: "soak", folder: "tests/soak", most: 20 * time.Minute,
 		command: append([]string{"env", "SOAK=5m"}, isolated("mta", "", "./tests/soak")...)},
-	{name: "faults of disks, stores and processes", folder: "tests/faults", most: 15 * time.Minute,
+	{name: "faults of disks, stores and processes", folder: "tests/faults", most: 20 * time.Minute,
 		command: append([]string{"env", "FAULTS=long"}, isolated("mta", "", "./tests/faults")...)},
-	{name: "rules, messages, milter and stores, with the statements that they run", folder: "rules", most: 15 * time.Minute,
-		command: strings.Fields("go test -count=1 -v -timeout=20m -coverpkg=" + covered + " -coverprofile=" + profile + " ./milter/... ./message/... ./rules/... ./state/... ./tests")},
-	{name: "ways round the rules", folder: "tests/bypass", most: 10 * time.Minute, command: isolated("browser", "", "./tests/bypass")},
-	{name: "dialogues of the milter protocol and of SMTP", folder: "tests/dialogs", most: 10 * time.Minute, command: isolated("mta", "", "./tests/dialogs")},
-	{name: "attacks on the pages", folder: "tests/web", most: 10 * time.Minute,
-		command: isolated("none", "-race -run=Attack", "./web/...", "./tests/web")},
-	{name: "attacks on the pages in a browser", folder: "tests/browser", most: 10 * time.Minute, command: isolated("browser", "-run=Attack", "./tests/browser")},
-	{name: "gosec", folder: "tests/gosec.json", most: 5 * time.Minute, command: []string{"make", "--no-print-directory", "gosec"}},
-	{name: "govulncheck", folder: "tests/govulncheck", most: 5 * time.Minute, command: []string{"make", "--no-print-directory", "govulncheck"}},
+	{name: "rules, messages, milter and stores, with the statements that they run", folder: "rules", most: 20 * time.Minute,
+		command: strings.Fields("go test -count=1 -v -timeout=30m -coverpkg=" + covered + " -coverprofile=" + profile + " ./milter/... ./message/... ./rules/... ./state/... ./tests")},
+	{name: "ways round the rules", folder: "tests/bypass", most: 20 * time.Minute, command: isolated("browser", "", "./tests/bypass")},
+	{name: "the filter among people, faults and restarts, simulated", folder: "tests/simulation", most: 20 * time.Minute,
+		command: strings.Fields("go test -count=1 -v -timeout=30m ./tests/simulation")},
+	{name: "dialogues of the milter protocol and of SMTP", folder: "tests/dialogs", most: 20 * time.Minute, command: isolated("mta", "", "./tests/dialogs")},
+	{name: "attacks on the pages", folder: "tests/web", most: 20 * time.Minute,
+		command: isolated("none", "-run=Attack", "./web/...", "./tests/web")},
+	{name: "attacks on the pages in a browser", folder: "tests/browser", most: 20 * time.Minute, command: isolated("browser", "-run=Attack", "./tests/browser")},
+	{name: "gosec", folder: "tests/gosec.json", most: 10 * time.Minute, command: []string{"make", "--no-print-directory", "gosec"}},
+	{name: "govulncheck", folder: "tests/govulncheck", most: 10 * time.Minute, command: []string{"make", "--no-print-directory", "govulncheck"}},
 }
 
 // partsOf are all parts of the tree at root, each fuzz target for so long.

@@ -73,7 +73,7 @@ func TestRead(t *testing.T) {
 		{"skipped", tests, "--- SKIP: TestRoot (0.0s)\n", result{skipped: []string{"TestRoot"}}},
 		{"nothing there", tests, "ok  \to2n-milter/x [no tests to run]\n", result{fault: "no test ran"}},
 		{"no database", part{command: []string{"make"}}, "== SKIPPED: no network\n", result{skipped: []string{"no network"}}},
-		{"fuzzed", part{fuzz: true, command: []string{"go"}}, "fuzz: elapsed: 0s, execs: 1 (2/sec), new interesting: 0 (total: 7)\nfuzz: elapsed: 5s, execs: 1208 (69/sec), new interesting: 3 (total: 207)\nPASS\n",
+		{"fuzzed", part{fuzz: true, command: []string{"go"}}, "fuzz: elapsed: 0s, gathering baseline coverage: 0/7 completed\nfuzz: elapsed: 0s, execs: 1 (2/sec), new interesting: 0 (total: 7)\nfuzz: elapsed: 5s, execs: 1208 (69/sec), new interesting: 3 (total: 207)\nPASS\n",
 			result{fuzzed: fuzzed{1208, 3, 207}}},
 		{"no such target", part{fuzz: true, command: []string{"go"}}, "ok  \to2n-milter/x [no tests to run]\n", result{fault: "nothing was fuzzed"}},
 	} {
