@@ -53,6 +53,7 @@ func (l Letter) Sketch() (Sketch, bool) {
 		text = &r.folded
 	}
 	r.readText(text)
+	r.readDisguised(text)
 	r.readSubject(l.Subject)
 	return l.weigh(r)
 }

@@ -32,13 +32,14 @@ type letterState struct {
 	subject    []term // all that the Subject says
 	hosts      []term
 
-	nth    int    // words read
-	begin  int    // those before this line
-	first  uint64 // word of the line
-	second uint64
-	formal int  // words of the line that French letters end with
-	named  int  // up to this word it may be the name of who is greeted
-	legal  bool // the line speaks of confidentiality
+	nth     int    // words read
+	numbers int    // of them, and words with digits
+	begin   int    // those before this line
+	first   uint64 // word of the line
+	second  uint64
+	formal  int  // words of the line that French letters end with
+	named   int  // up to this word it may be the name of who is greeted
+	legal   bool // the line speaks of confidentiality
 
 	glyph    rune // the last ideograph
 	glyphEnd int  // where it ended
@@ -63,10 +64,15 @@ var letterReaders = sync.Pool{New: func() any { return new(letterReader) }}
 
 func newLetterReader() *letterReader {
 	r := letterReaders.Get().(*letterReader)
+	r.reset()
+	return r
+}
+
+// reset forgets what was read.
+func (r *letterReader) reset() {
 	r.letterState = letterState{others: r.others[:0], head: r.head[:0], tail: r.tail[:0], values: r.values[:0],
 		met: r.met[:0], subject: r.subject[:0], hosts: r.hosts[:0]}
 	r.seen = [1 << seenBits]uint16{}
-	return r
 }
 
 // free gives the reader back. What it told must not be used any more.
@@ -283,6 +289,7 @@ func (r *letterReader) endOdd(w *oddWord, after byte) {
 	if w.digit {
 		r.when.takeNumber(w.number, w.letter, w.rest, after, r.nth)
 		r.meet()
+		r.numbers++
 		r.take(h, nil, 0, true)
 		return
 	}
