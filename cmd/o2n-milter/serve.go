@@ -49,9 +49,13 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 	log := out.Logger
 	slog.SetDefault(log) // libraries that use the log package end up here too
 	logNotes(log, cfg)
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	defer signal.Stop(signals)
+	// A signal that finds no room is lost: reloads, of which one that waits is enough, must
+	// not keep out the end.
+	ends, hangups := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(ends, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(ends)
+	defer signal.Stop(hangups)
 	host, err := os.Hostname()
 	if err != nil {
 		return exit(exitConfig, "host name: %w", err)
@@ -165,11 +169,9 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 		case err := <-failed:
 			stop(server, live.cfg, systemd)
 			return fmt.Errorf("serve: %w", err)
-		case sig := <-signals:
-			if sig == syscall.SIGHUP {
-				systemd.reloading(func() { live.reload(readConfig(a.configFile, cmd.Flags().Changed("config"))) })
-				continue
-			}
+		case <-hangups:
+			systemd.reloading(func() { live.reload(readConfig(a.configFile, cmd.Flags().Changed("config"))) })
+		case sig := <-ends:
 			log.Info("stopping", "signal", sig.String())
 			stop(server, live.cfg, systemd)
 			return nil
