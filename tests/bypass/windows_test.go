@@ -61,6 +61,9 @@ func (g forge) limits() []rules.Limit {
 			Name: fmt.Sprint("l", i), Subject: kinds[g.IntN(len(kinds))], Unit: units[g.IntN(len(units))],
 			Window: lengths[g.IntN(len(lengths))], Action: actions[g.IntN(len(actions))],
 		}
+		if i > 0 && g.chance(30) { // the same, with another window and action
+			l.Subject, l.Unit = list[i-1].Subject, list[i-1].Unit
+		}
 		l.Max = g.max(l.Unit)
 		if g.chance(30) {
 			l.Plans = map[string]int64{"pro": g.max(l.Unit)}
