@@ -16,7 +16,7 @@ import (
 // send has somebody send a message, and holds the verdict against the model.
 func (w *world) send(e event) error {
 	w.ids++
-	l := compose(e, w.ids)
+	l := w.setup.compose(e, w.ids)
 	if last := w.last[l.who]; last != nil && e.b%20 == 19 {
 		again := *last // an honest queue tries the same once more
 		again.Mail.QueueID = l.QueueID
@@ -30,6 +30,9 @@ func (w *world) send(e event) error {
 	costs := w.model.costs(l, limitsOf(s.rules), w.clock(), w.now)
 	alarmed := w.log.n
 	v, met := w.decide(l, s)
+	if b := w.came; b != nil && w.inTime && slices.Contains(l.subjects(), b.Subject) && v.Action == rules.Accept && l.to[0] != reachable {
+		return fmt.Errorf("%s of %s: passes, and %s was blocked by %s meanwhile", l.QueueID, l.who.sender, b.Subject, b.ID)
+	}
 	w.verdict[v.Action.String()+" "+v.Rule]++
 	if err := w.judge(l, &v, costs, met); err != nil {
 		return fmt.Errorf("%s of %s to %d: %s %s: %w", l.QueueID, l.who.sender, len(l.to), v.Action, v.Rule, err)
@@ -48,6 +51,9 @@ func (w *world) send(e event) error {
 func (w *world) judge(l *letter, v *rules.Verdict, costs []cost, met bool) error {
 	m, clock := w.model, w.clock()
 	blocked := m.blocked(l, clock)
+	if w.came != nil { // its time is looked at elsewhere
+		blocked = slices.DeleteFunc(blocked, func(b state.Block) bool { return b.ID == w.came.ID && v.Action < rules.Quarantine })
+	}
 	passes := v.Action == rules.Accept || v.Action == rules.Tag
 	unasked := v.Rule == "store.unavailable" && passes
 	if unasked && (!met || !w.setup.accept) {
@@ -197,6 +203,16 @@ func (w *world) struck(l *letter, v *rules.Verdict, met bool) error {
 	should, doubt := "", int64(0)
 	if lost {
 		doubt = 2
+	}
+	if w.came != nil { // nobody knows whether before this or after
+		for _, subject := range chain {
+			put(m.strikes, key{"strikes", subject, blocks}, charge{w.now, 2, false}, within)
+			put(m.strikes, key{"strikes", subject, blocks - 1}, charge{w.now, 2, false}, within)
+		}
+		for _, b := range v.Blocked {
+			m.blocks.put(b.ID, b)
+		}
+		return nil
 	}
 	for _, subject := range chain {
 		k := key{"strikes", subject, blocks}

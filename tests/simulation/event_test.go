@@ -30,13 +30,14 @@ const (
 	restart              // b: 1: without a word
 	fault                // a: after so many calls, b: how, c: so many
 	setBack              // t: the clock, by so much
+	between              // a: after so many calls of the store somebody on another host blocks, b: whom
 	kinds
 )
 
-var kindNames = [kinds]string{"mail", "begin", "tick", "block", "lift", "extend", "ask", "answer", "exempt", "unexempt", "reset", "reload", "wish", "keep", "mta", "restart", "fault", "setback"}
+var kindNames = [kinds]string{"mail", "begin", "tick", "block", "lift", "extend", "ask", "answer", "exempt", "unexempt", "reset", "reload", "wish", "keep", "mta", "restart", "fault", "setback", "between"}
 
 // often is how often each happens, in thousandths.
-var often = [kinds]int{620, 15, 120, 12, 15, 6, 15, 12, 12, 6, 8, 10, 15, 90, 6, 6, 24, 8}
+var often = [kinds]int{620, 15, 120, 12, 15, 6, 15, 12, 12, 6, 8, 10, 15, 90, 6, 6, 24, 8, 10}
 
 // event is one thing that happens. What it happens to is told by number, and found by
 // the remainder: an event makes sense whatever came before it.
@@ -66,13 +67,14 @@ type setup struct {
 	shadow        bool // block.automatic = "shadow"
 	faults        bool // the store fails at times
 	clocks        bool // clocks are set back at times
+	campaigns     bool // much of the mail is of a few texts
 }
 
 // write makes an episode of so many events.
 func write(r *rand.Rand, n int) script {
 	s := script{setup: setup{
 		strikes: 3 + r.IntN(6), customerAfter: 2 + r.IntN(3), accept: r.IntN(8) == 0, selfUnblock: r.IntN(3),
-		shadow: r.IntN(10) == 0, faults: r.IntN(4) > 0, clocks: r.IntN(4) == 0,
+		shadow: r.IntN(10) == 0, faults: r.IntN(4) > 0, clocks: r.IntN(4) == 0, campaigns: r.IntN(3) == 0,
 	}}
 	for range n {
 		s.events = append(s.events, s.setup.next(r))
@@ -100,6 +102,8 @@ func (s setup) next(r *rand.Rand) event {
 		e.t = time.Duration(1 + r.Int64N(int64(e.t)))
 	case setBack:
 		e.t = []time.Duration{2 * time.Second, 50 * time.Second, 2 * time.Minute, 3 * time.Hour}[r.IntN(4)]
+	case between:
+		e.a = 1 + r.IntN(12)
 	case fault:
 		e.a, e.b = 1+r.IntN(8), r.IntN(len(faulty.Ways))
 		if e.c = 1; r.IntN(4) == 0 {

@@ -38,7 +38,7 @@ func (w *world) paidFor() error {
 	m := w.model
 	for _, ask := range w.taken {
 		for _, b := range m.blocks.of {
-			if b.State(w.clock()) == state.BlockActive && slices.Contains(ask.Subjects, b.Subject) {
+			if inForce(b, w.clock()) && slices.Contains(named(ask), b.Subject) {
 				return fmt.Errorf("held mail of %s pays, which is blocked", b.Subject)
 			}
 		}
@@ -61,6 +61,15 @@ func (w *world) paidFor() error {
 	}
 	w.taken = nil
 	return nil
+}
+
+// named are the subjects that a question to the store speaks of.
+func named(ask state.Ask) []string {
+	list := slices.Clone(ask.Subjects)
+	for _, c := range ask.Charges {
+		list = append(list, c.Subject)
+	}
+	return list
 }
 
 // counted notes that a letter which has paid counts among those of its text, whichever
@@ -178,7 +187,7 @@ func (w *world) heal() error {
 	w.plan, w.mta.down, w.mta.deaf = nil, nil, false
 	w.configure(0)
 	for id, b := range w.model.blocks.of {
-		if b.State(w.clock()) != state.BlockActive {
+		if !inForce(b, w.clock()) {
 			continue
 		}
 		if _, err := w.base.LiftBlock(w.ctx, id, w.clock(), "root", "the end"); err != nil {

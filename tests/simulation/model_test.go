@@ -148,6 +148,15 @@ func (l *letter) subjectsOf(kind string) map[string]int {
 	return found
 }
 
+// subjects are all of the message's.
+func (l *letter) subjects() []string {
+	list := l.who.subjects()
+	for s := range l.subjectsOf("domain") {
+		list = append(list, s)
+	}
+	return list
+}
+
 // strangers are how many of to have not been written to, at least and at most.
 func (m *model) strangers(known map[string]contact, to []string, now time.Time, memory time.Duration) (least, most int64) {
 	for _, a := range to {
@@ -181,7 +190,7 @@ func wrote(all map[string]contact, to []string, now time.Time, sure bool) map[st
 func (m *model) factor(p *person, rule string, clock time.Time) int64 {
 	whole := func(factor int64) bool {
 		return slices.ContainsFunc(slices.Collect(maps.Values(m.exemptions.of)), func(x state.Exemption) bool {
-			return x.Rule == rule && x.Factor == factor && x.Active(clock) && slices.Contains(p.subjects(), x.Subject)
+			return x.Rule == rule && x.Factor == factor && holds(x, clock) && slices.Contains(p.subjects(), x.Subject)
 		})
 	}
 	switch {
@@ -200,14 +209,19 @@ func (m *model) isExempt(p *person, rule string, clock time.Time) bool {
 	return m.factor(p, rule, clock) == 0
 }
 
+func inForce(b state.Block, clock time.Time) bool {
+	return b.LiftedAt.IsZero() && (b.Until.IsZero() || clock.Before(b.Until))
+}
+
+func holds(x state.Exemption, clock time.Time) bool {
+	return x.RemovedAt.IsZero() && clock.Before(x.Until)
+}
+
 // blocked are the blocks in force of a letter.
 func (m *model) blocked(l *letter, clock time.Time) (list []state.Block) {
-	subjects := l.who.subjects()
-	for s := range l.subjectsOf("domain") {
-		subjects = append(subjects, s)
-	}
+	subjects := l.subjects()
 	for _, b := range m.blocks.of {
-		if b.State(clock) == state.BlockActive && slices.Contains(subjects, b.Subject) {
+		if inForce(b, clock) && slices.Contains(subjects, b.Subject) {
 			list = append(list, b)
 		}
 	}

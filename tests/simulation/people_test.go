@@ -190,18 +190,24 @@ type letter struct {
 const texts = 4
 
 // compose makes the letter that an event tells of.
-func compose(e event, id int) *letter {
+func (s setup) compose(e event, id int) *letter {
 	r := rand.New(rand.NewPCG(uint64(e.c), uint64(e.b)))
 	l := &letter{who: &people[e.a%len(people)], text: -1}
-	n := 1
-	switch e.b % 20 {
+	n, what, most := 1, e.b%20, texts
+	if s.campaigns && what > 8 && what < 17 {
+		what = 8
+	}
+	if s.campaigns {
+		most = 2
+	}
+	switch what {
 	case 0, 1, 2:
 		l.forged = true
 	case 3:
 		l.many = true
 		n = mostEnvelope + 1
 	case 4, 5, 6, 7, 8:
-		l.text = r.IntN(texts)
+		l.text = r.IntN(most)
 		n = 1 + r.IntN(2)
 	case 9:
 		l.to = []string{reachable}

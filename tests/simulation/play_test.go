@@ -42,6 +42,8 @@ func (w *world) play(e event) error {
 		}
 	case restart:
 		return w.restarted(e.b%2 == 1)
+	case between:
+		w.other = &e
 	case fault:
 		w.plan = append(w.plan, e)
 	default:

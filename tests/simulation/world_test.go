@@ -41,9 +41,12 @@ type world struct {
 	log    *alarms
 
 	ids     int
-	plan    []event // faults to come
-	since   int     // calls since the last was planned
-	met     int     // faults so far
+	plan    []event      // faults to come
+	other   *event       // what somebody on another host is about to do
+	came    *state.Block // what he did in this turn,
+	inTime  bool         // before the store was asked for the last time whether it may pass
+	since   int          // calls since the last was planned
+	met     int          // faults so far
 	hanging context.CancelFunc
 	turn    string // whose calls of the store these are
 	taken   []state.Ask
@@ -172,8 +175,30 @@ func (j judge) Account(ctx context.Context, login string) (*accounts.Account, er
 
 func (j judge) Settings() *rules.Settings { return j.w.engine.Settings() }
 
+// elsewhere is what somebody on another host does just before a call of the store.
+func (w *world) elsewhere(method string) {
+	if w.other == nil || w.turn == "" {
+		return
+	}
+	if w.other.a--; w.other.a > 0 {
+		return
+	}
+	w.count["blocks meanwhile"]++
+	b := state.Block{
+		ID: fmt.Sprintf("BX%d-%d", w.ids, w.count["blocks meanwhile"]), Subject: w.subject(w.other.b), Rule: "manual", Reason: "abuse", By: "another",
+		Since: w.clock().UTC().Truncate(time.Second), Until: w.clock().UTC().Truncate(time.Second).Add(time.Hour),
+	}
+	w.other = nil
+	if err := w.base.AddBlock(w.ctx, b); err != nil {
+		panic(err) // of a store that is well
+	}
+	w.model.blocks.put(b.ID, b)
+	w.came, w.inTime = &b, method == "ActiveBlocks" || method == "DocsOf" || method == "Take"
+}
+
 // goes says how a call of the store goes.
 func (w *world) goes(_ int, method string) faulty.Way {
+	w.elsewhere(method)
 	if len(w.plan) == 0 {
 		return faulty.Well
 	}
@@ -201,7 +226,7 @@ func (w *world) goes(_ int, method string) faulty.Way {
 // panic was, if the driver panicked.
 func (w *world) try(who string, do func()) (met bool, panicked any) {
 	before := w.met
-	w.turn, w.taken = who, nil
+	w.turn, w.taken, w.came, w.inTime = who, nil, nil, false
 	defer func() {
 		w.turn = ""
 		if p := recover(); p != nil {
