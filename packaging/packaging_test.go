@@ -207,6 +207,23 @@ func TestSandbox(t *testing.T) {
 	run(t, "systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=10", unit)
 }
 
+// No unit leaves a core file, which would hold people's mail and keys.
+func TestNoCoreFiles(t *testing.T) {
+	units, err := filepath.Glob("../systemd/*.service")
+	if err != nil || len(units) != 2 {
+		t.Fatalf("units %q, %v; want two", units, err)
+	}
+	for _, unit := range units {
+		text, err := os.ReadFile(unit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), "\nLimitCORE=0\n") {
+			t.Errorf("%s has no LimitCORE=0", unit)
+		}
+	}
+}
+
 func TestScriptsParse(t *testing.T) {
 	for _, script := range []string{"deb/o2n-milter.postinst", "deb/o2n-milter.postrm"} {
 		run(t, "sh", "-n", script)
