@@ -1,26 +1,18 @@
 package dialogs
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"o2n-milter/accounts"
 	"o2n-milter/config"
-	"o2n-milter/milter"
 	"o2n-milter/rules"
 	"o2n-milter/state"
 	"o2n-milter/state/memory"
@@ -122,6 +114,7 @@ type notes struct {
 	letters []*letter
 	actions []rules.Action
 	odd     []string
+	resumed int // sessions that went on here
 }
 
 func (n *notes) Record(m *rules.Mail, v rules.Verdict, _ time.Duration) {
@@ -135,93 +128,15 @@ func (n *notes) Record(m *rules.Mail, v rules.Verdict, _ time.Duration) {
 }
 
 func (n *notes) Sessions(int) {}
-func (n *notes) Kept(bool)    {}
 
-// pair is the listener that has one end of a pair of sockets.
-type pair struct {
-	ends   chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (p *pair) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.ends:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
+func (n *notes) Kept(goesOn bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if goesOn {
+		n.resumed++
+	} else {
+		n.odd = append(n.odd, "a session that did not go on")
 	}
-}
-func (p *pair) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
-func (p *pair) Addr() net.Addr { return &net.UnixAddr{Name: "pair", Net: "unix"} }
-
-// socketpair gives both ends of a connection.
-func socketpair() (near, far *net.UnixConn, err error) {
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	var ends [2]*net.UnixConn
-	for i, fd := range fds {
-		f := os.NewFile(uintptr(fd), "pair")
-		c, err := net.FileConn(f)
-		f.Close()
-		if err != nil {
-			return nil, nil, err
-		}
-		ends[i] = c.(*net.UnixConn)
-	}
-	return ends[0], ends[1], nil
-}
-
-// reader is the engine, and wants every body.
-type reader struct{ *rules.Engine }
-
-func (reader) WantsBody(*rules.Mail) bool { return true }
-
-// hung is longer than anything here may take.
-const hung = 30 * time.Second
-
-// talk has a server of its own take the stream, so many octets at a time, and gives all that it
-// answered and noted.
-func (f *filter) talk(stream []byte, piece int) (answered []byte, n *notes, err error) {
-	var errs bytes.Buffer // of the server, which has ended before it is read
-	n = &notes{}
-	srv := &milter.Server{
-		Judge: func() milter.Judge { return reader{f.engine} }, Recorder: n, DecideTimeout: time.Hour,
-		Log: slog.New(slog.NewTextHandler(&errs, &slog.HandlerOptions{Level: slog.LevelError})),
-	}
-	near, far, err := socketpair()
-	if err != nil {
-		return nil, nil, err
-	}
-	defer near.Close()
-	ln := &pair{ends: make(chan net.Conn, 1), closed: make(chan struct{})}
-	ln.ends <- far
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }()
-	near.SetDeadline(time.Now().Add(hung))
-	go func() {
-		for part := range slices.Chunk(stream, piece) {
-			if _, err := near.Write(part); err != nil {
-				return // it has hung up, as it may
-			}
-		}
-		near.CloseWrite()
-	}()
-	answered, err = io.ReadAll(near)
-	if err != nil && !errors.Is(err, syscall.ECONNRESET) { // reset: it did not read to the end
-		return answered, n, fmt.Errorf("the filter hangs: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), hung)
-	defer cancel()
-	if err := errors.Join(srv.Shutdown(ctx), <-served); err != nil {
-		return answered, n, err
-	}
-	if errs.Len() > 0 || len(n.odd) > 0 {
-		return answered, n, fmt.Errorf("a fault of ours: %q %s", n.odd, errs.String())
-	}
-	return answered, n, nil
 }
 
 // hold plays a dialog and says what is wrong with what came of it; empty when nothing is.
@@ -231,6 +146,11 @@ func (f *filter) hold(ctx context.Context, dialog []packet, piece int) string {
 	if err != nil {
 		return err.Error()
 	}
+	return f.check(ctx, sent, answered, n)
+}
+
+// check says what is wrong with what came of a stream.
+func (f *filter) check(ctx context.Context, sent, answered []byte, n *notes) string {
 	var m model
 	m.read(sent)
 	var judged []*letter
@@ -291,12 +211,12 @@ func TestPackets(t *testing.T) {
 				count.Failed()
 				once.Do(func() {
 					close(stop)
-					show(t, x.dialog, x.piece, fault)
+					small(t, x.dialog, x.piece, fault)
 				})
 			}
 		})
 	}
-	for range campaign.Pick(1000, 100_000) {
+	for range campaign.Pick(700, 100_000) {
 		x := try{rawDialog(r), pieceSize(r)}
 		select {
 		case tries <- x:
@@ -312,8 +232,8 @@ func TestPackets(t *testing.T) {
 // pieceSize is how many octets of a dialog are written at a time.
 func pieceSize(r *rand.Rand) int { return pick(r, []int{1 << 20, 1 << 20, 1 << 20, 1000, 61, 5}) }
 
-// show makes a dialog small that failed, and shows it.
-func show(t *testing.T, dialog []packet, piece int, fault string) {
+// small makes a dialog small that failed, and shows it.
+func small(t *testing.T, dialog []packet, piece int, fault string) {
 	t.Helper()
 	fails := func(less []packet) bool {
 		again := newFilter(t).hold(t.Context(), less, piece)
@@ -323,9 +243,14 @@ func show(t *testing.T, dialog []packet, piece int, fault string) {
 		return again != ""
 	}
 	dialog = shrink(dialog, simpler, 2000, fails)
+	t.Errorf("%s\n%d octets at a time:\n%s", fault, piece, show(dialog))
+}
+
+// show is a step a line.
+func show[S any](dialog []S) string {
 	var b strings.Builder
-	for _, p := range dialog {
-		fmt.Fprintf(&b, "\t%v\n", p)
+	for _, step := range dialog {
+		fmt.Fprintf(&b, "\t%v\n", step)
 	}
-	t.Errorf("%s\n%d octets at a time:\n%s", fault, piece, b.String())
+	return b.String()
 }

@@ -185,13 +185,13 @@ func smtpDialogs(t *testing.T, name string, server mta.Server, sink *mta.Sink, l
 			continue
 		}
 		count.Failed()
-		w.show(dialog, fault)
+		w.small(dialog, fault)
 		return
 	}
 }
 
-// show makes a dialog small that failed, and shows it.
-func (w *world) show(dialog []move, fault string) {
+// small makes a dialog small that failed, and shows it.
+func (w *world) small(dialog []move, fault string) {
 	w.t.Helper()
 	dialog = shrink(dialog, simplerMove, 80, func(less []move) bool {
 		again := w.play(less)
@@ -201,14 +201,11 @@ func (w *world) show(dialog []move, fault string) {
 		return again != ""
 	})
 	w.play(dialog)
-	var b strings.Builder
-	for _, m := range dialog {
-		fmt.Fprintf(&b, "\t%v\n", m)
-	}
+	shown := show(dialog)
 	if text, is := asCase(w.story); is {
-		fmt.Fprintf(&b, "As a case:\n%s", text)
+		shown += "As a case:\n" + text
 	}
-	w.t.Errorf("%s\n%s", fault, b.String())
+	w.t.Errorf("%s\n%s", fault, shown)
 }
 
 func TestPostfixDialogs(t *testing.T) {
