@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 )
 
@@ -18,7 +17,7 @@ func (p *page) html(text []byte) bool {
 	p.text = slices.Grow(p.text, min(len(text)/4, MaxText-len(p.text))) // most of it is tags
 	from := len(p.text)
 	p.block()
-	r := htmlReader{page: p, sheet: readSheet(text), styles: map[string]bothStyles{}}
+	r := htmlReader{page: p, sheet: readSheet(text), styles: map[string]*bothStyles{}}
 	r.tree = tree{open: []element{{look: looks{plainLook, plainLook, plainLook}}}, ended: r.ended, closed: r.closed}
 	if !r.sheet.unknown() {
 		r.read(text)
@@ -35,24 +34,24 @@ func (p *page) html(text []byte) bool {
 // stripped adds all that stands between tags, seen or not, but scripts and styles.
 // Its links do not count: nobody knows whether they are seen.
 func (p *page) stripped(text []byte) {
-	z := html.NewTokenizer(bytes.NewReader(text))
+	m := markup{html: text}
 	silence := false
 	for !p.cut {
-		switch z.Next() {
-		case html.ErrorToken:
+		kind := m.next()
+		switch kind {
+		case noPiece:
 			p.block()
 			return
-		case html.TextToken:
+		case textPiece:
 			if !silence {
-				p.write(z.Text())
+				p.write(m.shown())
 			}
-		case html.StartTagToken, html.EndTagToken, html.SelfClosingTagToken:
-			name, _ := z.TagName()
-			k := kinds[atom.Lookup(name)]
-			silence = k&silent != 0 && z.Token().Type == html.StartTagToken
-			if k&breaks != 0 {
-				p.line()
-			}
+			continue
+		}
+		k := kindOf(atom.Lookup(m.name))
+		silence = k&silent != 0 && kind == startPiece
+		if k&breaks != 0 {
+			p.line()
 		}
 	}
 }
@@ -62,13 +61,13 @@ type htmlReader struct {
 	page     *page
 	tree     tree
 	sheet    *sheet
-	styles   map[string]bothStyles // of style attributes; most come many times
-	links    []opened              // the anchors that have begun
-	pictures int                   // seen so far
-	form     string                // the target of the form that is open
-	base     *url.URL              // that relative links are relative to; nil for none
-	anchor   color                 // of links
-	body     bool                  // <body> has come
+	styles   map[string]*bothStyles // of style attributes; most come many times
+	links    []opened               // the anchors that have begun
+	pictures int                    // seen so far
+	form     string                 // the target of the form that is open
+	base     *url.URL               // that relative links are relative to; nil for none
+	anchor   color                  // of links
+	body     bool                   // <body> has come
 }
 
 // opened is an anchor that has begun.
@@ -85,20 +84,19 @@ const linkColor = known | 0x0000ee
 
 func (r *htmlReader) read(text []byte) {
 	r.anchor = linkColor
-	z := html.NewTokenizer(bytes.NewReader(text))
-tokens:
+	m := markup{html: text}
+pieces:
 	for !r.page.cut && !r.tree.tangled {
-		switch z.Next() {
-		case html.ErrorToken:
+		switch m.next() {
+		case noPiece:
 			r.tree.truncate(1)
-			break tokens
-		case html.TextToken:
-			r.text(z.Text())
-		case html.StartTagToken, html.SelfClosingTagToken:
-			r.start(z)
-		case html.EndTagToken:
-			name, _ := z.TagName()
-			r.end(name)
+			break pieces
+		case textPiece:
+			r.text(m.shown())
+		case startPiece:
+			r.start(&m)
+		case endPiece:
+			r.end(m.name)
 		}
 	}
 	for i := range r.links {
@@ -138,23 +136,19 @@ func elementName(name []byte) (atom.Atom, string) {
 	return 0, string(name)
 }
 
-func (r *htmlReader) start(z *html.Tokenizer) {
-	name, more := z.TagName()
+func (r *htmlReader) start(m *markup) {
 	e := element{}
-	e.atom, e.name = elementName(name)
-	e.kind = kinds[e.atom]
+	e.atom, e.name = elementName(m.name)
+	e.kind = kindOf(e.atom)
 	if e.atom == atom.Noscript {
-		z.NextIsNotRawText() // mail readers run no scripts
+		m.notRaw() // mail readers run no scripts
 	}
 	var attr attributes
-	for more {
-		var key, value []byte
-		key, value, more = z.TagAttr()
-		attr.take(key, value)
-		if r.sheet.isDeep() {
-			e.attrs = append(e.attrs, attribute{string(key), strings.ToLower(string(value))})
-			e.octets += len(key) + len(value) + 1
-		}
+	for _, a := range m.attrs {
+		attr.take(m, a)
+	}
+	if r.sheet.isDeep() {
+		e.attrs, e.octets = allAttributes(m)
 	}
 	switch e.atom {
 	case atom.Body:
@@ -172,7 +166,7 @@ func (r *htmlReader) start(z *html.Tokenizer) {
 		return
 	}
 	r.opens(&e, &attr)
-	e.look = r.tree.push(e)
+	r.tree.push(&e)
 	r.breakLine(&e)
 }
 
@@ -224,13 +218,13 @@ func (r *htmlReader) end(tag []byte) {
 	case atom.Form:
 		r.form = ""
 	}
-	if kinds[a]&(ignored|void) == 0 && !r.tree.end(a, name) && a == atom.P {
+	if kindOf(a)&(ignored|void) == 0 && !r.tree.end(a, name) && a == atom.P {
 		r.page.block()
 	}
 }
 
 // ended ends the lines of an element.
-func (r *htmlReader) ended(e element) { r.breakLine(&e) }
+func (r *htmlReader) ended(e *element) { r.breakLine(e) }
 
 func (r *htmlReader) breakLine(e *element) {
 	switch {
@@ -282,7 +276,7 @@ func (r *htmlReader) input(attr *attributes) {
 	} else {
 		r.text(attr.value)
 	}
-	r.tree.drop(e)
+	r.tree.drop(&e)
 }
 
 // isFlat: a picture of no height or width, or of the one pixel that counts who reads.
@@ -322,9 +316,10 @@ type attributes struct {
 	hidden                                                   bool
 }
 
-func (a *attributes) take(key, value []byte) {
+// take takes an attribute if it is looked at.
+func (a *attributes) take(m *markup, from attr) {
 	var field *[]byte
-	switch string(key) {
+	switch string(m.key(from)) {
 	case "style":
 		field = &a.style
 	case "class":
@@ -366,6 +361,24 @@ func (a *attributes) take(key, value []byte) {
 		return
 	}
 	if *field == nil {
-		*field = value[:len(value):len(value)]
+		*field = m.value(from)
 	}
+}
+
+// allAttributes are those of the tag, for selectors that may ask for any, and how many
+// octets they have.
+func allAttributes(m *markup) (list []attribute, octets int) {
+	if len(m.attrs) == 0 {
+		return nil, 0
+	}
+	known := make(map[string]bool, len(m.attrs)) // of several of one name the first counts
+	for _, a := range m.attrs {
+		if key := string(m.key(a)); !known[key] {
+			known[key] = true
+			value := m.value(a)
+			list = append(list, attribute{key, strings.ToLower(string(value))})
+			octets += len(key) + len(value) + 1
+		}
+	}
+	return list, octets
 }

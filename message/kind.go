@@ -25,6 +25,32 @@ const (
 
 const paragraph = special | breaks | newBlock | closesP
 
+// kindOf is asked for every tag.
+func kindOf(a atom.Atom) kind {
+	for i := hashAtom(a); ; i++ {
+		if known := &kindTable[i%uint32(len(kindTable))]; known.atom == a || known.atom == 0 {
+			return known.kind
+		}
+	}
+}
+
+func hashAtom(a atom.Atom) uint32 { return uint32(a) * 0x9e3779b1 >> 23 } // 2^32 by the golden ratio
+
+// kindTable has each kind at the hash of its element, or where there was room behind it.
+var kindTable = func() (table [1 << 9]struct {
+	atom atom.Atom
+	kind kind
+}) {
+	for a, k := range kinds {
+		i := hashAtom(a)
+		for table[i%uint32(len(table))].atom != 0 {
+			i++
+		}
+		table[i%uint32(len(table))].atom, table[i%uint32(len(table))].kind = a, k
+	}
+	return table
+}()
+
 var kinds = map[atom.Atom]kind{
 	atom.Area: void, atom.Base: void, atom.Col: void, atom.Embed: void, atom.Input: void, atom.Link: void,
 	atom.Meta: void, atom.Param: void, atom.Source: void, atom.Track: void, atom.Wbr: void, atom.Img: void,

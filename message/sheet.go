@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 )
 
@@ -21,6 +20,9 @@ type sheet struct {
 	nested               int        // octets of selectors of rules in rules
 	left                 room       // for selectors
 	lost                 bool       // there is more than is read, so that what it says is not known
+
+	matched []*selector // of the last element
+	room    []byte
 }
 
 // unknown says that nobody knows what is seen of the mail.
@@ -47,22 +49,21 @@ func readSheet(text []byte) *sheet {
 		return nil
 	}
 	s := &sheet{tags: map[string][]selector{}, classes: map[string][]selector{}, names: map[string][]selector{}, left: maxSelectors}
-	z := html.NewTokenizer(bytes.NewReader(text))
+	m := markup{html: text}
 	inStyle := false
-	for at := 0; at <= last || inStyle; at += len(z.Raw()) {
-		switch z.Next() {
-		case html.ErrorToken:
+	for m.at <= last || inStyle {
+		switch m.next() {
+		case noPiece:
 			return s
-		case html.StartTagToken, html.SelfClosingTagToken:
-			name, _ := z.TagName()
-			a := atom.Lookup(name)
+		case startPiece:
+			a := atom.Lookup(m.name)
 			inStyle = a == atom.Style
 			if a == atom.Noscript {
-				z.NextIsNotRawText()
+				m.notRaw()
 			}
-		case html.TextToken:
+		case textPiece:
 			if inStyle {
-				s.read(string(bytes.ToLower(tidyCSS(z.Raw()))))
+				s.read(string(bytes.ToLower(tidyCSS(m.text))))
 			}
 		default:
 			inStyle = false
@@ -73,16 +74,19 @@ func readSheet(text []byte) *sheet {
 
 // lastStyle is where the last "<style" stands; -1 for none.
 func lastStyle(text []byte) int {
-	for end := len(text); ; {
-		i := bytes.LastIndexByte(text[:end], '<')
-		if i < 0 {
-			return -1
+	last := -1
+	for _, begin := range []string{"<st", "<ST", "<St", "<sT"} {
+		for from := 0; ; {
+			i := bytes.Index(text[from:], []byte(begin))
+			if i < 0 {
+				break
+			}
+			if from += i + 1; len(text) >= from+5 && bytes.EqualFold(text[from:from+5], []byte("style")) {
+				last = max(last, from-1)
+			}
 		}
-		if len(text) >= i+6 && bytes.EqualFold(text[i:i+6], []byte("<style")) {
-			return i
-		}
-		end = i
 	}
+	return last
 }
 
 // read takes the rules of one style element, in lower case: class names have no
@@ -257,30 +261,35 @@ func (s *sheet) add(selectors string, rule bothStyles, reader int) {
 	}
 }
 
-// of is what the sheet says of an element that stands in others.
-func (s *sheet) of(e *element, attr *attributes, in []element) (normal, important styles) {
+// of are the selectors that select an element that stands in others, the one that
+// counts most last, until the next one is asked for.
+func (s *sheet) of(e *element, attr *attributes, in []element) []*selector {
 	if s == nil || len(s.rules) == 0 || s.applied > maxApplied {
-		return normal, important
+		return nil
 	}
-	matched := s.matching(nil, s.all, e, in)
+	matched := s.matching(s.matched[:0], s.all, e, in)
 	matched = s.matching(matched, s.tags[e.tag()], e, in)
-	for class := range strings.FieldsSeq(strings.ToLower(string(attr.class))) {
-		matched = s.matching(matched, s.classes[class], e, in)
+	if len(attr.class) > 0 && len(s.classes) > 0 {
+		for class := range bytes.FieldsSeq(s.lower(attr.class)) {
+			matched = s.matching(matched, s.classes[string(class)], e, in)
+		}
 	}
-	if len(attr.id) > 0 {
-		matched = s.matching(matched, s.names[strings.ToLower(string(attr.id))], e, in)
+	if len(attr.id) > 0 && len(s.names) > 0 {
+		matched = s.matching(matched, s.names[string(s.lower(attr.id))], e, in)
 	}
 	slices.SortStableFunc(matched, func(a, b *selector) int {
 		return cmp.Or(a.weight-b.weight, a.rule-b.rule)
 	})
-	for _, m := range matched {
-		rule := &s.rules[m.rule]
-		for reader := m.reader; reader < readers; reader++ {
-			normal[reader].over(*rule.normal.of(reader))
-			important[reader].over(*rule.important.of(reader))
-		}
+	s.matched = matched
+	return matched
+}
+
+// lower is the value in lower case, until the next one.
+func (s *sheet) lower(value []byte) []byte {
+	if asciiRun(value) < len(value) {
+		return bytes.ToLower(value)
 	}
-	return normal, important
+	return lowered(&s.room, value)
 }
 
 // matching adds the selectors that select the element.
@@ -300,28 +309,37 @@ func (s *sheet) matching(matched []*selector, list []selector, e *element, in []
 const maxStyles = 500
 
 // style is what an element's attributes and the sheet say of how it is seen.
-func (r *htmlReader) style(e *element, attr *attributes) styles {
+func (r *htmlReader) style(e *element, attr *attributes) (all styles) {
 	var hints style
 	r.hints(&hints, e, attr)
-	var own bothStyles
+	for i := range all {
+		all[i] = hints
+	}
+	rules := r.sheet.of(e, attr, r.tree.open)
+	if len(attr.style) == 0 && len(rules) == 0 {
+		return all
+	}
+	own := &bothStyles{}
 	if len(attr.style) > 0 {
 		own = r.styleAttribute(attr.style)
 	}
-	all := styles{hints, hints, hints}
-	if r.sheet == nil && own == (bothStyles{}) {
-		return all
-	}
-	normal, important := r.sheet.of(e, attr, r.tree.open)
 	for i := range all {
-		all[i].over(normal[i])
-		all[i].over(*own.normal.of(i))
-		all[i].over(important[i])
-		all[i].over(*own.important.of(i))
+		for _, rule := range rules {
+			if i >= rule.reader {
+				all[i].over(r.sheet.rules[rule.rule].normal.of(i))
+			}
+		}
+		all[i].over(own.normal.of(i))
+		for _, rule := range rules {
+			if i >= rule.reader {
+				all[i].over(r.sheet.rules[rule.rule].important.of(i))
+			}
+		}
+		all[i].over(own.important.of(i))
 	}
 	return all
 }
 
-// hints are the old attributes, which any style goes over.
 func (r *htmlReader) hints(s *style, e *element, attr *attributes) {
 	if attr.hidden {
 		s.set(noBox, true)
@@ -340,11 +358,12 @@ func (r *htmlReader) hints(s *style, e *element, attr *attributes) {
 	}
 }
 
-func (r *htmlReader) styleAttribute(css []byte) bothStyles {
-	if known, ok := r.styles[string(css)]; ok {
+func (r *htmlReader) styleAttribute(css []byte) *bothStyles {
+	if known := r.styles[string(css)]; known != nil {
 		return known
 	}
-	both := parseStyle(css)
+	both := new(bothStyles)
+	*both = parseStyle(css)
 	if len(r.styles) < maxStyles {
 		r.styles[string(css)] = both
 	}

@@ -77,7 +77,7 @@ type length struct {
 }
 
 // over makes what the later style says count.
-func (s *style) over(later style) {
+func (s *style) over(later *style) {
 	s.yes = s.yes&^later.no | later.yes
 	s.no = s.no&^later.yes | later.no
 	if later.size.set {

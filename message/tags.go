@@ -18,7 +18,7 @@ func (t *tree) find(a atom.Atom, name string, stop kind) int {
 
 // end takes an end tag; it says whether there was something to end.
 func (t *tree) end(a atom.Atom, name string) bool {
-	k := kinds[a]
+	k := kindOf(a)
 	switch {
 	case k&formatting != 0:
 		return t.endFormatting(a)
@@ -282,9 +282,9 @@ func (t *tree) backTo(a atom.Atom) bool {
 func (t *tree) imply(in, a atom.Atom) {
 	inCell := a == atom.Td || a == atom.Th
 	if in == atom.Table && (inCell || a == atom.Tr) {
-		t.push(element{atom: atom.Tbody, kind: kinds[atom.Tbody]})
+		t.push(&element{atom: atom.Tbody, kind: kindOf(atom.Tbody)})
 	}
 	if in != atom.Tr && inCell {
-		t.push(element{atom: atom.Tr, kind: kinds[atom.Tr]})
+		t.push(&element{atom: atom.Tr, kind: kindOf(atom.Tr)})
 	}
 }

@@ -3,18 +3,22 @@ package message
 import (
 	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 // target is where a link leads; empty for none that a reader can follow from a
 // mail: neither "#" nor scripts, data or what is relative to nothing.
 func (r *htmlReader) target(href []byte) string {
 	// WHATWG URL 4.4: line ends and tabs within are left out, blanks around too.
-	text := strings.Map(func(c rune) rune {
-		if c == '\t' || c == '\n' || c == '\r' {
-			return -1
-		}
-		return c
-	}, strings.TrimFunc(string(href), func(c rune) bool { return c <= ' ' }))
+	text := string(href)
+	if strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c == utf8.RuneError }) {
+		text = strings.Map(func(c rune) rune {
+			if c == '\t' || c == '\n' || c == '\r' {
+				return -1
+			}
+			return c
+		}, strings.TrimFunc(text, func(c rune) bool { return c <= ' ' }))
+	}
 	scheme, rest, ok := strings.Cut(text, ":")
 	switch {
 	case ok && strings.EqualFold(scheme, "mailto"):

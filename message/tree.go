@@ -20,10 +20,11 @@ type tree struct {
 	open       []element // the first stands for the whole
 	formatting int       // how many of them are
 	parked     []parked
-	revived    int           // how often formatting went on after what it was opened in
-	inForm     bool          // a form has begun; there is none in another
-	tangled    bool          // bounds were passed: what is shown is not sure
-	ended      func(element) // is told of each that is not shown any more, inner ones first
+	again      []parked       // what revive is about
+	revived    int            // how often formatting went on after what it was opened in
+	inForm     bool           // a form has begun; there is none in another
+	tangled    bool           // bounds were passed: what is shown is not sure
+	ended      func(*element) // is told of each that is not shown any more, inner ones first
 	closed     func(link int)
 }
 
@@ -68,22 +69,21 @@ func (t *tree) dress(e *element) {
 	}
 }
 
-// push opens an element and gives the look it has.
-func (t *tree) push(e element) looks {
+// push opens an element, which has its look then.
+func (t *tree) push(e *element) {
 	if e.kind&formatting != 0 {
-		t.thin(&e)
+		t.thin(e)
 	}
-	t.dress(&e)
+	t.dress(e)
 	if len(t.open) >= maxOpen || e.kind&formatting != 0 && t.formatting >= maxFormatting {
 		t.tangled = true
 		t.drop(e)
-		return e.look
+		return
 	}
 	if e.kind&formatting != 0 {
 		t.formatting++
 	}
-	t.open = append(t.open, e)
-	return e.look
+	t.open = append(t.open, *e)
 }
 
 // thin closes the first of three that are alike (HTML 13.2.4.3): those that are
@@ -112,18 +112,18 @@ func (t *tree) remove(i int) {
 
 // forget takes open[i] off the open elements.
 func (t *tree) forget(i int) {
-	gone := t.open[i]
-	t.open = slices.Delete(t.open, i, i+1)
+	gone := &t.open[i]
+	t.ended(gone)
+	t.drop(gone)
+	if gone.kind&formatting != 0 {
+		t.formatting--
+	}
+	t.open = append(t.open[:i], t.open[i+1:]...)
 	for k := range t.parked {
 		if t.parked[k].at > i {
 			t.parked[k].at--
 		}
 	}
-	if gone.kind&formatting != 0 {
-		t.formatting--
-	}
-	t.ended(gone)
-	t.drop(gone)
 }
 
 // restyle works out anew how the elements from open[i] on look.
@@ -137,7 +137,7 @@ func (t *tree) restyle(i int) {
 }
 
 // drop forgets an element that does not go on anywhere.
-func (t *tree) drop(e element) {
+func (t *tree) drop(e *element) {
 	if e.link > 0 {
 		t.closed(e.link)
 	}
@@ -148,15 +148,16 @@ func (t *tree) drop(e element) {
 func (t *tree) truncate(i int) {
 	ended := t.open[i:]
 	for k := len(ended) - 1; k >= 0; k-- {
-		t.ended(ended[k])
+		t.ended(&ended[k])
 	}
 	for n := len(t.parked); n > 0 && t.parked[n-1].at >= i; n-- {
-		t.drop(t.parked[n-1].element)
+		t.drop(&t.parked[n-1].element)
 		t.parked = t.parked[:n-1]
 	}
 	t.open = t.open[:i]
 	inCell := false
-	for _, e := range ended {
+	for k := range ended {
+		e := &ended[k]
 		inCell = inCell || e.kind&cell != 0
 		if e.kind&formatting != 0 {
 			t.formatting--
@@ -165,7 +166,7 @@ func (t *tree) truncate(i int) {
 			t.drop(e)
 			continue
 		}
-		t.parked = append(t.parked, parked{e, t.cell()})
+		t.parked = append(t.parked, parked{*e, t.cell()})
 	}
 }
 
@@ -187,10 +188,10 @@ func (t *tree) revive() {
 	for n > 0 && t.parked[n-1].at == at {
 		n--
 	}
-	again := slices.Clone(t.parked[n:])
-	t.parked = t.parked[:n]
-	for _, p := range again {
-		t.push(p.element)
+	again := append(t.again[:0], t.parked[n:]...)
+	t.parked, t.again = t.parked[:n], again
+	for i := range again {
+		t.push(&again[i].element)
 	}
 	if t.revived += len(again); t.revived > maxRevived {
 		t.tangled = true
@@ -205,7 +206,7 @@ func (t *tree) endParked(a atom.Atom) bool {
 	at := t.cell()
 	for i := len(t.parked) - 1; i >= 0 && t.parked[i].at == at; i-- {
 		if t.parked[i].atom == a {
-			t.drop(t.parked[i].element)
+			t.drop(&t.parked[i].element)
 			t.parked = slices.Delete(t.parked, i, i+1)
 			return true
 		}
