@@ -18,6 +18,9 @@ import (
 	"o2n-milter/state/internal/ledger"
 )
 
+// stuck is after how long a commit under way is a fault: a message waits for 8 s.
+const stuck = 5 * time.Second
+
 // maxSpare is how many calls an empty queue has room for, at 100 bytes each.
 const maxSpare = 256
 
@@ -59,8 +62,9 @@ type writer struct {
 	fault      error // why the last commit did not succeed; nil when it did
 	dead       error // set once: why nothing will ever be written again
 	lastCommit time.Time
-	stand      stand // as of the last commit
-	onDisk     stand // as of the last sync
+	begun      time.Time // the batch under way, by the host's clock; zero: there is none
+	stand      stand     // as of the last commit
+	onDisk     stand     // as of the last sync
 	chain      chain
 }
 
@@ -111,6 +115,9 @@ func (w *writer) health() (lastCommit time.Time, fault error) {
 	defer w.mu.Unlock()
 	if w.dead != nil {
 		return w.lastCommit, w.dead
+	}
+	if took := time.Since(w.begun); !w.begun.IsZero() && took >= stuck {
+		return w.lastCommit, fmt.Errorf("commit: under way for %s: the disk is slow, or hangs", took.Round(time.Second))
 	}
 	return w.lastCommit, w.fault
 }
@@ -173,6 +180,8 @@ func (w *writer) flush() {
 	if len(b.ops) == 0 {
 		return
 	}
+	w.underWay(time.Now())
+	defer w.underWay(time.Time{})
 	w.keepDocs(&b)
 	w.keep(&b)
 	chaos.Point("committed")
@@ -185,6 +194,12 @@ func (w *writer) flush() {
 		o.answer(w.verdict(o, &b))
 	}
 	w.again(b.ops)
+}
+
+func (w *writer) underWay(since time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.begun = since
 }
 
 // verdict is what the caller behind o is told.
