@@ -33,12 +33,17 @@ type letter struct {
 	files    []string // what is attached
 	tags     *rand.Rand
 	replyTo  string // Message-ID that it answers
+	sender   string // his name; empty: none is told
 }
 
 // mail is the whole message.
 func (l letter) mail(from, to string, n int) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\nSubject: %s\r\n", from, to, encodedWord(l.subject))
+	author := from
+	if l.sender != "" {
+		author = encodedWord(l.sender) + " <" + from + ">"
+	}
+	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\nSubject: %s\r\n", author, to, encodedWord(l.subject))
 	fmt.Fprintf(&b, "Date: Mon, 23 Nov 2026 09:%02d:00 +0100\r\nMessage-ID: <%d.%d@%s>\r\n", n%60, n, len(l.text), from[strings.IndexByte(from, '@')+1:])
 	if l.replyTo != "" {
 		fmt.Fprintf(&b, "In-Reply-To: <%s>\r\n", l.replyTo)

@@ -37,6 +37,10 @@ var extras = []mutation{
 	}},
 	{"another Subject of 12 random words", otherSubject},
 	{"another Subject, 10 % random text", func(r *rand.Rand, l letter) letter { return otherSubject(r, inserted(r, l)) }},
+	{"another sender's name", func(r *rand.Rand, l letter) letter {
+		l.sender = randomText(r, 2)
+		return l
+	}},
 	{"look-alike letters", lookAlikes},
 	{"20 % random text", func(r *rand.Rand, l letter) letter { return inserted(r, inserted(r, l)) }},
 	{"one random file", func(r *rand.Rand, l letter) letter {
