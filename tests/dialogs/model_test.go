@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"strings"
+
+	"o2n-milter/rules"
 )
 
 // told are macros: names without braces, and values.
@@ -121,11 +123,11 @@ func (m *model) packet(code byte, data string) bool {
 	case 'N':
 		m.unless(silentEOH)
 	case 'B':
-		m.current().body += data
+		m.body(data)
 		m.unless(silentBody)
 	case 'E':
 		l := m.current()
-		l.body += data
+		m.body(data)
 		m.now = nil
 		m.reply('E', l)
 	case 'A':
@@ -263,6 +265,12 @@ func (m *model) begin(data string) {
 	l.login, l.queueID = m.mail["auth_authen"], m.mail["i"]
 	l.sender = m.mail.address(data, "mail_addr")
 	m.now, m.stray, m.mail, m.rcpt = l, false, nil, nil
+}
+
+// body keeps as much as is looked at.
+func (m *model) body(data string) {
+	l := m.current()
+	l.body += data[:min(len(data), rules.MaxBody-len(l.body))]
 }
 
 func (m *model) field(data string) {

@@ -230,7 +230,7 @@ func strayMove(r *rand.Rand, postfix bool) move {
 		"AUTH PLAIN " + plain(bob, alice, mta.Password), // alice, on behalf of bob
 		"AUTH LOGIN", "AUTH PLAIN ====", "AUTH XYZZY",
 		"MAIL FROM:<" + pick(r, senders) + ">", "MAIL FROM:<" + bob + "> AUTH=" + alice, "MAIL FROM:" + bob, "MAIL FROM:<@@>",
-		"RCPT TO:<" + pick(r, smtpRecipients) + ">", "RCPT TO:<>", "RCPT TO:<r1@remote.example> NOTIFY=NEVER", "RCPT TO:<@@>",
+		"RCPT TO:<" + pick(r, smtpRecipients) + ">", "RCPT TO:<>", "RCPT TO:<r4@remote.example> NOTIFY=NEVER", "RCPT TO:<@@>",
 	}
 	return say(pick(r, lines))
 }

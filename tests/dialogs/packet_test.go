@@ -23,10 +23,14 @@ func (p packet) bytes() []byte {
 }
 
 func (p packet) String() string {
-	if p.code == 0 {
-		return fmt.Sprintf("raw %q", p.data)
+	data, more := p.data, ""
+	if len(data) > 1000 {
+		data, more = data[:1000], fmt.Sprintf(" ... %d octets", len(data))
 	}
-	return fmt.Sprintf("%c %q", p.code, p.data)
+	if p.code == 0 {
+		return fmt.Sprintf("raw %q%s", data, more)
+	}
+	return fmt.Sprintf("%c %q%s", p.code, data, more)
 }
 
 // stream is what a dialog puts on the wire.
@@ -169,15 +173,27 @@ func rawMessage(r *rand.Rand, sendmail bool) (list []packet) {
 	for range r.IntN(3) {
 		list = append(list, packet{'L', pick(r, fields)})
 	}
+	if one(r, 16) {
+		list = append(list, packet{'L', cs("Subject", much(r, id))})
+	}
 	list = append(list, packet{'N', ""})
 	for range r.IntN(3) {
-		list = append(list, packet{'B', fmt.Sprintf("text of %s\r\n", id)})
+		text := fmt.Sprintf("text of %s\r\n", id)
+		if one(r, 6) {
+			text = much(r, text)
+		}
+		list = append(list, packet{'B', text})
 	}
 	list = append(list, macros("E", "i", id), packet{'E', ""})
 	if !sendmail {
 		list = append(list, packet{'A', ""}, packet{'A', ""})
 	}
 	return list
+}
+
+// much is text that has no room where small packets are read to.
+func much(r *rand.Rand, text string) string {
+	return strings.Repeat(fmt.Sprintf("%s %d ", text, r.IntN(1000)), 1+r.IntN(3000))
 }
 
 // spoil does one thing wrong.

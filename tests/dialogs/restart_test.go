@@ -29,7 +29,8 @@ func TestPacketsOverARestart(t *testing.T) {
 	}
 	p, resumed := f.start(next()), 0
 	for range campaign.Pick(200, 3000) { // each takes descriptors, which are this process' to its end
-		dialog, piece := rawDialog(r), pieceSize(r)
+		dialog := rawDialog(r)
+		piece := pieceSize(r, dialog)
 		sent := stream(dialog)
 		answered, n, err := f.over(&p, next, dialog, r.IntN(len(dialog)+1), piece)
 		resumed += n.resumed
