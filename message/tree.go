@@ -11,7 +11,7 @@ import (
 const (
 	maxOpen       = 512
 	maxFormatting = 48
-	maxRevived    = 100_000
+	maxRevived    = 10_000 // two hundred times what any of thousands of real mails has
 )
 
 // tree is the elements that are open: the standard's tree construction as far as

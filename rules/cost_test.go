@@ -70,7 +70,7 @@ func perCall(b *testing.B, call func()) {
 }
 
 // threadTime is the processor time of this thread in nanoseconds.
-func threadTime(b *testing.B) int64 {
+func threadTime(b testing.TB) int64 {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &now); err != nil {
 		b.Fatal(err)
