@@ -33,7 +33,7 @@ func (o outage) Take(ctx context.Context, now time.Time, ask state.Ask) (state.A
 func TestHostsAlone(t *testing.T) {
 	g := forge{campaign.Rand(t)}
 	count := campaign.Counting(t, "windows", "mail to two hosts whose store is away now and then")
-	for range campaign.Pick(6, 1000) {
+	for range campaign.Pick(6, 200) {
 		most := int64(1 + g.IntN(15))
 		length := []time.Duration{time.Second, time.Minute, time.Hour}[g.IntN(3)]
 		away, shared := false, memory.New()

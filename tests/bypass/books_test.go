@@ -47,6 +47,9 @@ func (b *books) bill(limits []rules.Limit, a *attempt) []due {
 		l := &limits[i]
 		for subject, to := range a.subjects(l.Subject) {
 			d := due{spentBy: spentBy{l.Name, subject}, limit: l, max: l.Max, cost: 1}
+			if l.Action == rules.Shadow { // counts apart, what it would have let through
+				d.spentBy.limit = "shadow/" + l.Name
+			}
 			if most, ok := l.Plans[a.plan]; ok && a.account != "" {
 				d.max = most
 			}

@@ -158,13 +158,21 @@ func (gm *game) heard(lifted state.Block) {
 	}
 }
 
-// change is a reload with another max for one limit.
+// change is a reload with another max for one limit, or one that is put into shadow or
+// taken out of it, where it has learnt whom everybody writes to.
 func (gm *game) change() {
 	limits := slices.Clone(gm.settings.Limits)
 	l := &limits[gm.IntN(len(limits))]
-	l.Max = gm.max(l.Unit)
+	switch {
+	case l.Action == rules.Shadow:
+		l.Action = rules.Tempfail
+	case l.Action == rules.Tempfail && gm.chance(40):
+		l.Action = rules.Shadow
+	default:
+		l.Max = gm.max(l.Unit)
+	}
 	gm.reload(limits)
-	gm.note("%s has max %d now", l.Name, l.Max)
+	gm.note("%s is %s with max %d now", l.Name, l.Action, l.Max)
 }
 
 // again is a restart.
