@@ -69,7 +69,7 @@ func TestChaos(t *testing.T) {
 			// It asks itself how it is each half a second, as under a short watchdog.
 			d.Env = []string{fmt.Sprintf("O2N_CHAOS=%d %s", rand.Uint32(), panicky[where]), "WATCHDOG_USEC=1500000"}
 			c := &chaos{daemon: d, where: where}
-			c.run(t, campaign.Pick(6*time.Second, time.Minute))
+			c.run(t, time.Duration(times(5, 60))*time.Second)
 			places := c.check(t)
 			for range places {
 				held.Held()

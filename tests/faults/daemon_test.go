@@ -11,12 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"o2n-milter/tests/campaign"
 	program "o2n-milter/tests/daemon"
 	"o2n-milter/tests/mta"
 )
 
 // long says that campaigns run in full.
-var long = os.Getenv("FAULTS") == "long"
+var long = os.Getenv("FAULTS") == "long" || campaign.Long()
 
 // times is how often a campaign does what it does.
 func times(slice, full int) int {

@@ -31,7 +31,7 @@ func TestSignals(t *testing.T) {
 	defer load.end()
 	blocks := 0
 	names := []string{"HUP", "HUP", "HUP", "HUP", "storm", "storm", "block", "block", "TERM", "KILL"}
-	for range campaign.Pick(40, 600) {
+	for range times(40, 600) {
 		switch name := names[rand.IntN(len(names))]; name {
 		case "HUP":
 			d.signal(syscall.SIGHUP)

@@ -1,0 +1,166 @@
+//go:build mta
+
+package faults
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"o2n-milter/tests/campaign"
+	"o2n-milter/tests/mta"
+)
+
+// TestAccountsLie: whatever becomes of the file of accounts while mail is sent, those that
+// were read last stay in force, nobody writes in another's name, and it is said. When the
+// file is whole again, it counts.
+func TestAccountsLie(t *testing.T) {
+	const alice = "[account.\"alice@client-a.example\"]\ndomains = [\"client-a.example\"]\naddresses = [\"alice@client-a.example\"]\n"
+	held := campaign.Counting(t, "faults", "files of accounts that are gone, cut, wrong or huge")
+	d := newDaemon(t, badger, "[accounts]\nfile = \"../accounts.toml\"\nunknown = \"reject\"\n[identity]\nheader_from = \"reject\"\n"+limitOf("month", 1<<30, "30d"))
+	path := filepath.Join(d.Dir, "accounts.toml")
+	write(t, path, alice)
+	d.Start(t)
+	for name, spoil := range map[string]func() error{
+		"gone":         func() error { return os.Remove(path) },
+		"empty":        func() error { return os.WriteFile(path, nil, 0o600) },
+		"half written": func() error { return os.WriteFile(path, []byte(alice[:len(alice)/2]), 0o600) },
+		"junk":         func() error { return os.WriteFile(path, []byte("\x00\xff junk = ["), 0o600) },
+		"a loop of symbolic links": func() error {
+			os.Remove(path)
+			return os.Symlink("accounts.toml", path)
+		},
+		"a folder": func() error {
+			os.Remove(path)
+			return os.Mkdir(path, 0o700)
+		},
+		"twice the same": func() error {
+			return os.WriteFile(path, []byte(alice+strings.ReplaceAll(alice, "alice@client-a.example\"]\nd", "ALICE@client-a.example\"]\nd")), 0o600)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := strings.Count(d.Log(), "level=ERROR")
+			if err := spoil(); err != nil {
+				t.Fatal(err)
+			}
+			d.signal(syscall.SIGHUP)
+			if name != "empty" { // which is a table without accounts, as good as any
+				mta.Poll(t, "it is said", func() bool { return strings.Count(d.Log(), "level=ERROR") > before })
+				if code := one(t, d, login); code != 250 {
+					t.Errorf("her letter: %d; want 250 by the accounts of before", code)
+				}
+			}
+			if code := foreign(t, d); code != 550 {
+				t.Errorf("a letter in another's name: %d; want 550", code)
+			}
+			os.RemoveAll(path)
+			write(t, path, alice)
+			d.signal(syscall.SIGHUP)
+			mta.Poll(t, "the whole file is in force", func() bool { return one(t, d, login) == 250 })
+			held.Held()
+		})
+	}
+	summary(t, "accounts that are gone, empty, cut, junk, a loop, a folder, ambiguous: the last whole ones stayed in force, and it was said")
+}
+
+// foreign is the reply code for alice's letter in another's name.
+func foreign(t testing.TB, d *daemon) int {
+	t.Helper()
+	f, err := mta.DialFilter("unix", d.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Connect("client.example", "203.0.113.9", 40001); err != nil {
+		t.Fatal(err)
+	}
+	l := letter(login, 1)
+	l.Header[0] = "From: service@bank.example"
+	out, err := f.Deliver(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.Reply.Code
+}
+
+// TestLogDiskFull: a log that cannot be written to holds up no mail, and loses no count.
+func TestLogDiskFull(t *testing.T) {
+	d := newDaemon(t, badger, limitOf("month", 1<<30, "30d"))
+	d.Under = []string{"/bin/sh", "-c", `exec "$@" >/dev/full 2>&1`, "sh"}
+	d.Start(t)
+	load := startLoad(d, 4)
+	time.Sleep(time.Duration(times(1, 20)) * time.Second)
+	load.end()
+	if code := one(t, d, login); code != 250 || load.lost > 0 || load.slowest > time.Second {
+		t.Errorf("a letter: %d; %d without answer, the slowest took %s", code, load.lost, load.slowest)
+	}
+	d.Command(t, "block", "add", "account:blocked@client-a.example", "--for", "1h")
+	if code := one(t, d, "blocked@client-a.example"); code != 550 {
+		t.Errorf("a blocked account's letter: %d; want 550", code)
+	}
+	if lost := d.metric(t, "o2n_milter_log_lines_lost_total"); lost == 0 {
+		t.Error("lines that were not written are not counted")
+	}
+	passed := load.allCounted(t, d)
+	summary(t, "%d letters with a log that took nothing, the slowest %s", passed, load.slowest.Round(time.Millisecond))
+}
+
+// TestNoDescriptors: a daemon whose descriptors are used up by others lives, and mail passes
+// again when they have gone; what it lets through meanwhile is counted.
+func TestNoDescriptors(t *testing.T) {
+	d := newDaemon(t, badger, limitOf("month", 1<<30, "30d"))
+	d.Under = []string{"/bin/sh", "-c", `ulimit -n 80; exec "$@"`, "sh"}
+	d.Start(t)
+	load := startLoad(d, 3)
+	defer load.end()
+	for range times(2, 10) {
+		var others []net.Conn
+		for range 120 {
+			nc, err := net.DialTimeout("unix", d.addr, 100*time.Millisecond)
+			if err != nil {
+				break // its queue of connections is full
+			}
+			others = append(others, nc)
+		}
+		time.Sleep(300 * time.Millisecond)
+		for _, nc := range others {
+			nc.Close()
+		}
+		mta.Poll(t, "mail passes again", func() bool { return one(t, d, login) == 250 })
+		if !d.Proc.Running() {
+			t.Fatalf("the daemon ended: %v", d.Proc.Err())
+		}
+	}
+	load.end()
+	passed := load.allCounted(t, d)
+	summary(t, "descriptors used up and given back: %d letters let through, all counted", passed)
+}
+
+// metric is the value of a series without labels.
+func (d *daemon) metric(t testing.TB, name string) (value float64) {
+	t.Helper()
+	resp, err := http.Get(d.URL + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if text, ok := strings.CutPrefix(line, name+" "); ok {
+			fmt.Sscan(text, &value)
+			return value
+		}
+	}
+	t.Fatalf("no %s in /metrics", name)
+	return 0
+}
