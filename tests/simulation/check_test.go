@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"o2n-milter/hold"
+	"o2n-milter/notify"
 	"o2n-milter/rules"
 	"o2n-milter/state"
 )
@@ -44,7 +45,10 @@ func (w *world) send(e event) error {
 		return fmt.Errorf("%s: %w, and the store is well", l.QueueID, v.Err)
 	}
 	w.last[l.who] = l
-	return nil
+	for _, b := range v.Blocked {
+		w.events = append(w.events, notify.Event{What: notify.Block, At: v.At, Block: b})
+	}
+	return w.tell()
 }
 
 // judge holds a verdict against the model, and brings that up to date.

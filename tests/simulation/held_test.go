@@ -20,7 +20,6 @@ func (w *world) step() error {
 	w.mta.deleted = func(q *queued) { wrong = errors.Join(wrong, w.deleted(q)) }
 	for range 8 {
 		alarmed, next := w.log.n, time.Time{}
-		w.failed = nil
 		met, panicked := w.try("keeper", func() { next = w.keeper.Step(w.ctx, w.clock()) })
 		wrong = errors.Join(wrong, w.paidFor())
 		if met && panicked == nil && w.log.n == alarmed && w.keeper.Away() == "" {

@@ -77,7 +77,7 @@ func (w *world) operate(e event) error {
 	if e.kind == reset && (done || met) {
 		w.model.reset(w.subject(e.a), done)
 	}
-	return nil
+	return w.tell()
 }
 
 // subject is somebody's, by number.

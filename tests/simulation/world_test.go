@@ -12,6 +12,7 @@ import (
 
 	"o2n-milter/accounts"
 	"o2n-milter/hold"
+	"o2n-milter/notify"
 	"o2n-milter/rules"
 	"o2n-milter/state"
 	"o2n-milter/state/badgerdb"
@@ -36,6 +37,8 @@ type world struct {
 	begun  map[int]session // messages that began under rules of before
 	keeper *hold.Keeper
 	desk   *desk.Desk
+	notes  *notify.Notifier
+	events []notify.Event // that people are to be told of
 	mta    *mta
 	model  *model
 	log    *alarms
@@ -144,6 +147,14 @@ func (w *world) start() {
 		Lasting: func(error) bool { return false },
 	}, hold.Settings{MaxAge: 72 * time.Hour, MaxPerSubject: 1000, MaxMessages: 10_000, Language: "en"})
 	w.desk = &desk.Desk{Store: w.store, Judge: judge{w}, Log: logger, Now: w.clock, Sessions: func() int { return 0 }}
+	w.desk.Changed = func(e desk.Event) {
+		w.events = append(w.events, notify.Event{What: e.What, At: w.clock(), Block: e.Block, Request: e.Request})
+	}
+	var err error
+	w.notes, err = notify.New(notify.Options{Store: w.store, Log: logger, Now: w.clock, Host: host}, notify.Settings{Operator: []string{"root@" + host}, Customer: true})
+	if err != nil {
+		panic(err) // of settings of our own
+	}
 	w.engine = nil
 	w.begun = map[int]session{}
 	w.configure(w.rules)
@@ -226,6 +237,7 @@ func (w *world) goes(_ int, method string) faulty.Way {
 // panic was, if the driver panicked.
 func (w *world) try(who string, do func()) (met bool, panicked any) {
 	before := w.met
+	w.failed = nil
 	w.turn, w.taken, w.came, w.inTime = who, nil, nil, false
 	defer func() {
 		w.turn = ""
@@ -239,6 +251,20 @@ func (w *world) try(who string, do func()) (met bool, panicked any) {
 	}()
 	do()
 	return met, nil
+}
+
+// tell has people told of what has happened since.
+func (w *world) tell() error {
+	events := w.events
+	w.events = nil
+	for _, e := range events {
+		alarmed := w.log.n
+		met, panicked := w.try("notices", func() { w.notes.Notify(w.ctx, w.clock(), e) })
+		if met && panicked == nil && w.log.n == alarmed {
+			return fmt.Errorf("notice of %s: the store failed in %v, and nobody is told", e.What, w.failed)
+		}
+	}
+	return nil
 }
 
 // restart ends the process and begins another one, which finds what the store kept.
