@@ -38,6 +38,9 @@ func (p part) run(ctx context.Context, tally string) result {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, p.command[0], p.command[1:]...)
 	cmd.Env = append(os.Environ(), tests.EnvLong+"=long", tests.EnvTally+"="+tally)
+	if p.short {
+		cmd.Env = append(cmd.Env, tests.EnvLong+"=", tests.EnvTally+"=")
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	// First as an operator would: servers that tests have started end with them.
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }

@@ -17,8 +17,9 @@ type part struct {
 	folder  string
 	command []string
 	// most is how long it may take: some times what it takes on a machine that does nothing else.
-	most time.Duration
-	fuzz bool
+	most  time.Duration
+	fuzz  bool
+	short bool // as the ordinary tests, not in full
 }
 
 // isolated runs tests in a network of their own, with this tag, of these packages.
@@ -40,8 +41,10 @@ var parts = []part{
 		command: append([]string{"env", "SOAK=5m"}, isolated("mta", "", "./tests/soak")...)},
 	{name: "faults of disks, stores and processes", folder: "tests/faults", most: 20 * time.Minute,
 		command: append([]string{"env", "FAULTS=long"}, isolated("mta", "", "./tests/faults")...)},
-	{name: "rules, messages, milter and stores, with the statements that they run", folder: "rules", most: 20 * time.Minute,
-		command: strings.Fields("go test -count=1 -v -timeout=30m -coverpkg=" + covered + " -coverprofile=" + profile + " ./milter/... ./message/... ./rules/... ./state/... ./tests")},
+	{name: "stores that are killed, damaged and filled", folder: "state/badgerdb", most: 20 * time.Minute,
+		command: strings.Fields("go test -count=1 -v -timeout=30m ./state/...")},
+	{name: "rules, milter and messages", folder: "rules", most: 20 * time.Minute,
+		command: strings.Fields("go test -count=1 -v -timeout=30m ./milter/... ./message/... ./rules/... ./tests")},
 	{name: "ways round the rules", folder: "tests/bypass", most: 20 * time.Minute, command: isolated("browser", "", "./tests/bypass")},
 	{name: "the filter among people, faults and restarts, simulated", folder: "tests/simulation", most: 20 * time.Minute,
 		command: strings.Fields("go test -count=1 -v -timeout=30m ./tests/simulation")},
@@ -50,6 +53,8 @@ var parts = []part{
 	{name: "attacks on the pages", folder: "tests/web", most: 20 * time.Minute,
 		command: isolated("none", "-run=Attack", "./web/...", "./tests/web")},
 	{name: "attacks on the pages in a browser", folder: "tests/browser", most: 20 * time.Minute, command: isolated("browser", "-run=Attack", "./tests/browser")},
+	{name: "which statements the ordinary tests run", folder: "tests", most: 20 * time.Minute, short: true,
+		command: strings.Fields("go test -count=1 -v -timeout=30m -coverpkg=" + covered + " -coverprofile=" + profile + " ./milter/... ./message/... ./rules/... ./state/... ./tests")},
 	{name: "gosec", folder: "tests/gosec.json", most: 10 * time.Minute, command: []string{"make", "--no-print-directory", "gosec"}},
 	{name: "govulncheck", folder: "tests/govulncheck", most: 10 * time.Minute, command: []string{"make", "--no-print-directory", "govulncheck"}},
 }

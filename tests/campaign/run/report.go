@@ -140,7 +140,7 @@ func tellCover(b *strings.Builder, file string) error {
 		}
 		by[path.Dir(place)] = s
 	}
-	b.WriteString("\n| package | statements | run by its tests and those of its neighbours |\n|---|--:|--:|\n")
+	b.WriteString("\n| package | statements | run by the ordinary tests of these packages |\n|---|--:|--:|\n")
 	var order []string
 	for dir := range by {
 		order = append(order, dir)

@@ -100,6 +100,7 @@ func TestRunEndsAPart(t *testing.T) {
 		{part{name: "too long", folder: ".", command: []string{"sleep", "60"}, most: 50 * time.Millisecond}, "did not end within 50ms; see bin/campaign/too-long.log"},
 		{part{name: "fails", folder: ".", command: []string{"sh", "-c", "echo '--- PASS: TestA'; exit 3"}, most: time.Minute}, "exit status 3; see bin/campaign/fails.log"},
 		{part{name: "gone", folder: "nowhere", command: []string{"true"}, most: time.Minute}, "nowhere is not there"},
+		{part{name: "short", folder: ".", command: []string{"sh", "-c", "echo \"--- PASS: :$O2N_CAMPAIGN$O2N_CAMPAIGN_TALLY:\" | grep '::'"}, most: time.Minute, short: true}, ""},
 		{part{name: "works", folder: ".", command: []string{"sh", "-c", "echo --- PASS: $O2N_CAMPAIGN $O2N_CAMPAIGN_TALLY | grep 'PASS: long tally'"}, most: time.Minute}, ""},
 	} {
 		if r := c.part.run(t.Context(), "tally"); r.fault != c.want {
