@@ -5,7 +5,6 @@ package faults
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -110,37 +109,6 @@ func TestLogDiskFull(t *testing.T) {
 	}
 	passed := load.allCounted(t, d)
 	summary(t, "%d letters with a log that took nothing, the slowest %s", passed, load.slowest.Round(time.Millisecond))
-}
-
-// TestNoDescriptors: a daemon whose descriptors are used up by others lives, and mail passes
-// again when they have gone; what it lets through meanwhile is counted.
-func TestNoDescriptors(t *testing.T) {
-	d := newDaemon(t, badger, limitOf("month", 1<<30, "30d"))
-	d.Under = []string{"/bin/sh", "-c", `ulimit -n 80; exec "$@"`, "sh"}
-	d.Start(t)
-	load := startLoad(d, 3)
-	defer load.end()
-	for range times(2, 10) {
-		var others []net.Conn
-		for range 120 {
-			nc, err := net.DialTimeout("unix", d.addr, 100*time.Millisecond)
-			if err != nil {
-				break // its queue of connections is full
-			}
-			others = append(others, nc)
-		}
-		time.Sleep(300 * time.Millisecond)
-		for _, nc := range others {
-			nc.Close()
-		}
-		mta.Poll(t, "mail passes again", func() bool { return one(t, d, login) == 250 })
-		if !d.Proc.Running() {
-			t.Fatalf("the daemon ended: %v", d.Proc.Err())
-		}
-	}
-	load.end()
-	passed := load.allCounted(t, d)
-	summary(t, "descriptors used up and given back: %d letters let through, all counted", passed)
 }
 
 // metric is the value of a series without labels.
