@@ -34,6 +34,9 @@ func (p part) run(ctx context.Context, tally string) result {
 	if _, err := os.Stat(p.folder); err != nil {
 		return result{part: p, fault: p.folder + " is not there"}
 	}
+	if ctx.Err() != nil {
+		return result{part: p, fault: "did not run"}
+	}
 	ctx, cancel := context.WithTimeout(ctx, p.most)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, p.command[0], p.command[1:]...)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -106,6 +107,17 @@ func TestRunEndsAPart(t *testing.T) {
 		if r := c.part.run(t.Context(), "tally"); r.fault != c.want {
 			t.Errorf("%s: %q; want %q", c.part.name, r.fault, c.want)
 		}
+	}
+}
+
+// TestInterrupted: what did not run any more is said, with what came of the rest.
+func TestInterrupted(t *testing.T) {
+	t.Chdir(t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r, err := runAll(ctx, []part{{name: "a", folder: ".", command: []string{"true"}, most: time.Minute}, {name: "b", folder: "."}})
+	if err != nil || len(r.parts) != 2 || r.parts[0].fault != "did not run" || r.parts[1].fault != "did not run" {
+		t.Errorf("%+v, %v", r.parts, err)
 	}
 }
 
