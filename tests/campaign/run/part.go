@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -71,9 +72,9 @@ func (p part) run(ctx context.Context, tally string) result {
 var (
 	passLine = regexp.MustCompile(`(?m)^\s*--- PASS: `)
 	failLine = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
-	skipLine = regexp.MustCompile(`(?m)^\s*--- SKIP: (\S+)`)
-	// Whatever is not a Go test says so itself.
-	skipWord = regexp.MustCompile(`(?m)^== SKIPPED: (.*)$`)
+	// Whoever wants what is not there says so with this word. A test that is meant for
+	// another place does not.
+	skipLine = regexp.MustCompile(`(?m)SKIPPED: (.*)$`)
 	// "fuzz: elapsed: 5s, execs: 208 (69/sec), new interesting: 0 (total: 204)"
 	fuzzLine = regexp.MustCompile(`execs: (\d+) .*new interesting: (\d+) \(total: (\d+)\)`)
 )
@@ -84,9 +85,11 @@ func (p part) read(out []byte) result {
 	if r.failed > 0 {
 		r.fault = string(failLine.FindSubmatch(out)[1])
 	}
-	for _, m := range append(skipLine.FindAllSubmatch(out, -1), skipWord.FindAllSubmatch(out, -1)...) {
+	for _, m := range skipLine.FindAllSubmatch(out, -1) {
 		r.skipped = append(r.skipped, string(m[1]))
 	}
+	slices.Sort(r.skipped)
+	r.skipped = slices.Compact(r.skipped)
 	if m := fuzzLine.FindAllSubmatch(out, -1); m != nil {
 		last := m[len(m)-1]
 		r.fuzzed = fuzzed{number(last[1]), number(last[2]), number(last[3])}
@@ -96,7 +99,7 @@ func (p part) read(out []byte) result {
 	case p.fuzz && !bytes.Contains(out, []byte("gathering baseline coverage")):
 		r.fault = "nothing was fuzzed"
 	case len(r.skipped) > 0 && os.Getenv("CI") == "true":
-		r.fault = "skipped: " + strings.Join(r.skipped, ", ")
+		r.fault = "skipped: " + strings.Join(r.skipped, "; ")
 	case p.command[0] != "make" && !p.fuzz && r.passed == 0 && len(r.skipped) == 0:
 		r.fault = "no test ran"
 	}
@@ -115,7 +118,7 @@ func (r result) oneLine() string {
 	case r.fault != "":
 		return fmt.Sprintf("FAILED after %v: %s", took, r.fault)
 	case len(r.skipped) > 0:
-		return fmt.Sprintf("held, %v; SKIPPED: %s", took, strings.Join(r.skipped, ", "))
+		return fmt.Sprintf("held, %v; SKIPPED: %s", took, strings.Join(r.skipped, "; "))
 	}
 	return fmt.Sprintf("held, %v", took)
 }

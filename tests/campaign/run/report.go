@@ -69,7 +69,7 @@ func (r results) tell(took time.Duration) (text string, bad []string) {
 			bad = append(bad, p.name)
 		}
 		if !p.fuzz {
-			fmt.Fprintf(&b, "| %s | %v | %d | %s | %s |\n", p.name, p.took.Round(time.Second), p.passed, strings.Join(p.skipped, ", "), outcome)
+			fmt.Fprintf(&b, "| %s | %v | %d | %s | %s |\n", p.name, p.took.Round(time.Second), p.passed, strings.Join(p.skipped, "; "), outcome)
 		}
 	}
 	r.tellFuzz(&b)

@@ -71,7 +71,8 @@ func TestRead(t *testing.T) {
 	}{
 		{"all passed", tests, "--- PASS: TestA (0.1s)\n    --- PASS: TestA/b (0.1s)\nok\n", result{passed: 2}},
 		{"one failed", tests, "--- PASS: TestA (0.1s)\n--- FAIL: TestB (0.1s)\n", result{passed: 1, failed: 1, fault: "TestB"}},
-		{"skipped", tests, "--- SKIP: TestRoot (0.0s)\n", result{skipped: []string{"TestRoot"}}},
+		{"skipped", tests, "    a_test.go:7: SKIPPED: root is missing\n--- SKIP: TestRoot (0.0s)\n    b_test.go:8: SKIPPED: root is missing\n--- SKIP: TestB (0.0s)\n", result{skipped: []string{"root is missing"}}},
+		{"for another place", tests, "    a_test.go:7: runs in-process\n--- SKIP: TestKill (0.0s)\n--- PASS: TestA (0.1s)\n", result{passed: 1}},
 		{"nothing there", tests, "ok  \to2n-milter/x [no tests to run]\n", result{fault: "no test ran"}},
 		{"no database", part{command: []string{"make"}}, "== SKIPPED: no network\n", result{skipped: []string{"no network"}}},
 		{"fuzzed", part{fuzz: true, command: []string{"go"}}, "fuzz: elapsed: 0s, gathering baseline coverage: 0/7 completed\nfuzz: elapsed: 0s, execs: 1 (2/sec), new interesting: 0 (total: 7)\nfuzz: elapsed: 5s, execs: 1208 (69/sec), new interesting: 3 (total: 207)\nPASS\n",
@@ -84,7 +85,7 @@ func TestRead(t *testing.T) {
 		}
 	}
 	t.Setenv("CI", "true")
-	if r := tests.read([]byte("--- SKIP: TestRoot (0.0s)\n")); r.fault == "" {
+	if r := tests.read([]byte("    a_test.go:7: SKIPPED: root is missing\n--- SKIP: TestRoot (0.0s)\n")); r.fault == "" {
 		t.Error("CI=true takes a test that was skipped")
 	}
 }
