@@ -81,7 +81,7 @@ func TestOnlySocket(t *testing.T) {
 // What root does on a file's word is written by root alone, up to the root folder.
 func TestOnlyRoots(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("wants root")
+		t.Skip("SKIPPED: only root can own what root trusts")
 	}
 	for name, c := range map[string]struct {
 		spoil func(file, dir string) error
