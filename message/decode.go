@@ -169,7 +169,9 @@ func western(text []byte, mixed bool) []byte {
 // isUTF8 is utf8.Valid, faster for text in which ASCII stands in long runs.
 func isUTF8(text []byte) bool {
 	for len(text) > 0 {
-		if text[0] >= utf8.RuneSelf {
+		if c := text[0]; len(text) >= 2 && 0xc2 <= c && c <= 0xdf && text[1]&0xc0 == 0x80 { // most of what is not ASCII in Europe
+			text = text[2:]
+		} else if c >= utf8.RuneSelf {
 			r, n := utf8.DecodeRune(text)
 			if r == utf8.RuneError && n == 1 {
 				return false

@@ -39,7 +39,7 @@ func FoldLines(text string) (f Folded) {
 // Fold makes f the folded text, in the room that f has already.
 func (f *Folded) Fold(text string) {
 	f.padded = slices.Grow(f.padded[:0], len(text)+2*len(padding))
-	f.ends = f.ends[:0]
+	f.ends = slices.Grow(f.ends[:0], 4+len(text)/64)
 	i := f.run(text)
 	for i < len(text) {
 		i += f.one(text[i:])
@@ -55,23 +55,26 @@ func (f *Folded) Fold(text string) {
 // run takes ASCII and letters of two bytes at the beginning of text, eight bytes at a
 // time, as long as no blank follows another one.
 func (f *Folded) run(text string) int {
-	out, i := f.padded, 0
+	blankBefore := f.isBlank()
+	n := len(f.padded) // what is written is never longer than what is read
+	out := slices.Grow(f.padded, len(text)+len(padding))
+	out = out[:cap(out)]
+	i := 0
 	last := uint64(0x80) // the answer of blanksIn for the end of out
-	if !f.isBlank() {
+	if !blankBefore {
 		last = 0
 	}
 	for i+8 <= len(text) {
 		x := eightOf(text[i:])
 		blank := blanksIn(x)
 		found := strangeIn(x) | blank&(blank<<8|last)
-		out = binary.LittleEndian.AppendUint64(out, x|capitalsIn(x)>>2) // 0x20 makes a letter small
+		binary.LittleEndian.PutUint64(out[n:], x|capitalsIn(x)>>2) // 0x20 makes a letter small
 		if found == 0 {
-			i, last = i+8, blank>>56
+			i, n, last = i+8, n+8, blank>>56
 			continue
 		}
-		n := firstOf(found)
-		i += n
-		out = out[:len(out)-8+n]
+		some := firstOf(found)
+		i, n = i+some, n+some
 		if i+1 == len(text) || !isLetterOfTwo(text[i], text[i+1]) {
 			break
 		}
@@ -79,10 +82,10 @@ func (f *Folded) run(text string) int {
 		if plain <= ' ' {
 			break
 		}
-		out = append(out, plain)
-		i, last = i+2, 0
+		out[n] = plain
+		i, n, last = i+2, n+1, 0
 	}
-	f.padded = out
+	f.padded = out[:n]
 	return i
 }
 
