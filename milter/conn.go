@@ -108,8 +108,9 @@ type conn struct {
 	client netip.Addr    // TCP peer; zero for others, which have no cap
 	early  *list.Element // owned by the registry
 
-	busy    atomic.Bool // a message is under way
-	leaving atomic.Bool // to be left to the next process when there is nothing to answer
+	busy    atomic.Bool  // a message is under way
+	heard   atomic.Int64 // when the peer was last waited for anew, in ns since opened, give or take the slack
+	leaving atomic.Bool  // to be left to the next process when there is nothing to answer
 	isCut   atomic.Bool
 	mu      sync.Mutex // between who waits and who leaves or cuts
 
@@ -267,7 +268,13 @@ func (c *conn) allow(until time.Time) {
 		until = past
 	}
 	c.readUntil = until
+	c.heard.Store(int64(time.Since(c.opened)))
 	c.Conn.SetReadDeadline(until)
+}
+
+// silence is for how long the peer has said nothing.
+func (c *conn) silence(now time.Time) time.Duration {
+	return now.Sub(c.opened) - time.Duration(c.heard.Load())
 }
 
 // within says whether a deadline that is set does for the one that is wanted.

@@ -5,7 +5,12 @@ import (
 	"errors"
 	"net/netip"
 	"sync"
+	"time"
 )
+
+// mostSilent is for how long a session's peer may be silent when others want its place.
+// Postfix ends a client that is silent for 300 s, and its session with it.
+const mostSilent = 6 * time.Minute
 
 var (
 	errTooMany   = errors.New("as many sessions as milter.max_sessions allows")
@@ -32,17 +37,18 @@ func (r *registry) init(max, perClient int, count func(int)) {
 }
 
 // add lets a session in, or says why not. At a cap it takes out an early session
-// instead, which the caller must cut. admitted runs with the lock held.
-func (r *registry) add(c *conn, admitted func()) (evicted *conn, err error) {
+// instead, or the one that has been silent longest, if that is for long; the caller must
+// cut it. admitted runs with the lock held.
+func (r *registry) add(c *conn, now time.Time, admitted func()) (evicted *conn, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.perClient > 0 && c.client.IsValid() && r.clients[c.client] >= r.perClient {
-		if evicted = r.evict(func(old *conn) bool { return old.client == c.client }); evicted == nil {
+		if evicted = r.evict(now, func(old *conn) bool { return old.client == c.client }); evicted == nil {
 			return nil, errPerClient
 		}
 	}
 	if r.max > 0 && len(r.open) >= r.max {
-		if evicted = r.evict(func(*conn) bool { return true }); evicted == nil {
+		if evicted = r.evict(now, func(*conn) bool { return true }); evicted == nil {
 			return nil, errTooMany
 		}
 	}
@@ -67,15 +73,25 @@ func (r *registry) enter(c *conn) {
 	r.count(len(r.open))
 }
 
-// evict takes out the oldest early session that fits.
-func (r *registry) evict(fits func(*conn) bool) *conn {
+// evict takes out the oldest early session that fits, else the most silent one.
+func (r *registry) evict(now time.Time, fits func(*conn) bool) *conn {
 	for e := r.early.Front(); e != nil; e = e.Next() {
 		if c := e.Value.(*conn); fits(c) {
 			r.drop(c)
 			return c
 		}
 	}
-	return nil
+	var silent *conn
+	longest := mostSilent
+	for c := range r.open {
+		if long := c.silence(now); long > longest && fits(c) {
+			silent, longest = c, long
+		}
+	}
+	if silent != nil {
+		r.drop(silent)
+	}
+	return silent
 }
 
 // negotiated is called when a session does that.

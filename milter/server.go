@@ -174,9 +174,10 @@ func (s *Server) pause(d time.Duration) {
 func (s *Server) accepted(nc net.Conn, counts *counts) {
 	tape := s.Shelf.Take(nc, counts.t.On)
 	c := newConn(nc, s, counts)
-	evicted, err := s.sessions.add(c, func() { s.running.Add(1) })
+	now := time.Now()
+	evicted, err := s.sessions.add(c, now, func() { s.running.Add(1) })
 	if evicted != nil {
-		evicted.warn("milter: session closed for a newer one, it had not negotiated")
+		evicted.warn("milter: session closed for a newer one, it had not negotiated or was silent", "silent", evicted.silence(now).Round(time.Second))
 		evicted.cut()
 	}
 	if err != nil {

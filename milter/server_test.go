@@ -117,6 +117,53 @@ func TestCapOfAll(t *testing.T) {
 	})
 }
 
+// TestCapOfTheSilent: who has said who he is and is silent for longer than an MTA waits
+// for a client gives way, the most silent first, in all and by address.
+func TestCapOfTheSilent(t *testing.T) {
+	for name, set := range map[string]func(*Server){
+		"of all":     func(s *Server) { s.MaxSessions = 2 },
+		"per client": func(s *Server) { s.MaxPerClient = 2 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := serve(t, always(pass), set)
+				connected := func() *mta {
+					m := f.dial("192.0.2.1")
+					m.negotiate(6, allActions, allProtocol)
+					m.run(helloA)
+					synctest.Wait()
+					return m
+				}
+				first := connected()
+				time.Sleep(10 * time.Second)
+				busy := connected()
+				busy.write(busy.step(mailA) + busy.step("R <r@r.example>"))
+				busy.reply()
+				time.Sleep(mostSilent - 10*time.Second - slack)
+				if m := connected(); m.run("E")[0][0] != 'y' {
+					t.Error("somebody gave way too early")
+				}
+				time.Sleep(2 * slack)
+				second := connected()
+				if got := first.reply(); got != hungUp {
+					t.Errorf("the most silent one got %q", got)
+				}
+				if !second.alive() {
+					t.Error("there is no room")
+				}
+				if !strings.Contains(f.logs.String(), "silent=6m") {
+					t.Errorf("logged %q", f.logs.String())
+				}
+				for _, m := range []*mta{busy, second} {
+					m.run("A")
+				}
+				synctest.Wait()
+				f.stop()
+			})
+		})
+	}
+}
+
 func TestCapPerClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := serve(t, always(pass), func(s *Server) { s.MaxPerClient = 2 })
