@@ -125,7 +125,7 @@ func TestMailings(t *testing.T) {
 			if !campaign.Long() && i != 1 {
 				continue
 			}
-			first := campaign.Pick(60, audience)
+			first := campaign.Pick(40, audience)
 			got := through(t, g, l, m.write, first, login)
 			line += fmt.Sprintf(" %5d", got)
 			if got > m.most[i] {
@@ -153,7 +153,7 @@ func TestMailingsOfACustomer(t *testing.T) {
 	}
 	for name, by := range ways {
 		for _, m := range []mailing{mailings[0], {"names, links, amounts", personal, [3]int{19, 19, 25}}} {
-			if got := through(t, g, leaflets[1], m.write, campaign.Pick(60, audience), by...); got > m.most[1] {
+			if got := through(t, g, leaflets[1], m.write, campaign.Pick(40, audience), by...); got > m.most[1] {
 				count.Failed()
 				t.Errorf("%s, %s: %d got it", name, m.what, got)
 				continue
