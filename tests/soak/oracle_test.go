@@ -20,6 +20,7 @@ func TestGrowthIsSeen(t *testing.T) {
 		"a descriptor in 5 min":    {func(s *sample, m float64) { s.fds += m / 5 }, 1},
 		"a goroutine in 5 min":     {func(s *sample, m float64) { s.goroutines += m / 5 }, 1},
 		"3 MB a minute":            {func(s *sample, m float64) { s.rss += 3 * m }, 1},
+		"1 MB of heap a minute":    {func(s *sample, m float64) { s.heap += m }, 1},
 		"2 kB of disk a letter":    {func(s *sample, m float64) { s.disk += m * 2 }, 1},
 		"half a kB a letter":       {func(s *sample, m float64) { s.disk += m * 0.5 }, 0},
 		"a goroutine with its own": {func(s *sample, m float64) { s.goroutines += m; s.fds += m }, 2},
