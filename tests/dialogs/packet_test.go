@@ -173,13 +173,13 @@ func rawMessage(r *rand.Rand, sendmail bool) (list []packet) {
 	for range r.IntN(3) {
 		list = append(list, packet{'L', pick(r, fields)})
 	}
-	if one(r, 16) {
+	if one(r, 50) {
 		list = append(list, packet{'L', cs("Subject", much(r, id))})
 	}
 	list = append(list, packet{'N', ""})
 	for range r.IntN(3) {
 		text := fmt.Sprintf("text of %s\r\n", id)
-		if one(r, 6) {
+		if one(r, 20) {
 			text = much(r, text)
 		}
 		list = append(list, packet{'B', text})
@@ -193,7 +193,7 @@ func rawMessage(r *rand.Rand, sendmail bool) (list []packet) {
 
 // much is text that has no room where small packets are read to.
 func much(r *rand.Rand, text string) string {
-	return strings.Repeat(fmt.Sprintf("%s %d ", text, r.IntN(1000)), 1+r.IntN(3000))
+	return strings.Repeat(fmt.Sprintf("%s %d ", text, r.IntN(1000)), 1+r.IntN(2000))
 }
 
 // spoil does one thing wrong.

@@ -234,7 +234,7 @@ func TestPackets(t *testing.T) {
 // bits, which takes long.
 func pieceSize(r *rand.Rand, dialog []packet) int {
 	size := pick(r, []int{1 << 20, 1 << 20, 1 << 20, 1000, 61, 5})
-	return max(size, len(stream(dialog))/1000)
+	return max(size, len(stream(dialog))/200)
 }
 
 // apart shows two texts from where they part, or a little before.

@@ -177,7 +177,7 @@ func smtpDialogs(t *testing.T, name string, server mta.Server, sink *mta.Sink, l
 	w.daemon = daemon.Start(t, []string{listen}, accountsTOML, rulesTOML)
 	t.Cleanup(func() { server.Purge(t) })
 	defer func() { t.Logf("taken: %v", w.taken) }()
-	for range campaign.Pick(20, 400) {
+	for range campaign.Pick(20, 300) {
 		dialog := smtpDialog(r, w.chunks)
 		fault := w.play(dialog)
 		if fault == "" {
