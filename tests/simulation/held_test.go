@@ -41,7 +41,6 @@ func (w *world) paidFor() error {
 				return fmt.Errorf("held mail of %s pays, which is blocked", b.Subject)
 			}
 		}
-		m.counted(ask.Letters, w.now)
 		for _, c := range ask.Charges {
 			k := key{what: c.Limit, subject: c.Subject}
 			cost := c.Cost
@@ -71,13 +70,18 @@ func named(ask state.Ask) []string {
 	return list
 }
 
-// counted notes that a letter which has paid counts among those of its text, whichever
-// that is.
-func (m *model) counted(letters []state.Letter, now time.Time) {
+// counted notes that a letter which has paid counts among those of its text.
+func (w *world) counted(letters []state.Letter) {
 	for _, l := range letters {
+		texts := map[int]bool{}
+		for _, q := range w.mta.queue {
+			if q.letter.who.campaignOf() == l.Subject && slices.Equal(q.letter.to, l.Members) {
+				texts[q.letter.text] = true
+			}
+		}
 		for text := range texts {
 			k := key{subject: l.Subject, n: text}
-			m.letters[k] = wrote(m.letters[k], l.Members, now, false)
+			w.model.letters[k] = wrote(w.model.letters[k], l.Members, w.now, len(texts) == 1)
 		}
 	}
 }
@@ -123,10 +127,6 @@ func (w *world) leaves(q *queued) error {
 		return nil
 	}
 	w.count["left"]++
-	if q.letter.text >= 0 {
-		k := key{subject: q.letter.who.campaignOf(), n: q.letter.text}
-		w.model.letters[k] = wrote(w.model.letters[k], q.letter.to, w.now, true)
-	}
 	if w.left++; w.left > w.paid {
 		return fmt.Errorf("%s leaves and has not paid", q.ID)
 	}

@@ -214,7 +214,7 @@ func inForce(b state.Block, clock time.Time) bool {
 }
 
 func holds(x state.Exemption, clock time.Time) bool {
-	return x.RemovedAt.IsZero() && clock.Before(x.Until)
+	return x.RemovedAt.IsZero() && !clock.Before(x.Since) && clock.Before(x.Until)
 }
 
 // blocked are the blocks in force of a letter.

@@ -100,6 +100,7 @@ func (s watcher) Take(ctx context.Context, now time.Time, ask state.Ask) (state.
 		s.taken = append(s.taken, ask)
 		if s.turn == "keeper" {
 			s.paid++
+			s.counted(ask.Letters)
 		}
 	}
 	return answer, err
@@ -204,7 +205,7 @@ func (w *world) elsewhere(method string) {
 		panic(err) // of a store that is well
 	}
 	w.model.blocks.put(b.ID, b)
-	w.came, w.inTime = &b, method == "ActiveBlocks" || method == "DocsOf" || method == "Take"
+	w.came, w.inTime = &b, len(w.taken) == 0 && (method == "ActiveBlocks" || method == "DocsOf" || method == "Take")
 }
 
 // goes says how a call of the store goes.
