@@ -13,9 +13,11 @@ import (
 const overload = "internal.overload"
 
 const (
-	// weightOctets of a body weigh as much as a message without any: what judging costs
+	// weightOctets of a body, or of header, weigh as much as a message without any: what judging costs
 	// beside the store, processor time and memory, goes by the length of the text.
 	weightOctets = 64 << 10
+	// weightRecipients cost about as much, when limits count each destination.
+	weightRecipients = 1000
 	// roomPerCore is the weight that is judged at once for each processor. The store
 	// commits in groups and wants as many messages at once as it can have; 512 KiB of
 	// HTML take a processor for some milliseconds and a few megabytes of memory, so
@@ -56,7 +58,15 @@ type waiting struct {
 
 func newGate() *gate { return &gate{room: roomPerCore * runtime.GOMAXPROCS(0)} }
 
-func weightOf(m *Mail) int { return 1 + len(m.Body)/weightOctets }
+// weightOf goes by all that is read of a message: who sends large headers, or to thousands,
+// does not get more judged at once than who sends large bodies.
+func weightOf(m *Mail) int {
+	header := 0
+	for _, f := range m.Header {
+		header += len(f.Name) + len(f.Value)
+	}
+	return 1 + len(m.Body)/weightOctets + header/weightOctets + len(m.Recipients)/weightRecipients
+}
 
 // enter waits for room; an error says why there is none. Who has entered leaves with the
 // same weight. Without a deadline nobody is turned away.

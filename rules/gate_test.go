@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"o2n-milter/message"
 	"o2n-milter/state"
 )
 
@@ -290,6 +291,15 @@ func TestWeight(t *testing.T) {
 	for octets, want := range map[int]int{0: 1, weightOctets - 1: 1, weightOctets: 2, weightOctets + 1: 2, MaxBody: 9} {
 		if got := weightOf(&Mail{Body: make([]byte, octets)}); got != want {
 			t.Errorf("%d octets weigh %d, want %d", octets, got, want)
+		}
+		header := []message.Field{{Name: "X", Value: strings.Repeat("a", max(0, octets-2))}, {Name: "Y"}}
+		if got := weightOf(&Mail{Header: header}); got != want {
+			t.Errorf("%d octets of header weigh %d, want %d", octets, got, want)
+		}
+	}
+	for n, want := range map[int]int{999: 1, 1000: 2, 20_000: 21} {
+		if got := weightOf(&Mail{Recipients: make([]Recipient, n)}); got != want {
+			t.Errorf("%d recipients weigh %d, want %d", n, got, want)
 		}
 	}
 }
