@@ -245,7 +245,7 @@ func TestNoDescriptors(t *testing.T) {
 			}
 			w.served("afterwards")
 			w.recovered(200)
-			block := "account:bob@client-b.example"
+			block := "account:carol@client-c.example"
 			w.Command(t, "block", "add", block, "--for", "1h", "--reason", "test")
 			used := w.Command(t, "usage", "account:"+login)
 			w.Proc.Kill()
