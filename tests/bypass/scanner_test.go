@@ -167,7 +167,7 @@ func closing(text string) int {
 
 // bare is what stands in neither quotes, comments nor encoded words: there only the
 // account's own addresses may stand, whatever is said of names. A wide @ is a letter of
-// a name to every program.
+// a name to every program, and no blank that might stand in a domain.
 func bare(text string) string {
 	text = wideAt.Replace(encodedWord.ReplaceAllString(text, " "))
 	var b strings.Builder
@@ -194,7 +194,7 @@ func bare(text string) string {
 	return b.String()
 }
 
-var wideAt = strings.NewReplacer("\uff20", " ", "\ufe6b", " ")
+var wideAt = strings.NewReplacer("\uff20", "|", "\ufe6b", "|")
 
 // The scanner's own table: what it must find, and what is no address of others.
 func TestScanner(t *testing.T) {
@@ -213,5 +213,8 @@ func TestScanner(t *testing.T) {
 	}
 	if got := foreignIn(bare(`"a@b.c" (d@e.f) =?utf-8?q?g=40h.i?= <alice@client-a.example>`)); got != "" {
 		t.Errorf("in the open: %q", got)
+	}
+	if got := foreignIn(bare("@k.\uff20e<alice@client-a.example")); got != "" {
+		t.Errorf("beside a wide @: %q", got)
 	}
 }
