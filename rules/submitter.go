@@ -2,6 +2,7 @@ package rules
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -100,12 +101,12 @@ func (e *Engine) byLogin(ctx context.Context, login string) (submitter, error) {
 // he may not send. One that no source knows has his own domain, where
 // accounts.unknown lets him.
 func (e *Engine) AccountOf(ctx context.Context, login string) (*accounts.Account, error) {
-	if acc, err := e.accounts.ByLogin(ctx, login); acc != nil || err != nil {
+	if acc, err := e.byName(ctx, login); acc != nil || err != nil {
 		return acc, err
 	}
 	spellings, full := e.spellings(login)
 	for _, name := range spellings[1:] {
-		acc, err := e.accounts.ByLogin(ctx, name)
+		acc, err := e.byName(ctx, name)
 		if acc != nil || err != nil {
 			return acc, err
 		}
@@ -115,6 +116,16 @@ func (e *Engine) AccountOf(ctx context.Context, login string) (*accounts.Account
 		return nil, nil
 	}
 	return &accounts.Account{Login: full, Domains: []string{own.Domain}}, nil
+}
+
+// byName asks the source. What it answers for another login is no answer: nobody may
+// write as somebody else because a source is out of order.
+func (e *Engine) byName(ctx context.Context, login string) (*accounts.Account, error) {
+	acc, err := e.accounts.ByLogin(ctx, login)
+	if err == nil && acc != nil && acc.Login != login {
+		return nil, fmt.Errorf("asked for %q, the source answers for %q", printable(login, 200), printable(acc.Login, 200))
+	}
+	return acc, err
 }
 
 // spellings lists the names to look a login up by, itself first, and its full form, user@domain;

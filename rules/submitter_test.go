@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -220,5 +222,47 @@ func TestAlignedByRegistrableDomain(t *testing.T) {
 				t.Errorf("%s for %s: %v; want %v", d, own, got, want)
 			}
 		}
+	}
+}
+
+// strange is a source that answers for another login, or not before its ctx ends.
+type strange struct {
+	accounts.Source
+	hangs bool
+}
+
+func (s strange) ByLogin(ctx context.Context, login string) (*accounts.Account, error) {
+	if s.hangs {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return s.Source.ByLogin(ctx, "shop")
+}
+
+// A source that hangs costs the time that a decision has, and one that answers for
+// somebody else lets nobody write as him: both are accounts.unavailable, and charge nothing.
+func TestSourceOutOfOrder(t *testing.T) {
+	for name, hangs := range map[string]bool{"hangs": true, "another's account": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, limits(perMinute(1, Tempfail)))
+				right := b.accounts
+				b.accounts = strange{right, hangs}
+				for range 2 {
+					ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+					began := time.Now()
+					v := b.Decide(ctx, with("From: x@shop.example", "To: bob@remote.example"))
+					cancel()
+					if v.Action != Tempfail || v.Rule != "accounts.unavailable" || v.Err == nil || v.Account != "" {
+						t.Errorf("%s %s of %q, error %v", v.Action, v.Rule, v.Account, v.Err)
+					}
+					if took := time.Since(began); took > 8*time.Second {
+						t.Errorf("it took %s", took)
+					}
+				}
+				b.accounts = right
+				check(t, b.decide(t, mail()), Accept, "none")
+			})
+		})
 	}
 }
