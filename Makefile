@@ -7,8 +7,8 @@ STATICCHECK := $(CACHE)/bin/staticcheck-v0.8.2
 GOSEC       := $(CACHE)/bin/gosec-v2.30.0
 GOVULNCHECK := $(CACHE)/bin/govulncheck-v1.9.0
 VERSION     := $(shell git describe --always --dirty 2>/dev/null || echo dev)
-# Of tests that need other programs. A comma would end an argument of "call".
-TAGS        := mta,browser,nspawn
+# Of tests that need other programs, and of what they build. A comma would end an argument of "call".
+TAGS        := mta,browser,nspawn,chaos
 export CGO_ENABLED ?= 1
 
 .PHONY: build run test check gosec govulncheck packages unit e2e faults soak campaign fuzz bench bench-day accuracy man deb deb-check deb-reproducible test-package clean
