@@ -33,26 +33,30 @@ func TestHostilePeers(t *testing.T) {
 		{"answers that nobody reads", campaign.Pick(20, 400), deaf},
 		{"negotiations without end", campaign.Pick(50, 1000), hog},
 	} {
-		count := campaign.Counting(t, "peers", a.name)
-		w.meanwhile(a.name, func() {
-			var mu sync.Mutex
-			each(a.n, func(i int) {
-				c, err := w.dial(1<<16 + i)
-				if err != nil {
-					count.Failed()
-					t.Errorf("%s: %v", a.name, err)
-					return
-				}
-				defer c.Close()
-				mu.Lock()
-				own := rand.New(rand.NewPCG(r.Uint64(), uint64(i)))
-				mu.Unlock()
-				a.attack(c, own)
-				count.Held()
+		t.Run(a.name, func(t *testing.T) {
+			w.t = t
+			count := campaign.Counting(t, "peers", a.name)
+			w.meanwhile(a.name, func() {
+				var mu sync.Mutex
+				each(a.n, func(i int) {
+					c, err := w.dial(1<<16 + i)
+					if err != nil {
+						count.Failed()
+						t.Errorf("%s: %v", a.name, err)
+						return
+					}
+					defer c.Close()
+					mu.Lock()
+					own := rand.New(rand.NewPCG(r.Uint64(), uint64(i)))
+					mu.Unlock()
+					a.attack(c, own)
+					count.Held()
+				})
 			})
 		})
 	}
-	w.recovered(200)
+	w.t = t
+	w.recovered(600) // what is set aside for mail that is being taken in, and as little as before
 }
 
 // stage is how many packets of a dialog a peer sends before it does what it is here for.
@@ -142,6 +146,7 @@ func deaf(c net.Conn, r *rand.Rand) {
 		if _, err := c.Write(many); err != nil {
 			return
 		}
+		time.Sleep(time.Millisecond) // the honest one is in this process too
 	}
 }
 
@@ -155,6 +160,7 @@ func hog(c net.Conn, r *rand.Rand) {
 		if _, err := c.Write(many); err != nil {
 			return
 		}
+		time.Sleep(time.Millisecond)
 	}
 }
 
