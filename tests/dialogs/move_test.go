@@ -105,6 +105,9 @@ func smtpSession(r *rand.Rand, postfix bool) []move {
 	}
 	for range 1 + r.IntN(3) {
 		list = append(list, smtpMessage(r, who, postfix)...)
+		if postfix && one(r, 5) { // from here on it is another's
+			list = append(list, say("XCLIENT LOGIN="+pick(r, []string{alice, bob})), say("EHLO client.example"))
+		}
 	}
 	if one(r, 2) {
 		list = append(list, say("QUIT"))
