@@ -317,6 +317,65 @@ func (f *failing) Write(p []byte) (int, error) {
 	return n, syscall.ENOSPC
 }
 
+// diskful is a file on a disk that is full for a while.
+type diskful struct {
+	mu   sync.Mutex
+	full bool
+	text strings.Builder
+}
+
+func (d *diskful) Write(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.full {
+		return 0, syscall.ENOSPC
+	}
+	return d.text.Write(p)
+}
+
+func (d *diskful) set(full bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.full = full
+}
+
+// While the disk of the log is full nobody waits; each line is counted, and when there is
+// room again the lines go on, and one tells how many there were.
+func TestLogOnAFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &diskful{}
+		l := openLog(out, config.Log{})
+		log := func(text string) {
+			l.Info(text)
+			time.Sleep(time.Second)
+			synctest.Wait()
+		}
+		log("before")
+		out.set(true)
+		began := time.Now()
+		for range 100 {
+			l.Info("lost")
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("100 lines wait for %s", took)
+		}
+		log("lost")
+		if lost := l.lines.lost(); lost != 101 {
+			t.Errorf("%d lines are lost; want 101", lost)
+		}
+		out.set(false)
+		log("after")
+		log("end")
+		l.close()
+		text := out.text.String()
+		for part, times := range map[string]int{"msg=before": 1, "msg=lost": 0, "msg=after": 1, "msg=end": 1, "did not take them\" lines=101\n": 1} {
+			if strings.Count(text, part) != times {
+				t.Errorf("%s is not there %d times:\n%s", part, times, text)
+			}
+		}
+	})
+}
+
 func TestLogCountsWhatFails(t *testing.T) {
 	out := &failing{takes: 4}
 	l := &logLines{out: out}
