@@ -129,12 +129,14 @@ func (w *world) mayPass(l *letter, costs []cost, blocked []state.Block) error {
 
 // reached counts the mail of a blocked subject to us.
 func (w *world) reached(blocked []state.Block) error {
-	for _, b := range blocked {
-		list := slices.DeleteFunc(w.model.reached[b.Subject], func(at time.Time) bool { return w.now.Sub(at) >= time.Hour })
-		w.model.reached[b.Subject] = append(list, w.now)
-		if len(blocked) == 1 && len(list) >= 5 {
-			return fmt.Errorf("%s is blocked and writes to us for the %d. time in an hour", b.Subject, len(list)+1)
-		}
+	if len(blocked) > 1 {
+		return nil // one of them has the share
+	}
+	b := blocked[0]
+	list := slices.DeleteFunc(w.model.reached[b.Subject], func(at time.Time) bool { return w.now.Sub(at) >= time.Hour })
+	w.model.reached[b.Subject] = append(list, w.now)
+	if len(list) >= 5 {
+		return fmt.Errorf("%s is blocked and writes to us for the %d. time in an hour", b.Subject, len(list)+1)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ func (w *world) step() error {
 	for range 8 {
 		alarmed, next := w.log.n, time.Time{}
 		met, panicked := w.try("keeper", func() { next = w.keeper.Step(w.ctx, w.clock()) })
-		wrong = errors.Join(wrong, w.paidFor())
+		wrong, w.wrong = errors.Join(wrong, w.wrong), nil
 		if met && panicked == nil && w.log.n == alarmed && w.keeper.Away() == "" {
 			wrong = errors.Join(wrong, fmt.Errorf("keeper: the store failed in %v, and nobody is told", w.failed))
 		}
@@ -32,32 +32,31 @@ func (w *world) step() error {
 	return wrong
 }
 
-// paidFor notes what the keeper's releases have cost.
-func (w *world) paidFor() error {
+// paidFor notes what a release of the keeper's has cost.
+func (w *world) paidFor(ask state.Ask) error {
 	m := w.model
-	for _, ask := range w.taken {
-		for _, b := range m.blocks.of {
-			if inForce(b, w.clock()) && slices.Contains(named(ask), b.Subject) {
-				return fmt.Errorf("held mail of %s pays, which is blocked", b.Subject)
-			}
-		}
-		for _, c := range ask.Charges {
-			k := key{what: c.Limit, subject: c.Subject}
-			cost := c.Cost
-			if c.Set != "" {
-				cost = int64(len(c.Members))
-			}
-			least, _ := held(m.windows[k], w.now, c.Length)
-			if !c.CountOnly && c.Set == "" && least+cost > c.Max {
-				return fmt.Errorf("held mail pays %d, and %s of %s has %d of %d", cost, c.Limit, c.Subject, least, c.Max)
-			}
-			put(m.windows, k, charge{w.now, cost, c.Set == ""}, c.Length)
-			if c.Set != "" {
-				m.known[c.Subject] = wrote(m.known[c.Subject], c.Members, w.now, false)
-			}
+	w.paid++
+	w.counted(ask.Letters)
+	for _, b := range m.blocks.of {
+		if inForce(b, w.clock()) && slices.Contains(named(ask), b.Subject) {
+			return fmt.Errorf("held mail of %s pays, which is blocked", b.Subject)
 		}
 	}
-	w.taken = nil
+	for _, c := range ask.Charges {
+		k := key{what: c.Limit, subject: c.Subject}
+		cost := c.Cost
+		if c.Set != "" {
+			cost = int64(len(c.Members))
+		}
+		least, _ := held(m.windows[k], w.now, c.Length)
+		if !c.CountOnly && c.Set == "" && least+cost > c.Max {
+			return fmt.Errorf("held mail pays %d, and %s of %s has %d of %d", cost, c.Limit, c.Subject, least, c.Max)
+		}
+		put(m.windows, k, charge{w.now, cost, c.Set == ""}, c.Length)
+		if c.Set != "" {
+			m.known[c.Subject] = wrote(m.known[c.Subject], c.Members, w.now, false)
+		}
+	}
 	return nil
 }
 

@@ -312,6 +312,7 @@ func (m *model) reset(subject string, sure bool) {
 	}
 	doubt(m.windows)
 	doubt(m.strikes)
+	delete(m.reached, subject)
 	contacts := func(all map[string]contact) {
 		for a, c := range all {
 			if c.sure = (time.Time{}); sure {

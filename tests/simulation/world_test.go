@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"slices"
@@ -47,6 +48,7 @@ type world struct {
 	plan    []event      // faults to come
 	other   *event       // what somebody on another host is about to do
 	came    *state.Block // what he did in this turn,
+	wrong   error        // with what the keeper has paid for in this turn
 	inTime  bool         // before the store was asked for the last time whether it may pass
 	since   int          // calls since the last was planned
 	met     int          // faults so far
@@ -99,8 +101,7 @@ func (s watcher) Take(ctx context.Context, now time.Time, ask state.Ask) (state.
 	if err == nil && !ask.Dry && wasCharged(ask, answer) {
 		s.taken = append(s.taken, ask)
 		if s.turn == "keeper" {
-			s.paid++
-			s.counted(ask.Letters)
+			s.wrong = errors.Join(s.wrong, s.paidFor(ask))
 		}
 	}
 	return answer, err
@@ -277,7 +278,7 @@ func (w *world) restart(kill bool) error {
 	old, was := w.base, w.folder
 	if kill {
 		w.folder = was + "k"
-		if err := os.CopyFS(w.folder, os.DirFS(was)); err != nil {
+		if err := snapshot(was, w.folder); err != nil {
 			return fmt.Errorf("copy: %w", err)
 		}
 	}
@@ -298,6 +299,20 @@ func (w *world) restart(kill bool) error {
 	}
 	w.start()
 	return nil
+}
+
+// snapshot copies the folder of a store at work: what a process leaves that is killed. When
+// the store removes a file meanwhile, it is copied again.
+func snapshot(from, to string) (err error) {
+	for range 20 {
+		if err = os.CopyFS(to, os.DirFS(from)); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := os.RemoveAll(to); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 func (w *world) close() error {
