@@ -57,16 +57,13 @@ func unspeakable(s []byte, n int) bool {
 	if n < 3 {
 		return false
 	}
-	consonants, odd := uint64(0), uint8(0) // a pair that hardly ever stands together
-	for i := 0; i < n; i += 8 {
-		x := eight(s[i:])
-		x &= 1<<(8*uint(n-i)) - 1 // of eight or more: all
-		last := uint64(0)
-		if i > 0 {
-			last = uint64(s[i-1]) & 31
-		}
+	x := eight(s) & (1<<(8*uint(n)) - 1) // of eight or more: all
+	consonants := consonantsIn(x)
+	odd := oddPairIn(fiveBits(x) << 5) // a pair that hardly ever stands together
+	for i := 8; i < n; i += 8 {
+		x := eight(s[i:]) & (1<<(8*uint(n-i)) - 1)
 		consonants |= consonantsIn(x) << uint(i)
-		odd |= oddPairIn(fiveBits(x)<<5 | last)
+		odd |= oddPairIn(fiveBits(x)<<5 | uint64(s[i-1])&31)
 	}
 	all := uint64(1)<<uint(n) - 1
 	consonants &= all
@@ -92,11 +89,14 @@ func oddPairIn(x uint64) uint8 {
 // consonantsIn has a bit for each of eight bytes of ASCII that is no vowel, the first one
 // the lowest.
 func consonantsIn(x uint64) uint64 {
-	return bitOf(otherThan(x, 'a') & otherThan(x, 'e') & otherThan(x, 'i') & otherThan(x, 'o') & otherThan(x, 'u') & otherThan(x, 'y'))
+	other := (x ^ 'a'*ones) + lows // the high bit of each byte that is another one
+	other &= (x ^ 'e'*ones) + lows
+	other &= (x ^ 'i'*ones) + lows
+	other &= (x ^ 'o'*ones) + lows
+	other &= (x ^ 'u'*ones) + lows
+	other &= (x ^ 'y'*ones) + lows
+	return bitOf(other & highs)
 }
-
-// otherThan are the bytes that are not this one, of ASCII.
-func otherThan(x uint64, c byte) uint64 { return (x ^ uint64(c)*ones + lows) & highs }
 
 // oddWord is a word that has digits, or letters beyond a to z.
 type oddWord struct {
