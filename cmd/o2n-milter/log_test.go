@@ -342,6 +342,7 @@ func (d *diskful) set(full bool) {
 // While the disk of the log is full nobody waits; each line is counted, and when there is
 // room again the lines go on, and one tells how many there were.
 func TestLogOnAFullDisk(t *testing.T) {
+	openLog(io.Discard, config.Log{}).close() // what waits for signals begins with the first one, and outlives it
 	synctest.Test(t, func(t *testing.T) {
 		out := &diskful{}
 		l := openLog(out, config.Log{})
