@@ -90,7 +90,7 @@ func TestEveryCall(t *testing.T) {
 		}
 		count.Held()
 	}
-	every := campaign.Pick(6, 1)
+	every := campaign.Pick(12, 1)
 	for n := 1 + r.IntN(every); n <= calls; n += every {
 		for way := range faulty.Ways {
 			if campaign.Long() || way == r.IntN(len(faulty.Ways)) {

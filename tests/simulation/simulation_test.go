@@ -97,14 +97,14 @@ func simulate(t *testing.T, what string, episodes int, folder func() string) {
 // TestInMemory is the simulation over the store in memory: a million events in the
 // long form.
 func TestInMemory(t *testing.T) {
-	simulate(t, "events over the store in memory", campaign.Pick(12, 1000), func() string { return "" })
+	simulate(t, "events over the store in memory", campaign.Pick(6, 1000), func() string { return "" })
 }
 
 // TestOnBadger is the simulation over the embedded store, which is closed and killed
 // and opened again.
 func TestOnBadger(t *testing.T) {
 	dir, n := shm(t), 0
-	simulate(t, "events over Badger, with restarts", campaign.Pick(2, 50), func() string {
+	simulate(t, "events over Badger, with restarts", campaign.Pick(1, 50), func() string {
 		n++
 		return filepath.Join(dir, fmt.Sprint(n))
 	})
