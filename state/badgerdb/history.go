@@ -12,7 +12,6 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"o2n-milter/internal/chaos"
-	"o2n-milter/state/internal/ledger"
 )
 
 // The way of a decision: it waits in memory until there is a page's worth, or for hold;
@@ -30,24 +29,6 @@ const (
 	// decisions: a page goes as a whole.
 	pageSpans = 32
 )
-
-// draft are decisions that are on no page yet, under one number.
-type draft struct {
-	number  int64
-	entries []*entry
-	size    int  // bytes in the database, with its key
-	written bool // it is there
-	taken   bool // it is becoming a page, or going
-}
-
-// last is the time of the newest.
-func (d *draft) last() int64 {
-	last := d.entries[0].at
-	for _, e := range d.entries {
-		last = max(last, e.at)
-	}
-	return last
-}
 
 // change is what the writer is to do to decisions, all or none of it.
 type change struct {
@@ -304,11 +285,6 @@ func (h *history) filed(drafts []*draft) *change {
 	}
 }
 
-// gone deletes a draft.
-func (d *draft) gone() record {
-	return record{key: draftKey(d.number), gone: true, history: -d.size}
-}
-
 // remove forgets drafts, which are on a page, or lost.
 func (h *history) remove(drafts []*draft) {
 	h.mu.Lock()
@@ -391,26 +367,4 @@ func (h *history) read(db *badger.DB) (faults []string, dead []record, err error
 	signal(h.first)
 	signal(h.ripe)
 	return faults, dead, nil
-}
-
-func readDraft(item *badger.Item) (d *draft, err error) {
-	d = &draft{written: true, size: len(item.Key()) + int(item.ValueSize())}
-	if d.number, err = numberOf(item.Key()); err == nil {
-		err = item.Value(func(value []byte) (err error) {
-			d.entries, err = decodePage(value, allBlocks)
-			return err
-		})
-	}
-	for i := 0; i < len(d.entries) && err == nil; i++ {
-		e := d.entries[i]
-		decision, fault := ledger.DecodeDecision(e.value)
-		d.entries[i], err = newEntry(decision, e.value), fault
-	}
-	if err == nil && len(d.entries) == 0 {
-		err = errDamaged
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", item.Key(), err)
-	}
-	return d, nil
 }
