@@ -4,13 +4,9 @@ package tests
 
 import (
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -41,49 +37,17 @@ type withRspamd struct {
 // configure writes [content] and waits until it is in force.
 func (w *withRspamd) configure(t *testing.T, lines ...string) {
 	t.Helper()
-	w.reload(t, "ok", lines...)
+	w.write(t, lines...)
+	w.daemon.Reload(t)
 }
 
-// reload writes [content] and waits until it is taken or refused.
-func (w *withRspamd) reload(t *testing.T, result string, lines ...string) {
+// write puts [content] where the daemon reads it.
+func (w *withRspamd) write(t *testing.T, lines ...string) {
 	t.Helper()
-	sample := fmt.Sprintf("o2n_milter_config_reloads_total{result=%q}", result)
 	text := "[content]\n" + strings.Join(lines, "\n") + "\n"
 	if err := os.WriteFile(filepath.Join(w.daemon.Dir, "conf.d", "content.toml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	before := w.metric(t, sample)
-	if err := w.daemon.Proc.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
-	mta.Poll(t, "the configuration is read: "+result, func() bool {
-		return w.metric(t, sample) > before
-	})
-}
-
-// metric is the value of a sample.
-func (w *withRspamd) metric(t *testing.T, sample string) float64 {
-	t.Helper()
-	resp, err := http.Get(w.daemon.URL + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(line), sample+" "); ok {
-			n, err := strconv.ParseFloat(value, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return n
-		}
-	}
-	t.Fatalf("no %s in\n%s", sample, text)
-	return 0
 }
 
 // send is one message of alice's.
@@ -129,10 +93,10 @@ func TestRspamd(t *testing.T) {
 		"controller": fmt.Sprintf("url = %q\npassword_file = %q", engine.Controller, secret),
 	} {
 		w.configure(t, rule, ask)
-		asked := w.metric(t, "o2n_milter_content_seconds_count")
+		asked := w.daemon.Metric(t, "o2n_milter_content_seconds_count")
 		w.want(t, name+", GTUBE", letter(gtube), "550 5.7.1 This message looks like spam", "content.score")
 		w.want(t, name+", a letter", ordinary, "250", "")
-		if n := w.metric(t, "o2n_milter_content_seconds_count") - asked; n != 2 {
+		if n := w.daemon.Metric(t, "o2n_milter_content_seconds_count") - asked; n != 2 {
 			t.Errorf("%s: asked %v times; want 2", name, n)
 		}
 	}
@@ -147,7 +111,7 @@ func TestRspamd(t *testing.T) {
 		t.Errorf("not tagged: %q", got)
 	}
 	for _, reason := range []string{"timeout", "connection", "status", "answer", "busy", "resting"} {
-		if n := w.metric(t, fmt.Sprintf("o2n_milter_content_errors_total{reason=%q}", reason)); n != 0 {
+		if n := w.daemon.Metric(t, fmt.Sprintf("o2n_milter_content_errors_total{reason=%q}", reason)); n != 0 {
 			t.Errorf("%v errors of %s", n, reason)
 		}
 	}
@@ -155,18 +119,19 @@ func TestRspamd(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("résumé\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.reload(t, "refused", rule, fmt.Sprintf("url = %q\npassword_file = %q", engine.Controller, secret)) // no field can hold that
+	w.write(t, rule, fmt.Sprintf("url = %q\npassword_file = %q", engine.Controller, secret)) // no field can hold that
+	w.daemon.RefusedReload(t)
 	w.want(t, "after a refused reload", letter(gtube), "550 5.7.1", "content.score")
 
 	w.configure(t, rule, fmt.Sprintf("url = %q", engine.Controller)) // without its password
 	w.want(t, "no password", letter(gtube), "250", "")
-	if n := w.metric(t, `o2n_milter_content_errors_total{reason="status"}`); n != 1 {
+	if n := w.daemon.Metric(t, `o2n_milter_content_errors_total{reason="status"}`); n != 1 {
 		t.Errorf("%v errors of status; want 1", n)
 	}
 	w.configure(t, rule, fmt.Sprintf("url = %q", engine.Normal))
 	engine.Stop()
 	w.want(t, "rspamd is away", letter(gtube), "250", "")
-	if n := w.metric(t, `o2n_milter_content_errors_total{reason="connection"}`); n != 1 {
+	if n := w.daemon.Metric(t, `o2n_milter_content_errors_total{reason="connection"}`); n != 1 {
 		t.Errorf("%v errors of connection; want 1", n)
 	}
 	w.configure(t, rule, fmt.Sprintf("url = %q", engine.Normal), `unavailable = "tempfail"`)

@@ -3,9 +3,6 @@
 package faults
 
 import (
-	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -104,31 +101,9 @@ func TestLogDiskFull(t *testing.T) {
 	if code := one(t, d, "blocked@client-a.example"); code != 550 {
 		t.Errorf("a blocked account's letter: %d; want 550", code)
 	}
-	if lost := d.metric(t, "o2n_milter_log_lines_lost_total"); lost == 0 {
+	if lost := d.Metric(t, "o2n_milter_log_lines_lost_total"); lost == 0 {
 		t.Error("lines that were not written are not counted")
 	}
 	passed := load.allCounted(t, d)
 	summary(t, "%d letters with a log that took nothing, the slowest %s", passed, load.slowest.Round(time.Millisecond))
-}
-
-// metric is the value of a series without labels.
-func (d *daemon) metric(t testing.TB, name string) (value float64) {
-	t.Helper()
-	resp, err := http.Get(d.URL + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if text, ok := strings.CutPrefix(line, name+" "); ok {
-			fmt.Sscan(text, &value)
-			return value
-		}
-	}
-	t.Fatalf("no %s in /metrics", name)
-	return 0
 }

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -52,12 +51,12 @@ func TestMailDoesNotWaitForTheLog(t *testing.T) {
 		}
 	}
 	send(150) // at some 1,100 octets a line the 64 KiB of the pipe are full after 60
-	if lost := metric(t, d, "o2n_milter_log_lines_lost_total"); lost != "0" {
-		t.Errorf("%s lines are lost already", lost)
+	if lost := d.Metric(t, "o2n_milter_log_lines_lost_total"); lost != 0 {
+		t.Errorf("%v lines are lost already", lost)
 	}
 	r.Close()
 	send(10)
-	mta.Poll(t, "lost lines are counted", func() bool { return metric(t, d, "o2n_milter_log_lines_lost_total") != "0" })
+	mta.Poll(t, "lost lines are counted", func() bool { return d.Metric(t, "o2n_milter_log_lines_lost_total") != 0 })
 	if !d.Proc.Running() || d.Get("/readyz") != 200 {
 		t.Errorf("o2n-milter is gone: %v", d.Proc.Err())
 	}
@@ -102,22 +101,6 @@ func TestFaultsInTheJournal(t *testing.T) {
 	w.Close()
 }
 
-// The samples of o2n_milter_config_reloads_total, quoted for a pattern.
-const (
-	appliedReloads = `o2n_milter_config_reloads_total\{result="ok"\}`
-	refusedReloads = `o2n_milter_config_reloads_total\{result="refused"\}`
-)
-
-// metric is the value of the one sample that name, a pattern, matches.
-func metric(t *testing.T, d *program.Daemon, name string) string {
-	t.Helper()
-	m := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindStringSubmatch(page(t, d.URL+"/metrics"))
-	if m == nil {
-		t.Fatalf("no %s", name)
-	}
-	return m[1]
-}
-
 // A reload changes format, level and which messages are told; keys keep their order.
 func TestLogSettingsAreReloaded(t *testing.T) {
 	d := program.Start(t, []string{"unix:milter.sock"}, settings)
@@ -127,20 +110,7 @@ func TestLogSettingsAreReloaded(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(d.Dir, "conf.d", "log.toml"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		refused := metric(t, d, refusedReloads)
-		read, err := strconv.Atoi(metric(t, d, appliedReloads))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := d.Proc.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
-		mta.Poll(t, "it is read again", func() bool {
-			if metric(t, d, refusedReloads) != refused {
-				t.Fatalf("refused:\n%s", d.Log())
-			}
-			return metric(t, d, appliedReloads) == strconv.Itoa(read+1)
-		})
+		d.Reload(t)
 	}
 	passes, refused := traffic()[0], traffic()[5]
 	lines := func(want int) []string {

@@ -5,14 +5,11 @@ package soak
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -61,28 +58,13 @@ func (p *place) measure(t *testing.T, since time.Time, trouble string) sample {
 	return s
 }
 
-// metric is a number of /metrics without labels; -1 when nobody answers.
+// metric is a number of /metrics; -1 when nobody answers.
 func (p *place) metric(name string) float64 {
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Get(p.URL + "/metrics")
+	n, err := p.Sample(name)
 	if err != nil {
 		return -1
 	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return -1
-	}
-	for line := range strings.Lines(string(text)) {
-		if value, is := strings.CutPrefix(line, name+" "); is {
-			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-			if err != nil {
-				return -1
-			}
-			return n
-		}
-	}
-	return -1
+	return n
 }
 
 func (p *place) fds(t testing.TB) float64 {

@@ -7,8 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"testing"
 
 	"o2n-milter/tests/daemon"
@@ -129,7 +127,7 @@ type trouble struct {
 
 var troubles = []trouble{
 	{"kill -9", func(t *testing.T, p *place) { p.Proc.Kill(); p.Daemon.Start(t) }, true},
-	{"SIGHUP", func(t *testing.T, p *place) { p.reload(t) }, false},
+	{"SIGHUP", func(t *testing.T, p *place) { p.Reload(t) }, false},
 	{"Postfix again", func(t *testing.T, p *place) { p.restartPostfix(t) }, false},
 	{"SIGTERM", func(t *testing.T, p *place) { p.stop(t); p.Daemon.Start(t) }, true},
 	{"agent kill -9", func(t *testing.T, p *place) { p.agent.Kill(); p.startAgent(t) }, false},
@@ -151,14 +149,4 @@ func (p *place) restartPostfix(t *testing.T) {
 	p.book.restarting()
 	p.Postfix.Stop()
 	p.Postfix.Start(t)
-}
-
-func (p *place) reload(t *testing.T) {
-	t.Helper()
-	const read = `msg="configuration read"`
-	before := strings.Count(p.Daemon.Log(), read)
-	if err := p.Proc.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
-	mta.Poll(t, "the configuration is read", func() bool { return strings.Count(p.Daemon.Log(), read) > before })
 }

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -111,15 +110,10 @@ func (p *place) write(t *testing.T, name, text string) {
 	}
 }
 
-// reload sends SIGHUP, and waits until the configuration is in force.
+// reload brings the configuration into force.
 func (p *place) reload(t *testing.T) {
 	t.Helper()
-	const read = `msg="configuration read"`
-	before := strings.Count(p.Daemon.Log(), read)
-	if err := p.Proc.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
-	mta.Poll(t, "the daemon has read its configuration", func() bool { return strings.Count(p.Daemon.Log(), read) > before })
+	p.Reload(t)
 	t.Log("$ kill -HUP $(pidof o2n-milter)")
 }
 
