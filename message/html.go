@@ -48,13 +48,19 @@ func (p *page) stripped(text []byte) {
 			}
 			continue
 		}
-		k := kindOf(atom.Lookup(m.name))
-		silence = k&silent != 0 && kind == startPiece
+		a := atom.Lookup(m.name)
+		k := kindOf(a)
+		m.tagged = m.tagged || isForeign(a)
+		silence = k&silent != 0 && kind == startPiece && !m.tagged
 		if k&breaks != 0 {
 			p.line()
 		}
 	}
 }
+
+// isForeign says of an element that in it, by the standard, no content is raw (HTML 13.2.6.4.16
+// and 13.2.6.5). Where it ends is for a browser's tree to tell.
+func isForeign(a atom.Atom) bool { return a == atom.Svg || a == atom.Math || a == atom.Select }
 
 // htmlReader follows the tags.
 type htmlReader struct {
@@ -68,6 +74,8 @@ type htmlReader struct {
 	base     *url.URL               // that relative links are relative to; nil for none
 	anchor   color                  // of links
 	body     bool                   // <body> has come
+	foreign  bool                   // a foreign element has come
+	math     bool                   // and this one, in which styles and scripts are shown, too
 }
 
 // opened is an anchor that has begun.
@@ -143,6 +151,9 @@ func (r *htmlReader) start(m *markup) {
 	if e.atom == atom.Noscript {
 		m.notRaw() // mail readers run no scripts
 	}
+	if r.meetForeign(m, e.atom); r.tree.tangled {
+		return
+	}
 	var attr attributes
 	for _, a := range m.attrs {
 		attr.take(m, a)
@@ -168,6 +179,16 @@ func (r *htmlReader) start(m *markup) {
 	r.opens(&e, &attr)
 	r.tree.push(&e)
 	r.breakLine(&e)
+}
+
+// meetForeign gives up where it hangs on a foreign element what is a tag and what is none.
+func (r *htmlReader) meetForeign(m *markup, a atom.Atom) {
+	if isForeign(a) && !r.foreign {
+		r.foreign = true
+		r.tree.tangled = r.tree.tangled || bytes.Contains(m.html[m.at:], []byte(markedText))
+	}
+	r.math = r.math || a == atom.Math
+	r.tree.tangled = r.tree.tangled || m.raw != "" && (r.math || r.foreign && !m.isSameTagged())
 }
 
 // opens notes what begins with the element beside its text: a link, a form.

@@ -15,6 +15,8 @@ type markup struct {
 	html []byte
 	at   int // what begins here is not cut yet
 	raw  string
+	// tagged says to take no content for raw, and what is marked as text in XML for text.
+	tagged bool
 
 	text       []byte // of a text: as it stands there
 	textIsRaw  bool   // it stands in an element whose content has no tags
@@ -78,13 +80,20 @@ func (m *markup) next() piece {
 			if i > m.at {
 				return m.textTo(i)
 			}
-			i = m.commentEnd(i + 1)
+			if m.tagged && bytes.HasPrefix(m.html[i:], []byte(markedText)) {
+				i += len(markedText)
+			} else {
+				i = m.commentEnd(i + 1)
+			}
 			m.at = i
 		default:
 			i++
 		}
 	}
 }
+
+// markedText begins text that has no tags in SVG and MathML, and a comment elsewhere.
+const markedText = "<![CDATA["
 
 // textTo takes the text up to end, if there is some.
 func (m *markup) textTo(end int) piece {
@@ -142,7 +151,9 @@ func (m *markup) start(i int) piece {
 	}
 	switch string(name) {
 	case "iframe", "noembed", "noframes", "noscript", "plaintext", "script", "style", "textarea", "title", "xmp":
-		m.raw = string(name)
+		if !m.tagged {
+			m.raw = string(name)
+		}
 	}
 	m.at = end
 	return startPiece
@@ -166,6 +177,13 @@ func (m *markup) nothing() piece {
 
 // notRaw says that the content of the element that has just begun is read as any other.
 func (m *markup) notRaw() { m.raw = "" }
+
+// isSameTagged says of the raw element that has just begun that its content is the same to who
+// takes it for raw and who does not: it ends, and there are no tags in it.
+func (m *markup) isSameTagged() bool {
+	end := m.rawEnd()
+	return end < len(m.html) && m.html[m.at-2] != '/' && bytes.IndexByte(m.html[m.at:end], '<') < 0
+}
 
 // tag takes the tag whose name begins at i, with its attributes or without, and says where
 // it ends; -1 for nowhere.
