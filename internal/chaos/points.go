@@ -1,8 +1,5 @@
 //go:build chaos
 
-// Package chaos marks places where tests have the daemon panic. As it is shipped they do
-// nothing and cost nothing; a build with the tag "chaos" panics there by chance, as the
-// environment asks for.
 package chaos
 
 import (
@@ -13,9 +10,9 @@ import (
 	"sync"
 )
 
-// Env says with which seed, and in how many of its visits each place panics once:
-// "7 page=20 sync=5". A place that it does not name does not panic.
-const Env = "O2N_CHAOS"
+// env says with which seed, and in how many of its visits each place panics once:
+// "7 page=20 pulse=5". A place that it does not name does not panic.
+const env = "O2N_CHAOS"
 
 var (
 	mu    sync.Mutex
@@ -24,20 +21,20 @@ var (
 )
 
 func init() {
-	words := strings.Fields(os.Getenv(Env))
+	words := strings.Fields(os.Getenv(env))
 	if len(words) == 0 {
 		return
 	}
 	var seed uint64
 	if _, err := fmt.Sscan(words[0], &seed); err != nil {
-		panic(fmt.Sprintf("%s: seed %q: %v", Env, words[0], err))
+		panic(fmt.Sprintf("%s: seed %q: %v", env, words[0], err))
 	}
 	by = rand.New(rand.NewPCG(seed, 0))
 	for _, word := range words[1:] {
 		name, number, _ := strings.Cut(word, "=")
 		rate := 0
 		if _, err := fmt.Sscan(number, &rate); err != nil || rate < 1 {
-			panic(fmt.Sprintf("%s: %q; want NAME=VISITS", Env, word))
+			panic(fmt.Sprintf("%s: %q; want NAME=VISITS", env, word))
 		}
 		rates[name] = rate
 	}
