@@ -76,7 +76,8 @@ func (s *sending) toEnvelope(g forge, crowd int) {
 	for range 1 + g.IntN(14) {
 		who := g.IntN(crowd + 2)
 		named[who] = true
-		s.envelope = append(s.envelope, g.rcpt(who))
+		text, _ := g.spelled(who)
+		s.envelope = append(s.envelope, text)
 		s.rcptMentions++
 	}
 	s.rcptPeople = len(named)
@@ -88,35 +89,6 @@ func mailboxOf(who int) (local, domain string) {
 		return fmt.Sprintf("reader%d", who), "gmail.com"
 	}
 	return fmt.Sprintf("reader%d", who), fmt.Sprintf("remote%d.example", who%3)
-}
-
-// rcpt is a person's address as it may stand in RCPT TO.
-func (g forge) rcpt(who int) string {
-	local, domain := mailboxOf(who)
-	if domain == "gmail.com" && g.chance(40) {
-		local, domain = strings.Replace(local, "d", "d.", 1), g.one("gmail.com", "googlemail.com", "Gmail.COM")
-	}
-	switch g.IntN(8) {
-	case 0:
-		local = strings.ToUpper(local)
-	case 1:
-		local += "+" + g.one("x", "y", "", "+z")
-	case 2:
-		local = `"` + local + `"`
-	case 3:
-		local = `"` + local[:1] + `\` + local[1:] + `"`
-	}
-	switch g.IntN(8) {
-	case 0:
-		domain = strings.ToUpper(domain)
-	case 1:
-		domain += "."
-	case 2:
-		domain = strings.ReplaceAll(domain, ".", "\u3002")
-	case 3:
-		return "@relay.example:" + local + "@" + domain
-	}
-	return local + "@" + domain
 }
 
 // spelling is a person in a list; certain unless it takes the lenient reading.

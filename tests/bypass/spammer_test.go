@@ -205,17 +205,19 @@ func kinOf(sender string) []string {
 func (g forge) spelled(who int) (string, reader) {
 	local, domain := mailboxOf(who)
 	if domain == "gmail.com" {
-		local = g.one(local, local, local[:3]+"."+local[3:])
-		domain = g.one(domain, domain, "googlemail.com")
+		local = g.one(local, local, strings.Replace(local, "d", "d.", 1))
+		domain = g.one(domain, domain, "googlemail.com", "Gmail.COM")
 	}
-	to := reader{who, domain}
+	to := reader{who, strings.ToLower(domain)}
 	switch g.IntN(10) {
 	case 0:
 		local = strings.ToUpper(local)
 	case 1:
-		local += "+" + g.one("x", "y", "1")
+		local += "+" + g.one("x", "y", "1", "", "+z")
 	case 2:
 		local = `"` + local + `"`
+	case 3:
+		local = `"` + local[:1] + `\` + local[1:] + `"`
 	}
 	switch g.IntN(10) {
 	case 0:
