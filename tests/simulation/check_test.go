@@ -23,12 +23,12 @@ func (w *world) send(e event) error {
 		again.Mail.QueueID = l.QueueID
 		l = &again
 	}
-	s := session{w.engine, w.rules}
+	s := session{w.engine, w.variant}
 	if old, isOld := w.begun[e.a%4]; isOld && e.d == 1 {
 		s = old
 		delete(w.begun, e.a%4)
 	}
-	costs := w.model.costs(l, limitsOf(s.rules), w.clock(), w.now)
+	costs := w.model.costs(l, limitsOf(s.variant), w.clock(), w.now)
 	alarmed := w.log.n
 	v, met := w.decide(l, s)
 	if b := w.came; b != nil && w.inTime && slices.Contains(l.subjects(), b.Subject) && v.Action == rules.Accept && l.to[0] != reachable {
@@ -337,7 +337,7 @@ func (w *world) compareRequests(doubt bool) error {
 
 // compareWindows wants in the store's windows what the model has in its own.
 func (w *world) compareWindows() error {
-	for _, limit := range limitsOf(w.rules) {
+	for _, limit := range limitsOf(w.variant) {
 		var asked []state.Window
 		for k := range w.model.windows {
 			if k.what == limit.Name {

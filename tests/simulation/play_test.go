@@ -21,7 +21,7 @@ func (w *world) play(e event) error {
 	case mail:
 		return w.send(e)
 	case begin:
-		w.begun[e.a%4] = session{w.engine, w.rules}
+		w.begun[e.a%4] = session{w.engine, w.variant}
 	case tick:
 		return w.pass(e.t)
 	case setBack:
@@ -94,67 +94,91 @@ var (
 )
 
 func (w *world) atDesk(e event) error {
-	ctx := w.ctx
 	switch e.kind {
 	case block:
-		v, err := w.desk.AddBlock(ctx, root, desk.AddBlock{Subject: w.subject(e.a), For: blockTimes[e.b%4], Reason: "abuse"})
-		if err == nil {
-			w.model.blocks.put(v.ID, state.Block{ID: v.ID, Subject: v.Subject, Since: v.Since, Until: until(v.Until)})
-		}
-		return err
+		return w.addBlock(e)
 	case lift:
-		b, known := w.model.blocks.pick(e.a)
-		if !known {
-			return nil
-		}
-		list, err := w.desk.LiftBlock(ctx, root, desk.LiftBlock{Block: b.ID, Reason: "mistake"})
-		if err == nil && list.Blocks[0].Changed {
-			w.lifted(b.ID)
-		}
-		return err
+		return w.liftBlock(e)
 	case extend:
-		b, known := w.model.blocks.pick(e.a)
-		if !known {
-			return nil
-		}
-		v, err := w.desk.ExtendBlock(ctx, root, desk.ExtendBlock{Block: b.ID, For: blockTimes[e.b%4]})
-		if err == nil {
-			w.lifted(b.ID)
-			w.model.blocks.put(v.ID, state.Block{ID: v.ID, Subject: v.Subject, Since: v.Since, Until: until(v.Until)})
-		}
-		return err
+		return w.extendBlock(e)
 	case ask:
 		return w.askUnblock(e)
 	case answer:
 		return w.answerRequest(e)
 	case exempt:
-		in := desk.AddExemption{Subject: w.subject(e.a), Rule: exemptFrom[e.b%len(exemptFrom)], Owner: "sales", Reason: "a contract", For: "4h"}
-		if strings.HasPrefix(in.Rule, "limit.") && e.c%2 == 1 {
-			in.Factor = exemptFactor
-		}
-		v, err := w.desk.AddExemption(ctx, root, in)
-		if err == nil {
-			w.model.exemptions.put(v.ID, state.Exemption{ID: v.ID, Subject: v.Subject, Rule: v.Rule, Factor: v.Factor, Since: v.Since, Until: v.Until})
-		}
-		return err
+		return w.addExemption(e)
 	case unexempt:
-		x, known := w.model.exemptions.pick(e.a)
-		if !known {
-			return nil
-		}
-		v, err := w.desk.RemoveExemption(ctx, root, desk.RemoveExemption{ID: x.ID})
-		if err == nil && v.RemovedAt != nil {
-			x.RemovedAt = *v.RemovedAt
-			w.model.exemptions.put(x.ID, x)
-		}
-		return err
+		return w.removeExemption(e)
 	case reset:
-		_, err := w.desk.Reset(ctx, root, desk.Reset{Subject: w.subject(e.a)})
+		_, err := w.desk.Reset(w.ctx, root, desk.Reset{Subject: w.subject(e.a)})
 		return err
 	case wish:
 		return w.wishHeld(e)
 	}
 	return nil
+}
+
+func (w *world) addBlock(e event) error {
+	v, err := w.desk.AddBlock(w.ctx, root, desk.AddBlock{Subject: w.subject(e.a), For: blockTimes[e.b%4], Reason: "abuse"})
+	if err == nil {
+		w.blocked(v)
+	}
+	return err
+}
+
+// blocked notes a block that somebody was told of.
+func (w *world) blocked(v desk.BlockView) {
+	w.model.blocks.put(v.ID, state.Block{ID: v.ID, Subject: v.Subject, Since: v.Since, Until: until(v.Until)})
+}
+
+func (w *world) liftBlock(e event) error {
+	b, known := w.model.blocks.pick(e.a)
+	if !known {
+		return nil
+	}
+	list, err := w.desk.LiftBlock(w.ctx, root, desk.LiftBlock{Block: b.ID, Reason: "mistake"})
+	if err == nil && list.Blocks[0].Changed {
+		w.lifted(b.ID)
+	}
+	return err
+}
+
+func (w *world) extendBlock(e event) error {
+	b, known := w.model.blocks.pick(e.a)
+	if !known {
+		return nil
+	}
+	v, err := w.desk.ExtendBlock(w.ctx, root, desk.ExtendBlock{Block: b.ID, For: blockTimes[e.b%4]})
+	if err == nil {
+		w.lifted(b.ID)
+		w.blocked(v)
+	}
+	return err
+}
+
+func (w *world) addExemption(e event) error {
+	in := desk.AddExemption{Subject: w.subject(e.a), Rule: exemptFrom[e.b%len(exemptFrom)], Owner: "sales", Reason: "a contract", For: "4h"}
+	if strings.HasPrefix(in.Rule, "limit.") && e.c%2 == 1 {
+		in.Factor = exemptFactor
+	}
+	v, err := w.desk.AddExemption(w.ctx, root, in)
+	if err == nil {
+		w.model.exemptions.put(v.ID, state.Exemption{ID: v.ID, Subject: v.Subject, Rule: v.Rule, Factor: v.Factor, Since: v.Since, Until: v.Until})
+	}
+	return err
+}
+
+func (w *world) removeExemption(e event) error {
+	x, known := w.model.exemptions.pick(e.a)
+	if !known {
+		return nil
+	}
+	v, err := w.desk.RemoveExemption(w.ctx, root, desk.RemoveExemption{ID: x.ID})
+	if err == nil && v.RemovedAt != nil {
+		x.RemovedAt = *v.RemovedAt
+		w.model.exemptions.put(x.ID, x)
+	}
+	return err
 }
 
 // askUnblock has a customer ask for the end of a block.

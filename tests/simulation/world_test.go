@@ -25,24 +25,24 @@ import (
 // world is the filter among its store, an MTA and people, with clocks that an episode
 // sets, and the model beside it.
 type world struct {
-	ctx    context.Context
-	setup  setup
-	now    time.Time // true time
-	skew   time.Duration
-	base   state.Store
-	folder string // of base; empty: it is in memory
-	store  *faulty.Store
-	source accounts.Source
-	engine *rules.Engine
-	rules  int             // which are in force
-	begun  map[int]session // messages that began under rules of before
-	keeper *hold.Keeper
-	desk   *desk.Desk
-	notes  *notify.Notifier
-	events []notify.Event // that people are to be told of
-	mta    *mta
-	model  *model
-	log    *alarms
+	ctx     context.Context
+	setup   setup
+	now     time.Time // true time
+	skew    time.Duration
+	base    state.Store
+	folder  string // of base; empty: it is in memory
+	store   *faulty.Store
+	source  accounts.Source
+	engine  *rules.Engine
+	variant int             // of the rules in force
+	begun   map[int]session // messages that began under rules of before
+	keeper  *hold.Keeper
+	desk    *desk.Desk
+	notes   *notify.Notifier
+	events  []notify.Event // that people are to be told of
+	mta     *mta
+	model   *model
+	log     *alarms
 
 	ids     int
 	plan    []event      // faults to come
@@ -67,8 +67,8 @@ type world struct {
 
 // session is a message that began.
 type session struct {
-	engine *rules.Engine
-	rules  int
+	engine  *rules.Engine
+	variant int // of its rules
 }
 
 // alarms counts what people are told of.
@@ -159,14 +159,14 @@ func (w *world) start() {
 	}
 	w.engine = nil
 	w.begun = map[int]session{}
-	w.configure(w.rules)
+	w.configure(w.variant)
 }
 
 // configure brings rules into force.
 func (w *world) configure(variant int) {
 	set := w.setup.settings(variant)
 	set.Hold = w.keeper.Put
-	w.rules = variant
+	w.variant = variant
 	if w.engine == nil {
 		w.engine = rules.New(set, w.source, w.store, w.clock)
 		return
