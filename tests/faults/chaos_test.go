@@ -17,18 +17,15 @@ import (
 	program "o2n-milter/tests/daemon"
 )
 
-// chaotic is o2n-milter built to panic.
+// chaotic is o2n-milter built to panic, beside the one that is shipped.
 var chaotic = sync.OnceValues(func() (string, error) {
-	file := filepath.Join(filepath.Dir(shipped), "chaotic")
+	file := filepath.Join(filepath.Dir(program.File()), "chaotic")
 	out, err := exec.Command("go", "build", "-tags", "chaos", "-o", file, "o2n-milter/cmd/o2n-milter").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
 	return file, nil
 })
-
-// shipped is where the daemon is built, in a folder that is removed at the end.
-var shipped string
 
 // panicky are the places, and in how many of its visits each panics once. What happens
 // once in a second or less panics often, what each packet brings seldom.
@@ -48,7 +45,7 @@ var panicked = regexp.MustCompile(`chaos: (\w+)`)
 // connection closed, and what he was told is kept: nothing let through is forgotten, nothing
 // is counted twice, no block is lost.
 func TestChaos(t *testing.T) {
-	shipped = program.Program(t)
+	program.Program(t)
 	file, err := chaotic()
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +109,7 @@ func (c *chaos) run(t *testing.T, length time.Duration) {
 // stand is counted.
 func (c *chaos) block() bool {
 	subject := fmt.Sprintf("account:blocked%d@client-a.example", c.blocks)
-	cmd := exec.Command(shipped, "block", "add", subject, "--for", "1h", "--config", filepath.Join(c.Dir, "o2n-milter.toml"))
+	cmd := exec.Command(program.File(), "block", "add", subject, "--for", "1h", "--config", filepath.Join(c.Dir, "o2n-milter.toml"))
 	if cmd.Run() != nil {
 		return false
 	}

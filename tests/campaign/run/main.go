@@ -54,7 +54,6 @@ func campaign(write, only string, fuzz time.Duration) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	begun := time.Now()
 	r, err := runAll(ctx, chosen)
 	if err != nil {
 		return err

@@ -49,10 +49,10 @@ func (p part) run(ctx context.Context, tally string) result {
 	// First as an operator would: servers that tests have started end with them.
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
-	begun := time.Now()
+	start := time.Now()
 	out, err := cmd.CombinedOutput()
 	r := p.read(out)
-	r.took = time.Since(begun)
+	r.took = time.Since(start)
 	switch {
 	case ctx.Err() == context.DeadlineExceeded:
 		r.fault = fmt.Sprintf("did not end within %v", p.most)
