@@ -56,7 +56,7 @@ func (e *Engine) hold(ctx context.Context, now time.Time, r *ruling, v *Verdict)
 	}
 }
 
-// holdSafely turns a panic, which is always our own fault, into an error.
+// holdSafely gives to Settings.Hold what is to be held; a panic is an error of it.
 func (e *Engine) holdSafely(ctx context.Context, now time.Time, r *ruling, v *Verdict) (err error) {
 	defer caught(&err)
 	h, err := e.held(now, r, v)

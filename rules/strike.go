@@ -79,7 +79,7 @@ func (b *Blocking) weight(id string) int {
 	return 0
 }
 
-// strikeSafely turns a panic, which is always our own fault, into an error.
+// strikeSafely is strike; a panic is an error of it.
 func (e *Engine) strikeSafely(ctx context.Context, now time.Time, r *ruling, v *Verdict) (err error) {
 	defer caught(&err)
 	return e.strike(ctx, now, r, v)

@@ -5,10 +5,11 @@ import (
 	"sync"
 )
 
-// Loop runs what a store does beside its calls until ctx ends, or the function that it
-// returns is called, which waits for its end and may be called again. It decides what
-// becomes of a panic: one that starts run again also runs it once more, with a context that has ended,
-// where the end comes between a panic and the next start.
+// Loop runs what a store does beside its calls until ctx ends, or until the function that
+// it returns is called, which waits for run to end and may be called again. What becomes of
+// a panic is for the Loop to decide: one that starts run again does so also when the end
+// comes between a panic and the next start, with a context that has ended, so that run can
+// write what waits.
 type Loop func(ctx context.Context, name string, run func(context.Context)) (stop func())
 
 // Unguarded is a Loop in which a panic ends the process.
