@@ -91,6 +91,7 @@ func (c *Count) tell(t testing.TB) {
 	defer c.mu.Unlock()
 	if t.Failed() {
 		c.failed = max(c.failed, 1)
+		c.tried = max(c.tried, c.failed)
 	}
 	path := os.Getenv(EnvTally)
 	if path == "" {

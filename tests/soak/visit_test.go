@@ -109,8 +109,7 @@ func (p *place) visitors(rng *rand.Rand) {
 	time.Sleep(time.Duration(rng.IntN(1000)) * time.Millisecond)
 }
 
-// unwell notes a command that did not do what it was to do. A daemon that is away and a
-// check that says no are no faults.
+// unwell is the end of a command that did not do what it was to do.
 type unwell struct {
 	args []string
 	code int
@@ -133,7 +132,8 @@ func (p *place) ask(args ...string) (string, error) {
 	return string(out), err
 }
 
-// must is ask for what has to work while the daemon is there.
+// must is ask for what has to work while the daemon is there. A daemon that is away and a
+// check that says no are no faults.
 func (p *place) must(args ...string) string {
 	const no, away = 1, 69 // sysexits(3): EX_UNAVAILABLE
 	out, err := p.ask(args...)
