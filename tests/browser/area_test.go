@@ -190,7 +190,7 @@ func (p *provider) recipe(language, account string) string {
 		code, interpreter = string(program[1])+"import sys; print(customer_link(*sys.argv[1:]))", "python3"
 	}
 	if _, err = exec.LookPath(interpreter); err != nil {
-		skipOrFail(p.t, interpreter)
+		mta.SkipOrFail(p.t, interpreter)
 	}
 	file := filepath.Join(p.t.TempDir(), "recipe")
 	check(p.t, os.WriteFile(file, []byte(code), 0o600))

@@ -17,6 +17,8 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"o2n-milter/tests/mta"
 )
 
 const (
@@ -63,7 +65,7 @@ func browse(t *testing.T, language string) *tab {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
-		skipOrFail(t, "chromium")
+		mta.SkipOrFail(t, "chromium")
 	}
 	var said bytes.Buffer
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
@@ -80,15 +82,6 @@ func browse(t *testing.T, language string) *tab {
 		t.Fatalf("start of %s: %v\n%s", path, err, said.String())
 	}
 	return b
-}
-
-// skipOrFail skips a test, loudly. In CI it is a failure.
-func skipOrFail(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("NOT RUN: %s is missing, and CI=true does not allow that; run tests/install as root", what)
-	}
-	t.Skipf("SKIPPED: %s is missing; run tests/install as root", what)
 }
 
 // listen fails the test for what the browser complains of.

@@ -3,10 +3,7 @@
 package browser
 
 import (
-	"net"
 	"net/http"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -18,7 +15,7 @@ import (
 // for the very next mail, and each console shows it.
 func TestFleet(t *testing.T) {
 	p := newPostfix(t)
-	state := "[state]\nbackend = \"redis\"\nredis = \"unix://" + startRedis(t) + "\"\n"
+	state := "[state]\nbackend = \"redis\"\nredis = \"unix://" + mta.NewRedis(t, "--maxmemory-policy", "noeviction").Socket + "\"\n"
 	one := daemon.Start(t, []string{"unix:" + p.postfix.Milter}, customers, state)
 	two := daemon.Start(t, []string{"tcp:" + p.postfix.MilterTCP}, customers, state)
 	byOne := func(subject string) mta.Reply { return p.hello(alice, subject) }
@@ -65,29 +62,4 @@ func TestFleet(t *testing.T) {
 	for _, p.Daemon = range []*daemon.Daemon{one, two} {
 		p.soundLog()
 	}
-}
-
-// startRedis starts a redis-server and returns its socket.
-func startRedis(t *testing.T) string {
-	t.Helper()
-	server, err := exec.LookPath("redis-server")
-	if err != nil {
-		skipOrFail(t, "redis-server")
-	}
-	dir := t.TempDir()
-	socket := filepath.Join(dir, "redis.sock")
-	proc := mta.Start(t, exec.Command(server, "--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "",
-		"--appendonly", "yes", "--maxmemory-policy", "noeviction"))
-	mta.Poll(t, "redis-server listens", func() bool {
-		if !proc.Running() {
-			t.Fatalf("redis-server ended: %v", proc.Err())
-		}
-		conn, err := net.Dial("unix", socket)
-		if err != nil {
-			return false
-		}
-		conn.Close()
-		return true
-	})
-	return socket
 }

@@ -2,12 +2,7 @@ package bypass
 
 import (
 	"errors"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
@@ -16,75 +11,24 @@ import (
 	"o2n-milter/state/local"
 	"o2n-milter/state/redisdb"
 	"o2n-milter/tests/campaign"
+	"o2n-milter/tests/mta"
 )
 
-// redisServer is one of the test's own, on a socket in a folder of its own.
+// redisServer is one of the test's own.
 type redisServer struct {
 	testing.TB
-	dir string
-	cmd *exec.Cmd
+	*mta.Redis
 }
 
-// startRedis skips loudly where there is none, and fails where everything must be tested.
-func startRedis(t testing.TB) *redisServer {
+func startRedis(t testing.TB) redisServer {
 	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("redis-server is missing: apt-get install redis-server")
-		}
-		t.Skip("SKIPPED, NOTHING TESTED: redis-server is missing: apt-get install redis-server")
-	}
-	dir, err := os.MkdirTemp("", "o2n-bypass") // a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &redisServer{TB: t, dir: dir}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	t.Cleanup(s.kill)
-	s.start()
-	return s
-}
-
-func (s *redisServer) socket() string { return filepath.Join(s.dir, "redis.sock") }
-
-func (s *redisServer) start() {
-	s.Helper()
-	s.cmd = exec.Command("redis-server", "--port", "0", "--unixsocket", s.socket(), "--dir", s.dir, "--save", "", "--appendonly", "yes",
-		"--appendfsync", "always", "--logfile", filepath.Join(s.dir, "log"))
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := s.cmd.Start(); err != nil {
-		s.Fatal(err)
-	}
-	s.poll("redis-server listens", func() bool {
-		conn, err := net.Dial("unix", s.socket())
-		if err == nil {
-			conn.Close()
-		}
-		return err == nil
-	})
-}
-
-func (s *redisServer) kill() {
-	if s.cmd.ProcessState == nil {
-		_ = s.cmd.Process.Kill() // it may be gone
-		_ = s.cmd.Wait()
-	}
-}
-
-// poll tries for ten seconds: the machine may be busy with other things.
-func (s *redisServer) poll(what string, done func() bool) {
-	s.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			s.Fatalf("not within 10 s: %s", what)
-		}
-	}
+	return redisServer{t, mta.NewRedis(t, "--appendfsync", "always")}
 }
 
 // open is the store of one host, which counts by the test's clock.
-func (s *redisServer) open() state.Store {
+func (s redisServer) open() state.Store {
 	s.Helper()
-	store, err := redisdb.Open(redisdb.Options{URL: "unix://" + s.socket(), HostTime: true, Budget: 3 * time.Second, Log: quiet})
+	store, err := redisdb.Open(redisdb.Options{URL: "unix://" + s.Socket, HostTime: true, Budget: 3 * time.Second, Log: quiet})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -140,12 +84,12 @@ func TestRedisAway(t *testing.T) {
 			t.Fatalf("%s by %s: %v", v.Action, v.Rule, v.Err)
 		}
 	}
-	server.kill()
+	server.Kill()
 	fill(0, 6, "without Redis")
 	fill(1, 6, "without Redis")
-	server.start()
+	server.Start(t)
 	for _, s := range []state.Store{first, second} {
-		server.poll("the store is back", func() bool {
+		mta.Poll(t, "the store is back", func() bool {
 			_, err := s.Take(t.Context(), p.at, state.Ask{Dry: true, Subjects: []string{"account:x"}})
 			if err != nil && !errors.Is(err, state.ErrUnavailable) {
 				t.Fatal(err)

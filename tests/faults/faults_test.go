@@ -192,7 +192,7 @@ func TestRedisKilled(t *testing.T) {
 			defer func() { stop.Store(true); wg.Wait() }()
 			for range rounds {
 				mta.Poll(t, "the store is there", func() bool { return d.Get("/readyz") == http.StatusOK })
-				r.proc.Kill()
+				r.Kill()
 				mta.Poll(t, "the store is away", func() bool { return d.Get("/readyz") == http.StatusServiceUnavailable })
 				if code := one(t, d, login); code != c.during {
 					t.Errorf("a letter while Redis is away: %d; want %d", code, c.during)
@@ -200,7 +200,7 @@ func TestRedisKilled(t *testing.T) {
 				if code := one(t, d, "blocked@client-a.example"); code != 550 {
 					t.Errorf("a blocked account's letter while Redis is away: %d; want 550", code)
 				}
-				r.start(t)
+				r.Start(t)
 				mta.Poll(t, "mail passes again", func() bool { return d.Get("/readyz") == http.StatusOK && one(t, d, login) == 250 })
 			}
 			stop.Store(true)

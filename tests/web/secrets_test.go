@@ -3,7 +3,6 @@ package web
 import (
 	"encoding/hex"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -18,35 +17,12 @@ import (
 	"o2n-milter/tests/mta"
 )
 
-// redis is one with a password, on a unix socket.
-func redis(t *testing.T, password string) (socket string, proc *mta.Proc) {
-	t.Helper()
-	server, err := exec.LookPath("redis-server")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("NOT RUN: redis-server is missing, and CI=true does not allow that; run tests/install as root")
-		}
-		t.Skip("SKIPPED: redis-server is missing; run tests/install as root")
-	}
-	dir := t.TempDir()
-	socket = filepath.Join(dir, "redis.sock")
-	proc = mta.Start(t, exec.Command(server, "--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "", "--requirepass", password))
-	mta.Poll(t, "redis-server listens", func() bool {
-		conn, err := net.Dial("unix", socket)
-		if err == nil {
-			conn.Close()
-		}
-		return err == nil
-	})
-	return socket, proc
-}
-
 // TestAttackSecrets: what is secret is in nothing that the daemon and its commands say,
 // with everything in order and with every neighbour away.
 func TestAttackSecrets(t *testing.T) {
 	t.Parallel()
 	const inURL, engine, hook, path = "pw-of-redis-in-the-url", "pw-of-the-engine", "key-of-the-webhook-0123456789abcdef", "path-of-the-webhook"
-	socket, server := redis(t, inURL)
+	server := mta.NewRedis(t, "--requirepass", inURL)
 	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }))
 	t.Cleanup(refuses.Close)
 	dir := t.TempDir()
@@ -69,7 +45,7 @@ webhook_key_file = %q
 timeout = "1s"
 [log]
 level = "debug"
-`, inURL, socket, refuses.URL, filepath.Join(dir, "engine"), path, path, filepath.Join(dir, "hook")))
+`, inURL, server.Socket, refuses.URL, filepath.Join(dir, "engine"), path, path, filepath.Join(dir, "hook")))
 	s := &site{d, t, map[string]string{}}
 	link, door, operator := s.link(alice), s.door(), s.operator()
 	at, err := url.Parse(door)
