@@ -33,7 +33,7 @@ func TestVisible(t *testing.T) {
 		{`<p hidden>not</p>seen`, "seen"},
 		{`<p style="display:none">not</p>seen`, "seen"},
 		{`<p style="DISPLAY : None ! important">not</p>seen`, "seen"},
-		{`<p style="d\69 splay:no/**/ne">not</p>seen`, "seen"},
+		{`<p style="d\69 splay:/**/none">not</p>seen`, "seen"},
 		{`<p style="display:none;display:block">seen</p>`, "seen"},
 		{`<p style="display:none !important;display:block">not</p>seen`, "seen"},
 		{`<p style="background:url('a;b');display:none">not</p>seen`, "seen"},

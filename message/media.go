@@ -1,6 +1,9 @@
 package message
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // Of which screens a media query holds.
 const (
@@ -61,4 +64,28 @@ func screensWith(feature string) int {
 		return allScreens
 	}
 	return someScreens
+}
+
+// styleReader is who knows first what the style element says whose tag m is at, if anybody
+// does; reader knows it if it is for all screens.
+func styleReader(m *markup, reader int) (first int, ok bool) {
+	media, kind := []byte(nil), []byte(nil)
+	for _, a := range m.attrs {
+		switch key := string(m.key(a)); {
+		case key == "media" && media == nil:
+			media = m.value(a)
+		case key == "type" && kind == nil:
+			kind = m.value(a)
+		}
+	}
+	if len(kind) > 0 && !bytes.EqualFold(kind, []byte("text/css")) { // HTML 4.2.6; not all look
+		reader = max(reader, full)
+	}
+	switch screensOf(string(bytes.ToLower(media))) {
+	case noScreen:
+		return 0, false
+	case someScreens:
+		return wide, true
+	}
+	return reader, true
 }

@@ -9,6 +9,8 @@ type selector struct {
 	rule   int        // which it is for
 	reader int        // usual, full or wide: who knows it first
 	simple bool       // isPlain
+	unsure bool       // it asks for what is not known here, and may hold
+	odd    bool       // a browser may know of no such selector: then it takes none of the list
 	weight int        // a later rule goes over one of the same weight, and any over a lighter one
 }
 
@@ -22,6 +24,7 @@ type compound struct {
 	child          bool // it is the parent of the part before it, and not any element around
 	others         []selector
 	not            bool // none of others, instead of one of them
+	unsure, odd    bool // as in selector
 }
 
 // test asks for an attribute.
@@ -36,7 +39,7 @@ type attribute struct{ name, value string }
 // isPlain: a tag, a class or an id, and with those a tag.
 func (s *selector) isPlain() bool {
 	p := &s.parts[0]
-	return len(s.parts) == 1 && len(p.names)+len(p.classes) <= 1 && len(p.tests)+len(p.others) == 0 && !p.link && !p.never &&
+	return !s.unsure && !s.odd && len(s.parts) == 1 && len(p.names)+len(p.classes) <= 1 && len(p.tests)+len(p.others) == 0 && !p.link && !p.never &&
 		(p.tag != "" || len(p.names)+len(p.classes) > 0)
 }
 
@@ -68,6 +71,7 @@ func (left *room) parse(text string, depth int) (s selector, ok bool) {
 			return s, false
 		}
 		p.child = false
+		s.unsure, s.odd = s.unsure || p.unsure, s.odd || p.odd
 		if len(s.parts) > 0 {
 			s.parts[0].child = child
 		}
@@ -83,7 +87,7 @@ func (left *room) parse(text string, depth int) (s selector, ok bool) {
 			child = true
 			rest = rest[1:]
 		case '+', '~': // whom it stands beside is not known: it may be there
-			s.parts = s.parts[1:]
+			s.parts, s.unsure = s.parts[1:], true
 			rest = rest[1:]
 		}
 		text = strings.TrimLeft(rest, " \t\r\n")
@@ -113,10 +117,15 @@ func (left *room) compound(text string, depth int) (p compound, weight int, ok b
 	name, rest := cutName(strings.TrimPrefix(text, "*"))
 	if p.tag = name; name != "" {
 		weight++
+		p.odd = !isIdentifier(name) || text[0] == '*'
 	}
 	for rest != "" {
 		mark, behind := rest[0], rest[1:]
 		name, rest = cutName(behind)
+		switch mark {
+		case '.', '#':
+			p.odd = p.odd || !isIdentifier(name)
+		}
 		switch mark {
 		case '.':
 			p.classes = append(p.classes, name)
@@ -131,6 +140,7 @@ func (left *room) compound(text string, depth int) (p compound, weight int, ok b
 				return p, 0, false
 			}
 			p.tests = append(p.tests, parseTest(inside))
+			p.odd = p.odd || !isTest(inside)
 			weight += 100
 		case ':':
 			if rest, ok = left.pseudo(&p, name, rest, depth); !ok {
@@ -176,23 +186,28 @@ func (left *room) pseudo(p *compound, name, rest string, depth int) (string, boo
 	if strings.HasPrefix(rest, "(") {
 		args, rest = cutBracket(rest[1:])
 	}
+	hasArgs := args != ""
 	switch name {
 	case "hover", "active", "focus", "visited", "focus-within", "focus-visible", "target", "checked", "disabled", "empty", "fullscreen",
 		"before", "after", "selection", "placeholder", "marker", "first-letter", "first-line", "backdrop", "", "-moz-any-link", "host", "host-context":
-		p.never = true // "" is the second colon of "::before"
+		p.never, p.odd = true, p.odd || hasArgs // "" is the second colon of "::before"
 	case "link", "any-link":
-		p.link = true
+		p.link, p.odd = true, p.odd || hasArgs
 	case "is", "where", "not", "matches", "-webkit-any":
-		p.not = name == "not"
+		p.not, p.odd = name == "not", p.odd || !hasArgs
 		for args != "" {
 			var one string
 			one, args = cutOutside(args, ',')
 			other, ok := left.parse(strings.TrimSpace(one), depth+1)
 			if !ok {
+				p.odd = true
 				return rest, p.not
 			}
+			p.unsure, p.odd = p.unsure || other.unsure, p.odd || other.odd
 			p.others = append(p.others, other)
 		}
+	default:
+		p.unsure, p.odd = true, p.odd || !isPlace(name)
 	}
 	return rest, true
 }

@@ -50,20 +50,27 @@ func readSheet(text []byte) *sheet {
 	}
 	s := &sheet{tags: map[string][]selector{}, classes: map[string][]selector{}, names: map[string][]selector{}, left: maxSelectors}
 	m := markup{html: text}
-	inStyle := false
+	inStyle, reader, of := false, usual, usual // who knows all styles first, and this one
 	for m.at <= last || inStyle {
 		switch m.next() {
 		case noPiece:
 			return s
 		case startPiece:
 			a := atom.Lookup(m.name)
-			inStyle = a == atom.Style
+			if a == atom.Template || isForeign(a) {
+				reader = full // what stands in these may be no style
+			}
 			if a == atom.Noscript {
 				m.notRaw()
 			}
+			inStyle = a == atom.Style
+			of = reader
+			if inStyle {
+				of, inStyle = styleReader(&m, reader)
+			}
 		case textPiece:
 			if inStyle {
-				s.read(string(bytes.ToLower(tidyCSS(m.text))))
+				s.read(m.text, of)
 			}
 		default:
 			inStyle = false
@@ -91,8 +98,12 @@ func lastStyle(text []byte) int {
 
 // read takes the rules of one style element, in lower case: class names have no
 // case in quirks mode.
-func (s *sheet) read(css string) {
-	s.block(strings.NewReplacer("<!--", "", "-->", "").Replace(css), "", usual, 0)
+func (s *sheet) read(text []byte, reader int) {
+	if !isSound(text, true) {
+		reader = max(reader, full)
+	}
+	css := string(bytes.ToLower(tidyCSS(text)))
+	s.block(strings.NewReplacer("<!--", "", "-->", "").Replace(css), "", reader, 0)
 }
 
 const (
@@ -229,6 +240,10 @@ func cutBlock(css string) (inside, rest string) {
 // add files a rule under each of its selectors.
 func (s *sheet) add(selectors string, rule bothStyles, reader int) {
 	s.rules = append(s.rules, rule)
+	var list []selector
+	if strings.HasSuffix(selectors, ",") {
+		reader = max(reader, full)
+	}
 	for selectors != "" {
 		var one string
 		one, selectors = cutOutside(selectors, ',')
@@ -240,24 +255,34 @@ func (s *sheet) add(selectors string, rule bothStyles, reader int) {
 			}
 		}
 		sel, ok := s.left.parse(one, 0)
-		if !ok {
-			continue
+		if !ok || sel.odd {
+			reader = max(reader, full)
 		}
+		if ok {
+			list = append(list, sel)
+		}
+	}
+	for _, sel := range list {
 		sel.rule, sel.reader = len(s.rules)-1, reader
-		if sel.simple = sel.isPlain(); !sel.simple {
-			s.deep = true
-			sel.reader = max(reader, full)
-		}
-		switch last := &sel.parts[0]; {
-		case len(last.names) > 0:
-			s.names[last.names[0]] = append(s.names[last.names[0]], sel)
-		case len(last.classes) > 0:
-			s.classes[last.classes[0]] = append(s.classes[last.classes[0]], sel)
-		case last.tag != "":
-			s.tags[last.tag] = append(s.tags[last.tag], sel)
-		default:
-			s.all = append(s.all, sel)
-		}
+		s.file(sel)
+	}
+}
+
+// file puts a selector where it is looked for.
+func (s *sheet) file(sel selector) {
+	if sel.simple = sel.isPlain(); !sel.simple {
+		s.deep = true
+		sel.reader = max(sel.reader, full)
+	}
+	switch last := &sel.parts[0]; {
+	case len(last.names) > 0:
+		s.names[last.names[0]] = append(s.names[last.names[0]], sel)
+	case len(last.classes) > 0:
+		s.classes[last.classes[0]] = append(s.classes[last.classes[0]], sel)
+	case last.tag != "":
+		s.tags[last.tag] = append(s.tags[last.tag], sel)
+	default:
+		s.all = append(s.all, sel)
 	}
 }
 
@@ -364,6 +389,9 @@ func (r *htmlReader) styleAttribute(css []byte) *bothStyles {
 	}
 	both := new(bothStyles)
 	*both = parseStyle(css)
+	if !isSound(css, false) {
+		both.normal.usual, both.important.usual = style{}, style{}
+	}
 	if len(r.styles) < maxStyles {
 		r.styles[string(css)] = both
 	}
