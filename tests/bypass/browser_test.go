@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"image"
 	"image/png"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -20,6 +19,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"o2n-milter/tests/campaign"
+	"o2n-milter/tests/mta"
 )
 
 // browserPatience bounds all that a test asks the browser.
@@ -35,10 +35,7 @@ func openWindow(t *testing.T) *window {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("NOT RUN: chromium is missing, and CI=true does not allow that; run tests/install as root")
-		}
-		t.Skip("SKIPPED: chromium is missing; run tests/install as root")
+		mta.SkipOrFail(t, "chromium")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND"))

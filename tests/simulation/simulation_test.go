@@ -37,13 +37,8 @@ func run(s script, folder string) (at int, err error) {
 	if err := w.heal(); err != nil {
 		return len(s.events), fmt.Errorf("when all is well again: %w", err)
 	}
-	if debug {
-		fmt.Println(w.summary())
-	}
 	return 0, nil
 }
-
-var debug = os.Getenv("O2N_SIM_DEBUG") != ""
 
 // shorten drops events for as long as the episode still fails.
 func shorten(s script, at int, fails func(script) error) (script, error) {
