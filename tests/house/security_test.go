@@ -1,7 +1,9 @@
 package house
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -103,4 +105,38 @@ func rowFaults(row string, tests map[string][]string) (faults []string) {
 		say("stands outside of backquotes", rest)
 	}
 	return faults
+}
+
+// TestExceptionsAreTested: each file that tests/gosec.json passes over is there, and each
+// test that a reason goes by.
+func TestExceptionsAreTested(t *testing.T) {
+	var conf struct {
+		Rules []struct{ Path, Reason string } `json:"exclude-rules"`
+	}
+	if err := json.Unmarshal([]byte(read(t, "tests/gosec.json")), &conf); err != nil || len(conf.Rules) < 10 {
+		t.Fatalf("%d exceptions, %v", len(conf.Rules), err)
+	}
+	tests := slices.Concat(slices.Collect(maps.Values(testsByFolder(t)))...)
+	sources := files(t, ".go")
+	choice := regexp.MustCompile(`\(([^()]*)\)`) // of files, in a path
+	for _, rule := range conf.Rules {
+		paths := []string{rule.Path}
+		if m := choice.FindStringSubmatch(rule.Path); m != nil {
+			paths = nil
+			for each := range strings.SplitSeq(m[1], "|") {
+				paths = append(paths, strings.Replace(rule.Path, m[0], each, 1))
+			}
+		}
+		for _, path := range paths {
+			is := regexp.MustCompile(path)
+			if !slices.ContainsFunc(sources, func(file string) bool { return is.MatchString("/" + file) }) {
+				t.Errorf("tests/gosec.json: %s is not there", path)
+			}
+		}
+		for _, name := range regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w*`).FindAllString(rule.Reason, -1) {
+			if !slices.Contains(tests, name) {
+				t.Errorf("tests/gosec.json: no test %s", name)
+			}
+		}
+	}
 }
