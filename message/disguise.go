@@ -117,7 +117,7 @@ const digitLetters = "oizeasbtbg"
 // unnumbered is a word without digits before and behind it, and with letters for those
 // within. What has fewer than two letters is a number.
 func unnumbered(w []byte) []byte {
-	bare := bytes.Trim(w, "0123456789")
+	bare := bytes.Clone(bytes.Trim(w, "0123456789")) // what was folded is read again by others
 	letters := 0
 	for i, c := range bare {
 		if c < '0' || c > '9' {

@@ -21,9 +21,13 @@ func TestUndisguised(t *testing.T) {
 		"":                                 "",
 	} {
 		f := FoldLines(text)
-		f = f.undisguised()
-		if got := string(f.Text()); got != want {
+		before := string(f.Text())
+		plain := f.undisguised()
+		if got := string(plain.Text()); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+		if after := string(f.Text()); after != before { // in which phrases are looked for
+			t.Errorf("%q: folded it was %q and is %q", text, before, after)
 		}
 	}
 }
