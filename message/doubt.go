@@ -81,6 +81,7 @@ func (l *looks) ask(seen func(look) bool) (any, surely bool) {
 func (p *pair) declare(name, value string) {
 	value = computed(value)
 	p.usual.declare(name, value)
+	p.usual.show(name, value)
 	if isOpen(value) {
 		p.full.flip(name)
 		return

@@ -48,9 +48,9 @@ func TestVisible(t *testing.T) {
 		{`<p style="opacity:0">not</p><p style="opacity:.07">not</p><p style="opacity:0.071">seen</p>`, "seen"},
 		{`<p style="height:0;overflow:hidden">not</p><p style="height:0">seen</p><p style="overflow:hidden">seen</p>`, "seen\nseen"},
 		{`<p style="max-height:0px;overflow:hidden">not</p><p style="width:0;overflow:hidden">not</p>seen`, "seen"},
-		{`<p style="text-indent:-9999px">not</p><p style="text-indent:-499px">seen</p>`, "seen"},
+		{`<p style="text-indent:-9999px">seen</p><p style="text-indent:-499px">seen</p>`, "seen\nseen"}, // the lines after the first one are
 		{`<p style="position:absolute;left:-9999px">not</p><p style="left:-9999px">seen</p>`, "seen"},
-		{`<p style="clip:rect(0,0,0,0)">not</p><p style="transform:scale(0)">not</p>seen`, "seen"},
+		{`<p style="position:absolute;clip:rect(0,0,0,0)">not</p><p style="transform:scale(0)">not</p>seen`, "seen"},
 		{`<p style="display:none;display:nonsense">not</p><p style="display:none;display:initial">seen</p>`, "seen"},
 		{`<p style="visibility:hidden">not<b style="visibility:inherit">not</b></p><p style="visibility:hidden;visibility:x">not</p>seen`, "seen"},
 		{`<p style="opacity:0;opacity:x">not</p><p style="height:0;overflow:hidden;height:x;overflow:x">not</p>seen`, "seen"},

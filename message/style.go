@@ -52,6 +52,10 @@ const (
 	zoomed
 	spaced
 
+	// What keeps text in view that other styles seem to hide; usual alone goes by it.
+	padded   // padding, or a least height or width: there is room for text
+	shadowed // a shadow or an outline shows letters of any color
+
 	displays = noBox | inline | block
 	gone     = noBox | faint | indented | pulledOut | cutOut | shrunk | marginLeft | marginTop | paddingLeft | clipPath | mask | filtered |
 		blended | skipped | animated | onPath | transformed | scaled | translated | rotated | zoomed | spaced
@@ -115,6 +119,7 @@ type look struct {
 	hidden    bool // for good
 	invisible bool // until a child says otherwise
 	pre       bool // line ends are line ends
+	shadowed  bool // letters are seen whatever color they have
 	size      float32
 	fade      float32 // the opacities of all it stands in, multiplied
 	color     color
@@ -133,6 +138,12 @@ func (l look) with(s style) look {
 		l.invisible = true
 	case s.no&invisible != 0:
 		l.invisible = false
+	}
+	switch {
+	case s.yes&shadowed != 0:
+		l.shadowed = true
+	case s.no&shadowed != 0:
+		l.shadowed = false
 	}
 	switch {
 	case s.size.relative:
@@ -172,7 +183,7 @@ func (l look) textSeen() bool {
 	if l.fill != 0 {
 		ink = l.fill
 	}
-	return l.boxSeen() && l.size >= tiny && l.fade >= faintest && ink != clear && !ink.near(l.back)
+	return l.boxSeen() && l.size >= tiny && l.fade >= faintest && (l.shadowed || ink != clear && !ink.near(l.back))
 }
 
 // declare takes one declaration, in lower case. A value that is none leaves what
@@ -212,8 +223,10 @@ func (s *style) declare(name, value string) {
 	case "max-width":
 		s.flat(noMaxWidth, value)
 	case "overflow", "overflow-x", "overflow-y":
-		first, _, _ := strings.Cut(value, " ")
-		s.say(clipped, first, "hidden clip", "visible auto scroll initial unset revert")
+		first, second, _ := strings.Cut(value, " ")
+		if second == "" || oneOf(strings.TrimSpace(second), "hidden clip visible auto scroll") {
+			s.say(clipped, first, "hidden clip", "visible auto scroll initial unset revert")
+		}
 	default:
 		s.place(name, value)
 	}
@@ -260,6 +273,9 @@ func oneOf(value, words string) bool {
 // flat takes a length: so little that no letter has room, or more.
 func (s *style) flat(t trait, value string) {
 	n, _, ok := px(value)
+	if ok && n < 0 { // is no length
+		return
+	}
 	if ok || strings.Contains(value, "(") || oneOf(value, "auto none initial unset revert max-content min-content fit-content") {
 		s.set(t, ok && n <= 1)
 	}
@@ -312,9 +328,10 @@ func (s *style) fontSize(value string) {
 	}
 }
 
-// font takes the size out of the shorthand: "bold 0/0 Arial".
+// font takes the size out of the shorthand: "bold 0/0 Arial". Without a family it is none.
 func (s *style) font(value string) {
-	for word := range strings.FieldsSeq(value) {
+	words := strings.Fields(value)
+	for _, word := range words[:max(0, len(words)-1)] {
 		word, _, _ = strings.Cut(word, "/")
 		if n, unit, ok := px(word); ok && (unit != "" || n == 0) { // a lone number is a weight
 			s.fontSize(word)

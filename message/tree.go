@@ -59,7 +59,13 @@ func (t *tree) table() int {
 // dress works out how the element's text comes out.
 func (t *tree) dress(e *element) {
 	e.outer = t.parent(e.kind)
-	e.look = e.outer.with(&e.style)
+	if s := &e.style[usual]; s.yes&(flatness|indented|shrunk|cutOut|pulledOut|far) != 0 {
+		applied := e.style
+		applied[usual] = s.appliedTo(e.kind)
+		e.look = e.outer.with(&applied)
+	} else {
+		e.look = e.outer.with(&e.style)
+	}
 	if e.kind&(silent|verbatim|doubtful) != 0 {
 		for i := range e.look {
 			l := &e.look[i]
