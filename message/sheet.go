@@ -96,8 +96,8 @@ func lastStyle(text []byte) int {
 	return last
 }
 
-// read takes the rules of one style element, in lower case: class names have no
-// case in quirks mode.
+// read takes the rules of one style element, for the readers from this one on. All are
+// made lower case: class names have no case in quirks mode.
 func (s *sheet) read(text []byte, reader int) {
 	if !isSound(text, true) {
 		reader = max(reader, full)
@@ -365,6 +365,7 @@ func (r *htmlReader) style(e *element, attr *attributes) (all styles) {
 	return all
 }
 
+// hints are the old attributes, which any style goes over.
 func (r *htmlReader) hints(s *style, e *element, attr *attributes) {
 	if attr.hidden {
 		s.set(noBox, true)
