@@ -113,6 +113,7 @@ func compoundEnd(text string) int {
 	return len(text)
 }
 
+// compound reads one compound, and says what it weighs; false where it is none.
 func (left *room) compound(text string, depth int) (p compound, weight int, ok bool) {
 	name, rest := cutName(strings.TrimPrefix(text, "*"))
 	if p.tag = name; name != "" {
@@ -123,15 +124,13 @@ func (left *room) compound(text string, depth int) (p compound, weight int, ok b
 		mark, behind := rest[0], rest[1:]
 		name, rest = cutName(behind)
 		switch mark {
-		case '.', '#':
-			p.odd = p.odd || !isIdentifier(name)
-		}
-		switch mark {
 		case '.':
 			p.classes = append(p.classes, name)
+			p.odd = p.odd || !isIdentifier(name)
 			weight += 100
 		case '#':
 			p.names = append(p.names, name)
+			p.odd = p.odd || !isIdentifier(name)
 			weight += 10_000
 		case '[':
 			var inside string
