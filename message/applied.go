@@ -1,6 +1,10 @@
 package message
 
-import "strings"
+import (
+	"strings"
+
+	"golang.org/x/net/html/atom"
+)
 
 // show takes what may keep in view what other styles seem to hide.
 func (s *style) show(name, value string) {
@@ -38,4 +42,40 @@ func (s style) appliedTo(k kind) style {
 	}
 	s.yes = hides
 	return s
+}
+
+func (r *htmlReader) hints(s *style, e *element, attr *attributes) {
+	if attr.hidden {
+		s.set(noBox, true)
+	}
+	if e.atom == atom.A && len(attr.href) > 0 {
+		s.color = r.anchor
+	}
+	if e.atom == atom.Font {
+		s.color = oldColor(attr.color)
+	}
+	if len(attr.bgcolor) > 0 {
+		s.back = oldColor(attr.bgcolor)
+	}
+	if len(attr.background) > 0 {
+		s.set(pictured, true)
+	}
+}
+
+// maxStyles is how many different style attributes are remembered.
+const maxStyles = 500
+
+func (r *htmlReader) styleAttribute(css []byte) *bothStyles {
+	if known := r.styles[string(css)]; known != nil {
+		return known
+	}
+	both := new(bothStyles)
+	*both = parseStyle(css)
+	if !isSound(css, false) {
+		both.normal.usual, both.important.usual = style{}, style{}
+	}
+	if len(r.styles) < maxStyles {
+		r.styles[string(css)] = both
+	}
+	return both
 }

@@ -75,7 +75,7 @@ func TestVisible(t *testing.T) {
 		{`<body bgcolor=black text=white>seen<font color=black>not</font>`, "seen"},
 		{`<body style="background:#000">not<p style="color:#fff">seen`, "seen"},
 
-		{`<style>.a{display:none}</style><p class="x A">not</p><p class="ab">seen</p>`, "seen"},
+		{`<style>.a{display:none}</style><p class="x a">not</p><p class="ab">seen</p>`, "seen"},
 		{`<p class="a">not</p>seen<style>p.a, .b { display : none }</style>`, "seen"},
 		{`<style>#a{display:none} i{display:none}</style><p id=a>not</p><i>not</i>seen`, "seen"},
 		{`<style>div.a{display:none}</style><p class="a">seen</p>`, "seen"},

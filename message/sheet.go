@@ -21,7 +21,8 @@ type sheet struct {
 	left                 room       // for selectors
 	lost                 bool       // there is more than is read, so that what it says is not known
 
-	matched []*selector // of the last element
+	spelt   map[string]string // names in selectors by lower case; empty for one with several spellings
+	matched []*selector       // of the last element
 	room    []byte
 }
 
@@ -48,7 +49,7 @@ func readSheet(text []byte) *sheet {
 	if last < 0 {
 		return nil
 	}
-	s := &sheet{tags: map[string][]selector{}, classes: map[string][]selector{}, names: map[string][]selector{}, left: maxSelectors}
+	s := &sheet{tags: map[string][]selector{}, classes: map[string][]selector{}, names: map[string][]selector{}, spelt: map[string]string{}, left: maxSelectors}
 	m := markup{html: text}
 	inStyle, reader, of := false, usual, usual // who knows all styles first, and this one
 	for m.at <= last || inStyle {
@@ -102,7 +103,9 @@ func (s *sheet) read(text []byte, reader int) {
 	if !isSound(text, true) {
 		reader = max(reader, full)
 	}
-	css := string(bytes.ToLower(tidyCSS(text)))
+	tidy := tidyCSS(text)
+	s.spell(tidy)
+	css := string(bytes.ToLower(tidy))
 	s.block(strings.NewReplacer("<!--", "", "-->", "").Replace(css), "", reader, 0)
 }
 
@@ -295,12 +298,16 @@ func (s *sheet) of(e *element, attr *attributes, in []element) []*selector {
 	matched := s.matching(s.matched[:0], s.all, e, in)
 	matched = s.matching(matched, s.tags[e.tag()], e, in)
 	if len(attr.class) > 0 && len(s.classes) > 0 {
-		for class := range bytes.FieldsSeq(s.lower(attr.class)) {
-			matched = s.matching(matched, s.classes[string(class)], e, in)
+		for class := range bytes.FieldsSeq(attr.class) {
+			low, from := s.lower(class), len(matched)
+			matched = s.matching(matched, s.classes[string(low)], e, in)
+			s.doubt(matched[from:], low, class)
 		}
 	}
 	if len(attr.id) > 0 && len(s.names) > 0 {
-		matched = s.matching(matched, s.names[string(s.lower(attr.id))], e, in)
+		low, from := s.lower(attr.id), len(matched)
+		matched = s.matching(matched, s.names[string(low)], e, in)
+		s.doubt(matched[from:], low, attr.id)
 	}
 	slices.SortStableFunc(matched, func(a, b *selector) int {
 		return cmp.Or(a.weight-b.weight, a.rule-b.rule)
@@ -329,9 +336,6 @@ func (s *sheet) matching(matched []*selector, list []selector, e *element, in []
 	}
 	return matched
 }
-
-// maxStyles is how many different style attributes are remembered.
-const maxStyles = 500
 
 // style is what an element's attributes and the sheet say of how it is seen.
 func (r *htmlReader) style(e *element, attr *attributes) (all styles) {
@@ -366,35 +370,3 @@ func (r *htmlReader) style(e *element, attr *attributes) (all styles) {
 }
 
 // hints are the old attributes, which any style goes over.
-func (r *htmlReader) hints(s *style, e *element, attr *attributes) {
-	if attr.hidden {
-		s.set(noBox, true)
-	}
-	if e.atom == atom.A && len(attr.href) > 0 {
-		s.color = r.anchor
-	}
-	if e.atom == atom.Font {
-		s.color = oldColor(attr.color)
-	}
-	if len(attr.bgcolor) > 0 {
-		s.back = oldColor(attr.bgcolor)
-	}
-	if len(attr.background) > 0 {
-		s.set(pictured, true)
-	}
-}
-
-func (r *htmlReader) styleAttribute(css []byte) *bothStyles {
-	if known := r.styles[string(css)]; known != nil {
-		return known
-	}
-	both := new(bothStyles)
-	*both = parseStyle(css)
-	if !isSound(css, false) {
-		both.normal.usual, both.important.usual = style{}, style{}
-	}
-	if len(r.styles) < maxStyles {
-		r.styles[string(css)] = both
-	}
-	return both
-}

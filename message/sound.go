@@ -143,3 +143,36 @@ func isPlace(name string) bool {
 	return oneOf(name, "root first-child last-child only-child first-of-type last-of-type only-of-type "+
 		"nth-child nth-last-child nth-of-type nth-last-of-type enabled read-only read-write required optional lang dir")
 }
+
+// spell notes how classes and ids are written in the style element.
+func (s *sheet) spell(css []byte) {
+	for i := 0; i < len(css); {
+		if css[i] != '.' && css[i] != '#' {
+			i++
+			continue
+		}
+		from := i + 1
+		for i = from; i < len(css) && isNamed(css[i]); {
+			i++
+		}
+		name := string(css[from:i])
+		low := string(bytes.ToLower(css[from:i]))
+		if known, ok := s.spelt[low]; ok && known != name {
+			name = ""
+		}
+		s.spelt[low] = name
+	}
+}
+
+// doubt leaves the selectors of a class or id to full where its capitals differ: they count
+// in a text with a doctype, and in none without (HTML 13.2.6.4.1, quirks mode).
+func (s *sheet) doubt(matched []*selector, low, written []byte) {
+	if len(matched) == 0 || s.spelt[string(low)] == string(written) {
+		return
+	}
+	for i, sel := range matched {
+		other := *sel
+		other.reader = max(other.reader, full)
+		matched[i] = &other
+	}
+}

@@ -65,3 +65,22 @@ func TestSoundHides(t *testing.T) {
 		}
 	}
 }
+
+// TestCapitals: in a text with a doctype capitals in classes and ids count, and in one without
+// they do not.
+func TestCapitals(t *testing.T) {
+	for _, html := range []string{
+		`<style>.x{display:none}</style><p class=X>SEEN`, `<style>.X{display:none}</style><p class=x>SEEN`, `<style>#x{display:none}</style><p id=X>SEEN`,
+		`<style>.x{display:none}.X{color:red}</style><p class=X>SEEN`, `<style>.x{display:none}</style><p class="a X">SEEN`,
+	} {
+		surely := ReadSurely([]Field{{"Content-Type", "text/html"}}, []byte(html))
+		if got := readHTML("<!doctype html>" + html).Text; got != "SEEN" || surely.Text != "" {
+			t.Errorf("%s: got %q and surely %q, want it shown and not surely", html, got, surely.Text)
+		}
+	}
+	for _, html := range []string{`<style>.Xy{display:none}</style><p class="a Xy">not`, `<style>#Xy{display:none}</style><p id=Xy>not`, `<style>P{DISPLAY:NONE}</style><p>not`} {
+		if got := readHTML(html).Text; got != "" {
+			t.Errorf("%s: got %q, want it hidden", html, got)
+		}
+	}
+}
