@@ -11,8 +11,8 @@ import (
 //
 //   - usual knows what every mail program does: the old properties, and selectors of
 //     one tag, class or id;
-//   - full knows what browsers do beyond that. Where it cannot tell a value, it takes
-//     the opposite of what was said before, so that it and usual disagree;
+//   - full knows what browsers do beyond that. Where it cannot tell a value, that
+//     hides for it and shows for usual;
 //   - wide is full on screens for which a media query holds that does not for all.
 const (
 	usual = iota
@@ -22,7 +22,10 @@ const (
 )
 
 // pair is what a style says to usual and to the other two.
-type pair struct{ usual, full style }
+type pair struct {
+	usual, full style
+	opened      trait // of usual: what a value that is not known may show again, whoever knows the selector
+}
 
 func (p *pair) of(reader int) *style {
 	if reader == usual {
@@ -83,6 +86,7 @@ func (p *pair) declare(name, value string) {
 	p.usual.declare(name, value)
 	p.usual.show(name, value)
 	if isOpen(value) {
+		p.opened |= opens(name)
 		p.full.flip(name)
 		return
 	}
@@ -124,7 +128,43 @@ var hiding = map[string]trait{
 	"transform": transformed, "scale": scaled, "translate": translated, "rotate": rotated, "zoom": zoomed, "letter-spacing": spaced, "word-spacing": spaced,
 }
 
-// flip takes a value that nobody here knows for the opposite of what was said.
+// opens are the traits of usual that a value of the property decides.
+func opens(name string) trait {
+	switch name {
+	case "color", "-webkit-text-fill-color", "background", "background-color":
+		return shadowed
+	case "font-size", "font":
+		return sized
+	case "all":
+		return gone | flatness | far | invisible | shadowed | sized
+	}
+	return withOld(hiding[strings.TrimPrefix(name, "-webkit-")])
+}
+
+// withOld adds to traits that browsers know those of old properties which they take back.
+func withOld(t trait) trait {
+	for _, two := range [...][2]trait{{clippedX | clippedY, clipped}, {farLeft | farRight, farAside}, {farTop | farBottom, farUp}, {marginLeft, pulledOut}, {transformed | scaled, shrunk}} {
+		if t&two[0] != 0 {
+			t |= two[1]
+		}
+	}
+	return t
+}
+
+// reveal shows what a value that is not known may show.
+func (s *style) reveal(opened trait) {
+	if opened == 0 {
+		return
+	}
+	s.set(opened&^(shadowed|sized), false)
+	s.yes |= opened & shadowed
+	if opened&sized != 0 {
+		s.size = length{set: true, n: 16}
+	}
+}
+
+// flip takes a value that nobody here knows for one that hides, so that full and usual, to
+// whom it shows, disagree.
 func (s *style) flip(name string) {
 	switch name {
 	case "color":
@@ -136,8 +176,7 @@ func (s *style) flip(name string) {
 	case "font-size", "font": // usual has taken it for one that can be read
 		s.size = length{set: true}
 	default:
-		t := hiding[strings.TrimPrefix(name, "-webkit-")]
-		s.set(t, s.yes&t == 0)
+		s.set(hiding[strings.TrimPrefix(name, "-webkit-")], true)
 	}
 }
 
@@ -214,8 +253,11 @@ func (s *style) moved(t trait, value string, most float64) {
 		known = known || ok || oneOf(word, "auto initial unset revert")
 		away = away || ok && (n <= -500 || n >= most)
 	}
-	if known {
-		s.set(t, away)
+	switch {
+	case away:
+		s.set(t, true)
+	case known:
+		s.set(withOld(t), false)
 	}
 }
 

@@ -18,7 +18,7 @@ func TestDoubt(t *testing.T) {
 		{`<p style="transform:translateY(-50%) rotate(2deg)">x</p><p style="transform:scale(.3)">y</p>z`, "x\ny\nz", "x\nz"},
 		{`<p style="color:red;-webkit-text-fill-color:#fff">x<a href="https://x.fr/">y</a></p>z`, "xy\nz", "z"},
 		{`<p style="font-size:calc(2px*8)">x</p><p style="font-size:calc(1px + 1px)">not</p><p style="font-size:0;font-size:var(--x)">y</p>`, "x\ny", "x"},
-		{`<p style="display:none;display:var(--x)">x</p>y`, "xy", "y"},
+		{`<p style="display:none;display:var(--x)">x</p>y`, "x\ny", "y"},
 		{`<p style="display:none;all:initial">x</p>`, "x", "x"},
 		{`<p style="font-size:0;font-size:2vmin">x</p><p style="font-size:1e-3px">not`, "x", "x"},
 		{`<p style="color:oklch(100% 0 0)">x</p><p style="color:oklch(50% .1 20)">y`, "x\ny", "y"},

@@ -366,6 +366,11 @@ func (r *htmlReader) style(e *element, attr *attributes) (all styles) {
 		}
 		all[i].over(own.important.of(i))
 	}
+	opened := own.normal.opened | own.important.opened
+	for _, rule := range rules {
+		opened |= r.sheet.rules[rule.rule].normal.opened | r.sheet.rules[rule.rule].important.opened
+	}
+	all[usual].reveal(opened)
 	return all
 }
 

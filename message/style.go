@@ -55,6 +55,7 @@ const (
 	// What keeps text in view that other styles seem to hide; usual alone goes by it.
 	padded   // padding, or a least height or width: there is room for text
 	shadowed // a shadow or an outline shows letters of any color
+	sized    // the size of the letters is not known
 
 	displays = noBox | inline | block
 	gone     = noBox | faint | indented | pulledOut | cutOut | shrunk | marginLeft | marginTop | paddingLeft | clipPath | mask | filtered |
