@@ -73,7 +73,8 @@ func (r *registry) enter(c *conn) {
 	r.count(len(r.open))
 }
 
-// evict takes out the oldest early session that fits, else the most silent one.
+// evict takes out the oldest early session that fits, else the most silent one, of those
+// without a message first.
 func (r *registry) evict(now time.Time, fits func(*conn) bool) *conn {
 	for e := r.early.Front(); e != nil; e = e.Next() {
 		if c := e.Value.(*conn); fits(c) {
@@ -82,16 +83,24 @@ func (r *registry) evict(now time.Time, fits func(*conn) bool) *conn {
 		}
 	}
 	var silent *conn
-	longest := mostSilent
 	for c := range r.open {
-		if long := c.silence(now); long > longest && fits(c) {
-			silent, longest = c, long
+		if c.silence(now) > mostSilent && fits(c) && (silent == nil || c.givesWayTo(silent, now)) {
+			silent = c
 		}
 	}
 	if silent != nil {
 		r.drop(silent)
 	}
 	return silent
+}
+
+// givesWayTo says which of two silent sessions ends first: one that has no message before one
+// that has, because Postfix says nothing while a client sends a long text slowly.
+func (c *conn) givesWayTo(other *conn, now time.Time) bool {
+	if busy := c.busy.Load(); busy != other.busy.Load() {
+		return !busy
+	}
+	return c.silence(now) > other.silence(now)
 }
 
 // negotiated is called when a session does that.
