@@ -22,6 +22,7 @@ func TestLinear(t *testing.T) {
 		"deep brackets":    "((((",
 		"comments":         "a@x(b)",
 		"joined domains":   "a@x(b).c",
+		"quoted brackets":  "a@x\"<\".c",
 		"joined by blanks": "a%d@x.fr y.fr;",
 		"blanks":           "@    ",
 		"quotes":           `"a`,

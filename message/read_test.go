@@ -141,6 +141,8 @@ func TestFromLenient(t *testing.T) {
 		{"Re: x <alice@cli\u200bent.fr>", []string{"alice@cli\u200bent.fr !" + faultHidden}},
 		// A domain with a gap: what either reader takes it for.
 		{"alice@client.fr(x).bank.fr", []string{"alice@client.fr", "alice@client.fr.bank.fr"}},
+		{`alice@client.fr"<".bank.fr`, []string{"alice@client.fr", "alice@client.fr.bank.fr"}},
+		{`alice@client.fr" <x" .bank.fr`, []string{"alice@client.fr", "alice@client.fr.bank.fr"}},
 		{"ceo@bank.fr(x).client.fr", []string{"ceo@bank.fr", "ceo@bank.fr.client.fr"}},
 		{"alice@client.fr .bank.fr", []string{"alice@client.fr", "alice@client.fr.bank.fr"}},
 		{"ceo@bank.fr. client.fr", []string{"ceo@bank.fr", "ceo@bank.fr.client.fr"}},

@@ -138,12 +138,26 @@ func dropping(text string, tokens []token) []token {
 // ends at s[end], where it ends, and whether there were blanks; empty for none.
 func (sc *scanner) more(end int) (text string, next int, blanks bool) {
 	begin, blanks := sc.skip(end)
+	// Where no domain can begin, a reader drops what is quoted as a whole.
+	for from := end; begin < len(sc.s) && noDomain(sc.s[begin]) && strings.Count(sc.s[from:begin], `"`)%2 == 1; {
+		n := strings.IndexByte(sc.s[begin:], '"')
+		if n < 0 {
+			break
+		}
+		from = begin + n + 1
+		var more bool
+		begin, more = sc.skip(from)
+		blanks = blanks || more
+	}
 	if begin == end || begin == len(sc.s) {
 		return "", end, false
 	}
 	next = sc.domainEnd(begin)
 	return sc.s[begin:next], next, blanks
 }
+
+// noDomain says that c is a delimiter with which no domain begins.
+func noDomain(c byte) bool { return c != '[' && c < utf8.RuneSelf && asciiDelimiter[c] }
 
 // add appends a token. Quotes and brackets of any script around the text are
 // not part of it: 'a@b', a@b., «a@b».
