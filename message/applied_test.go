@@ -14,7 +14,7 @@ func TestApplied(t *testing.T) {
 		`<p style="text-indent:-9999px"><br>SEEN`, `<p style="clip:rect(0,0,0,0)">SEEN`, `<p style="position:relative;clip:rect(0,0,0,0)">SEEN`,
 		`<p style="height:0;overflow:hidden;padding-bottom:99px">SEEN`, `<p style="height:0;overflow:hidden;min-height:9em">SEEN`, `<p style="margin-left:-500px;padding-left:500px">SEEN`,
 		`<p style="position:absolute;left:-500px;padding:0 500px">SEEN`, `<p style="max-height:0;overflow:hidden;min-height:calc(9px)">SEEN`,
-		`<p style="height:-1px;overflow:hidden">SEEN`, `<p style="margin-left:-999px;margin:0">SEEN`, `<p style="position:absolute;left:-999px;inset:0">SEEN`, `<p style="max-width:-1px;overflow:hidden">SEEN`, `<p style="height:0;overflow:hidden zz">SEEN`, `<p style="font:0">SEEN`, `<p style="font:bold 0px">SEEN`,
+		`<p style="height:-1px;overflow:hidden">SEEN`, `<p style="height:1;overflow:hidden">SEEN`, `<p style="margin-left:-999">SEEN`, `<p style="position:absolute;left:-999">SEEN`, `<p style="margin-left:-999px;margin:0">SEEN`, `<p style="position:absolute;left:-999px;inset:0">SEEN`, `<p style="max-width:-1px;overflow:hidden">SEEN`, `<p style="height:0;overflow:hidden zz">SEEN`, `<p style="font:0">SEEN`, `<p style="font:bold 0px">SEEN`,
 		`<p style="color:#fff;text-shadow:0 0 1px #000">SEEN`, `<p style="color:transparent;text-shadow:0 0 0 #000">SEEN`, `<p style="color:#fff;-webkit-text-stroke:1px #000">SEEN`,
 		`<div style="text-shadow:0 0 1px #000"><p style="color:#fff">SEEN`, `<p style="color:#fff;box-shadow:inset 0 0 0 99px #000">SEEN`,
 	} {

@@ -273,8 +273,8 @@ func oneOf(value, words string) bool {
 
 // flat takes a length: so little that no letter has room, or more.
 func (s *style) flat(t trait, value string) {
-	n, _, ok := px(value)
-	if ok && n < 0 { // is no length
+	n, unit, ok := px(value)
+	if ok && (n < 0 || n != 0 && unit == "") { // is no length, the latter in a text with a doctype
 		return
 	}
 	if ok || strings.Contains(value, "(") || oneOf(value, "auto none initial unset revert max-content min-content fit-content") {
@@ -284,7 +284,10 @@ func (s *style) flat(t trait, value string) {
 
 // far takes a distance: beyond the edge of any window, to the left or above, or not.
 func (s *style) far(t trait, value string) {
-	n, _, ok := px(value)
+	n, unit, ok := px(value)
+	if ok && n != 0 && unit == "" { // is none in a text with a doctype
+		return
+	}
 	if ok || oneOf(value, "auto initial unset revert") {
 		s.set(t, ok && n <= -500)
 	}
