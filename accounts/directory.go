@@ -28,6 +28,10 @@ const patience = 2 * time.Second
 // and a folder that was replaced as a whole is watched no more.
 const lookEvery = 30 * time.Second
 
+// ErrNotWatched is told where the kernel tells of no changes, as with too many inotify
+// instances on the host: they are noticed when the file is looked at, within 30 s.
+var ErrNotWatched = errors.New("changes are noticed within half a minute only")
+
 // Directory is a Source over all accounts that the configuration and the map
 // file name. It reads them again when the map file changes. What cannot be read
 // or is wrong is refused as a whole and the old accounts stay.
@@ -55,9 +59,9 @@ type signature struct {
 // Open reads the accounts with read, which gives those of the configuration and
 // of the file at path together, and from then on reads them again whenever that
 // file changes. With an empty path nothing is watched. After each further read,
-// and when the watching itself is in trouble, told is called with the number of
-// accounts in force and what was wrong, nil for nothing; it must not call back
-// into the Directory.
+// and when the watching itself is in trouble (ErrNotWatched), told is called with the
+// number of accounts in force and what was wrong, nil for nothing; it must not call
+// back into the Directory.
 func Open(path string, read func() ([]*Account, error), told func(accounts int, err error)) (*Directory, error) {
 	d := &Directory{path: path, read: read, told: told, stop: make(chan struct{})}
 	if err := d.load(); err != nil {
@@ -68,9 +72,8 @@ func Open(path string, read func() ([]*Account, error), told func(accounts int, 
 	}
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		// Too many inotify instances on this host: looking now and then must do.
-		told(d.Table().Len(), fmt.Errorf("watch %s: %w", path, err))
-		watcher = nil
+		told(d.Table().Len(), fmt.Errorf("%w: watch %s: %w", ErrNotWatched, path, err))
+		watcher = nil // looking now and then must do
 	}
 	if err := d.attach(watcher); err != nil {
 		told(d.Table().Len(), err)
@@ -165,7 +168,7 @@ func (d *Directory) attach(w *fsnotify.Watcher) error {
 	for _, folder := range folders {
 		err := w.Add(folder)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fsnotify.ErrClosed) {
-			return fmt.Errorf("watch %s: %w", folder, err)
+			return fmt.Errorf("%w: watch %s: %w", ErrNotWatched, folder, err)
 		}
 	}
 	return nil

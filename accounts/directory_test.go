@@ -229,3 +229,23 @@ func TestDirectoryOutlivesAPanic(t *testing.T) {
 		t.Errorf("told of %v; want the fault, then none", faults)
 	}
 }
+
+// Where changes are not told of, the accounts are read all the same, and it is said: here of a
+// folder that is none.
+func TestDirectoryIsNotWatched(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var faults []error
+	d, err := Open(filepath.Join(file, "folder", "accounts.toml"), func() ([]*Account, error) {
+		return []*Account{{Login: "alice@client-a.example"}}, nil
+	}, func(_ int, err error) { faults = append(faults, err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if len(faults) != 1 || !errors.Is(faults[0], ErrNotWatched) || d.Table().Len() != 1 {
+		t.Errorf("told of %v, %d accounts", faults, d.Table().Len())
+	}
+}

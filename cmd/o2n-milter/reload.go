@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -110,6 +111,10 @@ func warnRestart(log *slog.Logger, started, now *config.Config) {
 // follows the map file.
 func openAccounts(cfg *config.Config, log *slog.Logger, reloads *prometheus.CounterVec) (*accounts.Directory, error) {
 	return accounts.Open(cfg.Accounts.File, cfg.Accounts.Read, func(n int, err error) {
+		if errors.Is(err, accounts.ErrNotWatched) {
+			log.Warn("accounts: the file is not watched", "file", cfg.Accounts.File, "error", err)
+			return
+		}
 		countReload(reloads, err)
 		if err != nil {
 			log.Error("accounts refused, the old ones stay", "file", cfg.Accounts.File, "error", err)
