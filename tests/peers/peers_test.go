@@ -57,6 +57,9 @@ func TestHostilePeers(t *testing.T) {
 	}
 	w.t = t
 	w.recovered(600) // what is set aside for mail that is being taken in, and as little as before
+	if campaign.Long() {
+		w.shrinks(5*time.Minute, 100)
+	}
 }
 
 // stage is how many packets of a dialog a peer sends before it does what it is here for.

@@ -263,6 +263,21 @@ func (w *world) recovered(most int) {
 	}
 }
 
+// shrinks wants the memory back, but for so many MiB: Go collects garbage every two minutes
+// at least, and then returns the pages little by little.
+func (w *world) shrinks(within time.Duration, most int) {
+	w.t.Helper()
+	begun := time.Now()
+	for now := w.vitals(); now.mib > w.before.mib+most; now = w.vitals() {
+		if time.Since(begun) > within {
+			w.t.Errorf("after %v the daemon has %d MiB, before it had %d", within, now.mib, w.before.mib)
+			return
+		}
+		time.Sleep(time.Second)
+	}
+	w.t.Logf("%d MiB after %v; before it had %d", w.vitals().mib, time.Since(begun).Round(time.Second), w.before.mib)
+}
+
 // watch gives the most memory that the daemon has had until stop is called.
 func (w *world) watch() (stop func() int) {
 	over, most := make(chan struct{}), make(chan int)
