@@ -180,6 +180,10 @@ func (w *world) deleted(q *queued) error {
 	return nil
 }
 
+// healing is how many minutes held mail has to leave when all is well: the longest
+// window, to its late end, twice, as one may be filled by what leaves.
+const healing = 2 * (24 + 1) * 60
+
 // heal makes everything well, and wants all held mail to leave that can.
 func (w *world) heal() error {
 	w.plan, w.mta.down, w.mta.deaf = nil, nil, false
@@ -195,7 +199,7 @@ func (w *world) heal() error {
 	if err := w.compare(true, lift); err != nil {
 		return err
 	}
-	for range 400 {
+	for range healing {
 		w.now = w.now.Add(time.Minute)
 		if err := w.step(); err != nil {
 			return err
@@ -206,7 +210,7 @@ func (w *world) heal() error {
 	}
 	for _, q := range w.stuck() {
 		h, err := w.recordOf(q)
-		return fmt.Errorf("%s of %s is on hold for ever: %+v %w", q.ID, q.From, h, err)
+		return errors.Join(fmt.Errorf("%s of %s is on hold for ever: %+v", q.ID, q.From, h), err)
 	}
 	return nil
 }
