@@ -87,7 +87,7 @@ func TestWishCountsNowhere(t *testing.T) {
 // A clock that is set back lets nobody wait longer than he would have.
 func TestLaneClock(t *testing.T) {
 	for next, want := range map[time.Duration]bool{0: true, 1: false, 2 * askEvery: false, 2*askEvery + 1: true} {
-		l := &lane{queue: []*item{{}}, next: start.Add(next)}
+		l := &lane{queue: []*item{{}}, delay: delay{next: start.Add(next)}}
 		if got := l.isReady(start); got != want {
 			t.Errorf("next in %s: %v", next, got)
 		}

@@ -57,9 +57,10 @@ func (d *departed) add(at time.Time, cost int64) {
 }
 
 // room is when a message with these charges may leave so that no window holds more
-// than its max, counting also those on their way; now when it may at once.
-func (ds departures) room(now time.Time, charges []state.Charge, flights map[string]*flight) time.Time {
-	free := now
+// than its max, counting also those on their way; now when it may at once. Full are the
+// subjects for whose windows it waits.
+func (ds departures) room(now time.Time, charges []state.Charge, flights map[string]*flight) (free time.Time, full []string) {
+	free = now
 	for _, c := range charges {
 		d := ds[windowName{c.Limit, c.Subject}]
 		if d == nil {
@@ -69,11 +70,15 @@ func (ds departures) room(now time.Time, charges []state.Charge, flights map[str
 		for _, f := range flights {
 			under += f.costOf(c.Window)
 		}
-		if at := d.room(now, c, under); at.After(free) {
+		at := d.room(now, c, under)
+		if at.After(now) {
+			full = append(full, c.Subject)
+		}
+		if at.After(free) {
 			free = at
 		}
 	}
-	return free
+	return free, full
 }
 
 // room is when c fits; under is the cost of what is on its way.

@@ -15,7 +15,7 @@ func TestDepartures(t *testing.T) {
 	ds := departures{}
 	for i := range 10 {
 		at := start.Add(time.Duration(i) * time.Second)
-		if free := ds.room(at, costs(10, 1), nil); free.After(at) {
+		if free := roomIn(ds, at, costs(10, 1), nil); free.After(at) {
 			t.Errorf("the %dth may leave at %s", i+1, free)
 		}
 		ds.add(at, costs(10, 1))
@@ -38,15 +38,15 @@ func TestDepartures(t *testing.T) {
 		"it costs nothing":        {now, 10, 0, 9 * time.Second},
 		"nothing is allowed more": {now, 0, 1, 69 * time.Second},
 	} {
-		if got := ds.room(c.at, costs(c.most, c.cost), nil); got.Sub(start) != c.want {
+		if got := roomIn(ds, c.at, costs(c.most, c.cost), nil); got.Sub(start) != c.want {
 			t.Errorf("%s: %s; want %s", name, got.Sub(start), c.want)
 		}
 	}
 	f := map[string]*flight{"x": {charges: costs(10, 1)}}
-	if got := ds.room(start.Add(time.Minute), costs(10, 1), f); got != start.Add(61*time.Second) {
+	if got := roomIn(ds, start.Add(time.Minute), costs(10, 1), f); got != start.Add(61*time.Second) {
 		t.Errorf("with one on its way: %s", got.Sub(start))
 	}
-	if got := ds.room(start.Add(time.Hour), costs(1, 1), f); got != start.Add(time.Hour+time.Second) {
+	if got := roomIn(ds, start.Add(time.Hour), costs(1, 1), f); got != start.Add(time.Hour+time.Second) {
 		t.Errorf("with one on its way, of one: %s", got.Sub(start))
 	}
 	ds.forget(start.Add(69*time.Second - 1))
@@ -65,7 +65,7 @@ func TestDeparturesOrder(t *testing.T) {
 	for _, s := range []int{30, 10, 20} {
 		ds.add(start.Add(time.Duration(s)*time.Second), costs(3, 1))
 	}
-	if got := ds.room(start.Add(31*time.Second), costs(3, 1), nil); got != start.Add(70*time.Second) {
+	if got := roomIn(ds, start.Add(31*time.Second), costs(3, 1), nil); got != start.Add(70*time.Second) {
 		t.Errorf("room at %s", got.Sub(start))
 	}
 	many := departures{}
@@ -85,10 +85,10 @@ func TestDeparturesOrder(t *testing.T) {
 	}
 	// The window that ends with the last of them holds 60,000.
 	end := start.Add(99_999 * time.Millisecond)
-	if got := many.room(end, costs(60_300, 1), nil); got != end {
+	if got := roomIn(many, end, costs(60_300, 1), nil); got != end {
 		t.Errorf("no room until %s", got.Sub(end))
 	}
-	if got := many.room(end, costs(60_000, 1), nil); !got.After(end) {
+	if got := roomIn(many, end, costs(60_000, 1), nil); !got.After(end) {
 		t.Error("there is room though it is full")
 	}
 }
@@ -100,14 +100,20 @@ func TestDeparturesWhenTheClockIsSetBack(t *testing.T) {
 	ds.add(start, costs(1, 1))
 	ds.add(start.Add(time.Second), costs(1, 1))
 	for after, want := range map[time.Duration]time.Duration{0: time.Minute, time.Minute - 1: time.Minute, time.Minute: time.Minute, time.Hour: time.Hour} {
-		if got := ds.room(now, costs(2, 1), nil); got.Sub(now) != time.Minute {
+		if got := roomIn(ds, now, costs(2, 1), nil); got.Sub(now) != time.Minute {
 			t.Errorf("at once: %s", got.Sub(now))
 		}
-		if got := ds.room(now.Add(after), costs(2, 1), nil); got.Sub(now) != want {
+		if got := roomIn(ds, now.Add(after), costs(2, 1), nil); got.Sub(now) != want {
 			t.Errorf("after %s: %s; want %s", after, got.Sub(now), want)
 		}
 	}
 	if ds.forget(now.Add(time.Minute)); len(ds) > 0 {
 		t.Error("they are not forgotten")
 	}
+}
+
+// roomIn is when there is room.
+func roomIn(ds departures, now time.Time, charges []state.Charge, flights map[string]*flight) time.Time {
+	free, _ := ds.room(now, charges, flights)
+	return free
 }

@@ -35,32 +35,48 @@ func (k *Keeper) putDues(ctx context.Context, now time.Time) (more bool) {
 	return false
 }
 
-// dues are when each of a lane's messages leaves if all cost what its first one does:
-// each a window after the message that left so many before it as the window holds.
-// Of several windows the latest time is right. Zero: nobody knows.
+// dues are when each of a lane's messages leaves, in the order of its queue.
 func (k *Keeper) dues(now time.Time, l *lane) []time.Time {
+	places := map[*delay][]int{} // in the queue
+	for i, it := range l.queue {
+		d := l.delayOf(now, it)
+		places[d] = append(places[d], i)
+	}
 	dues := make([]time.Time, len(l.queue))
-	if l.blocked && l.room.IsZero() {
+	for d, list := range places {
+		for i, due := range k.duesOf(now, d, len(list), l.flying != nil && d == &l.delay) {
+			dues[list[i]] = due
+		}
+	}
+	return dues
+}
+
+// duesOf are when n messages that wait together leave if all cost what the first of
+// them does, and if one of them is on its way before them: each a window after the message that left so many before it as the window holds.
+// Of several windows the latest time is right. Zero: nobody knows.
+func (k *Keeper) duesOf(now time.Time, d *delay, n int, isFlying bool) []time.Time {
+	dues := make([]time.Time, n)
+	if d.blocked && d.room.IsZero() {
 		return dues
 	}
 	start := now
-	if l.room.After(now) {
-		start = l.room
+	if d.room.After(now) {
+		start = d.room
 	}
 	for i := range dues {
 		dues[i] = start.UTC().Truncate(time.Second)
 	}
-	for _, c := range l.charges {
+	for _, c := range d.charges {
 		fit := int(c.Max / max(c.Cost, 1))
 		if fit < 1 {
 			continue
 		}
 		left := fit
-		if l.flying != nil {
+		if isFlying {
 			left--
 		}
 		before, free := k.left.places(c.Window, c.Cost, left, len(dues))
-		if l.flying != nil {
+		if isFlying {
 			before = append(before, now)
 		}
 		for i := range dues {

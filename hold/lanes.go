@@ -1,10 +1,13 @@
 package hold
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"o2n-milter/rules"
 	"o2n-milter/state"
 )
 
@@ -13,12 +16,20 @@ type lane struct {
 	subject string
 	queue   []*item
 	flying  *item // on its way; nil for none
+	delay         // of all that is not apart
+	// apart is the mail of senders that waits for something other than the subject,
+	// a block of theirs or a window: whoever shares the subject need not wait for it.
+	apart map[string]*delay // by senderOf
+	stale bool              // dues are to be looked at
+}
+
+// delay is until when mail waits, and for what.
+type delay struct {
 	// next is when the first of it is asked for again; zero: at once. room is when
 	// there will be room for it, as far as is known.
 	next, room time.Time
 	blocked    bool
 	charges    []state.Charge // of the first that asked, for the dues of the others
-	stale      bool           // dues are to be looked at
 }
 
 // askEvery bounds how long a lane waits without asking again, whatever the windows
@@ -26,18 +37,79 @@ type lane struct {
 const askEvery = time.Minute
 
 // wait puts off the next try until there is room, but not too long.
-func (l *lane) wait(now, room time.Time) {
-	l.room = room
-	l.next = now.Add(askEvery)
-	if room.After(now) && room.Before(l.next) {
-		l.next = room
+func (d *delay) wait(now time.Time, r rules.Release) {
+	d.room, d.blocked, d.charges = r.NotBefore, r.State == rules.ReleaseBlocked, r.Charges
+	d.next = now.Add(askEvery)
+	if d.room.After(now) && d.room.Before(d.next) {
+		d.next = d.room
 	}
+}
+
+func (d *delay) isOver(now time.Time) bool {
+	return !now.Before(d.next) || now.Before(d.next.Add(-2*askEvery))
+}
+
+// wait puts off a message that has asked, and with it the whole lane; or its sender's
+// mail alone, where it waits for something other than the lane's subject, if for that too.
+func (l *lane) wait(now time.Time, it *item, r rules.Release) {
 	l.stale = true
+	if !isShared(l.subject) || !slices.ContainsFunc(r.For, func(s string) bool { return s != l.subject }) {
+		l.delay.wait(now, r)
+		return
+	}
+	if l.apart == nil {
+		l.apart = map[string]*delay{}
+	}
+	d := &delay{}
+	d.wait(now, r)
+	l.apart[senderOf(it.Held)] = d
+}
+
+// isShared says that more than one may send what waits behind a subject.
+func isShared(subject string) bool {
+	kind, _, _ := strings.Cut(subject, ":")
+	return kind != "account" && kind != "script"
+}
+
+// senderOf is who sent a message: its account, else its envelope sender.
+func senderOf(h state.Held) string { return cmp.Or(h.Account, h.From) }
+
+// first is the message whose turn it is; nil when all wait for something of their own.
+func (l *lane) first(now time.Time) *item {
+	for _, it := range l.queue {
+		if d := l.apart[senderOf(it.Held)]; d == nil || d.isOver(now) {
+			return it
+		}
+	}
+	return nil
 }
 
 // isReady says that its first message may be tried.
 func (l *lane) isReady(now time.Time) bool {
-	return l.flying == nil && len(l.queue) > 0 && (!now.Before(l.next) || now.Before(l.next.Add(-2*askEvery)))
+	return l.flying == nil && l.delay.isOver(now) && l.first(now) != nil
+}
+
+// nextTry is when a lane that is not ready may be.
+func (l *lane) nextTry(now time.Time) time.Time {
+	if !l.delay.isOver(now) {
+		return l.next
+	}
+	var next time.Time
+	for _, d := range l.apart {
+		if !d.isOver(now) {
+			next = earlier(next, d.next)
+		}
+	}
+	return next
+}
+
+// delayOf is what a message waits for.
+func (l *lane) delayOf(now time.Time, it *item) *delay {
+	d := l.apart[senderOf(it.Held)]
+	if d == nil || !d.room.IsZero() && !d.room.After(now) {
+		return &l.delay
+	}
+	return d
 }
 
 // lanes are the queues of all subjects, which take turns.
@@ -81,6 +153,7 @@ func (ls *lanes) remove(it *item) {
 		return
 	}
 	it.lane = nil
+	delete(l.apart, senderOf(it.Held)) // another first one may cost less
 	if l.flying == it {
 		l.flying = nil
 	}
@@ -99,12 +172,11 @@ func (ls *lanes) resume(it *item) {
 	it.lane.flying = it
 }
 
-// fly takes the first message of its lane on its way.
-func (l *lane) fly() *item {
-	it := l.queue[0]
-	l.queue = slices.Delete(l.queue, 0, 1)
+// fly takes a message of the lane on its way.
+func (l *lane) fly(it *item) {
+	l.queue = slices.DeleteFunc(l.queue, func(other *item) bool { return other == it })
+	delete(l.apart, senderOf(it.Held))
 	l.flying, l.next, l.stale = it, time.Time{}, true
-	return it
 }
 
 // ready yields the lanes that may be tried, each once, and begins where it ended the
@@ -133,6 +205,9 @@ func (ls *lanes) ready(now time.Time, yield func(*lane) bool) {
 func (ls *lanes) askAgain() {
 	for _, l := range ls.turn {
 		l.next = time.Time{}
+		for _, d := range l.apart {
+			d.next = time.Time{}
+		}
 	}
 }
 
@@ -147,7 +222,7 @@ func (ls *lanes) next(now time.Time) time.Time {
 			next = now
 			break
 		}
-		next = earlier(next, l.next)
+		next = earlier(next, l.nextTry(now))
 	}
 	if !next.IsZero() && next.Before(ls.rest) && ls.rest.Sub(now) <= restAfter {
 		return ls.rest

@@ -44,7 +44,8 @@ func (f *flight) costOf(w state.Window) int64 {
 	return n
 }
 
-// release lets go what has room, the first of each subject, and says whether there
+// release lets go what has room, the first of each subject that waits for nothing of
+// its own, and says whether there
 // may be more at once.
 func (k *Keeper) release(ctx context.Context, now time.Time) (more bool) {
 	tried := 0
@@ -64,9 +65,9 @@ func (k *Keeper) release(ctx context.Context, now time.Time) (more bool) {
 	return more
 }
 
-// try lets the first of a lane pay, if it can, and puts down that it leaves.
+// try lets the first of a ready lane pay, if it can, and puts down that it leaves.
 func (k *Keeper) try(ctx context.Context, now time.Time, l *lane) {
-	it := l.queue[0]
+	it := l.first(now)
 	if !it.paid && !k.pay(ctx, now, l, it) {
 		return
 	}
@@ -76,29 +77,32 @@ func (k *Keeper) try(ctx context.Context, now time.Time, l *lane) {
 		l.next = now.Add(restAfter)
 		return
 	}
-	l.fly()
+	l.fly(it)
 	k.flights[it.ID] = &flight{item: it, charges: it.cost}
 }
 
 // pay says whether a message may leave and has been charged for it.
 func (k *Keeper) pay(ctx context.Context, now time.Time, l *lane, it *item) bool {
-	r, err := k.opts.Rules().Release(ctx, now, it.Held, func(charges []state.Charge) time.Time {
-		return k.left.room(now, charges, k.flights)
+	var full []string
+	r, err := k.opts.Rules().Release(ctx, now, it.Held, func(charges []state.Charge) (free time.Time) {
+		free, full = k.left.room(now, charges, k.flights)
+		return free
 	})
 	if err != nil {
 		k.opts.Log.Warn("held mail cannot be released now", "id", it.ID, "error", err)
 		k.lanes.rest = now.Add(restAfter) // what did not answer for one will not for the others
 		return false
 	}
-	l.charges, l.blocked = r.Charges, r.State == rules.ReleaseBlocked
+	r.For = append(r.For, full...)
 	switch r.State {
 	case rules.ReleasePaid:
+		l.charges, l.blocked = r.Charges, false
 		it.paid, it.cost = true, r.Charges
 		return true
 	case rules.ReleaseNever:
 		k.keep(ctx, now, it, r.Rule, r.Why)
 	default:
-		l.wait(now, r.NotBefore)
+		l.wait(now, it, r)
 	}
 	return false
 }

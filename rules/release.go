@@ -27,6 +27,9 @@ type Release struct {
 	State ReleaseState
 	// NotBefore is when there is room, as far as is known; zero: nobody knows.
 	NotBefore time.Time
+	// For are the subjects that it waits for as far as the store goes: those that are
+	// blocked, or whose windows are full.
+	For []string
 	// Charges are those that can refuse, with what they cost; none when it had to
 	// be refused before they were worked out.
 	Charges []state.Charge
@@ -61,7 +64,7 @@ func (e *Engine) release(ctx context.Context, now time.Time, h state.Held, room 
 		return Release{}, fmt.Errorf("store: %w", err)
 	}
 	if len(blocks) > 0 {
-		return Release{State: ReleaseBlocked, NotBefore: endOf(blocks)}, nil
+		return releaseBlocked(blocks), nil
 	}
 	release := Release{Charges: refusing(ask.Charges)}
 	if free := room(release.Charges); free.After(now) {
@@ -191,7 +194,7 @@ func refusing(charges []state.Charge) []state.Charge {
 // released reads the store's answer.
 func (e *Engine) released(ask state.Ask, answer state.Answer) Release {
 	if len(answer.Blocks) > 0 {
-		return Release{State: ReleaseBlocked, NotBefore: endOf(answer.Blocks)}
+		return releaseBlocked(answer.Blocks)
 	}
 	charges := append([]state.Charge(nil), ask.Charges...)
 	for i, cost := range answer.Costs {
@@ -207,6 +210,7 @@ func (e *Engine) released(ask state.Ask, answer state.Answer) Release {
 				Why: fmt.Sprintf("it costs %d of %s, which has at most %d in %s", c.Cost, c.Limit, c.Max, FormatDuration(c.Length))}
 		default:
 			r.State = ReleaseLater
+			r.For = append(r.For, c.Subject)
 			if f.Free.After(r.NotBefore) {
 				r.NotBefore = f.Free
 			}
@@ -217,6 +221,15 @@ func (e *Engine) released(ask state.Ask, answer state.Answer) Release {
 			return Release{State: ReleaseNever, Rule: e.campaignRule(ask.Letters[i].Max), Charges: r.Charges,
 				Why: fmt.Sprintf("its campaign %s has %s meanwhile", c.ID, plural(int(c.Known), "recipient"))}
 		}
+	}
+	return r
+}
+
+// releaseBlocked is the answer to held mail that has blocked subjects.
+func releaseBlocked(blocks []state.Block) Release {
+	r := Release{State: ReleaseBlocked, NotBefore: endOf(blocks)}
+	for _, b := range blocks {
+		r.For = append(r.For, b.Subject)
 	}
 	return r
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -301,5 +302,29 @@ func TestReleaseAtThePaceOfBulk(t *testing.T) {
 	h.set.Actions["bulk.pace"] = Off
 	if got := h.release(t, r); got.State != ReleasePaid || len(got.Charges) != 0 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// What held mail waits for is told: whatever is full or blocked, and nothing that has room.
+func TestReleaseFor(t *testing.T) {
+	limit := func(name, subject string, most int64) Limit {
+		return Limit{Name: name, Subject: subject, Unit: Messages, Max: most, Window: time.Minute, Action: Tempfail}
+	}
+	for name, c := range map[string]struct {
+		host int64
+		want []string
+	}{
+		"both are full": {2, []string{"script:cron@web1.example", "host:mx.example"}},
+		"one has room":  {3, []string{"script:cron@web1.example"}},
+	} {
+		h := newHolding(t, limits(limit("script", "script", 2), limit("host", "host", c.host)))
+		r := h.fill(t, fromCron)
+		if got := h.release(t, r); got.State != ReleaseLater || !slices.Equal(got.For, c.want) {
+			t.Errorf("%s: %+v; want it to wait for %q", name, got, c.want)
+		}
+		h.block(t, "B1", "host:mx.example")
+		if got := h.release(t, r); got.State != ReleaseBlocked || !slices.Equal(got.For, []string{"host:mx.example"}) {
+			t.Errorf("%s, and blocked: %+v", name, got)
+		}
 	}
 }
