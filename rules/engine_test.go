@@ -210,7 +210,11 @@ func TestVerdictStandsWithoutItsRecord(t *testing.T) {
 		s.Blocking.Strikes = 2
 	})
 	b.Engine.store = panickingStore{Store: b.store, record: true}
-	for m, rule := range map[*Mail]string{mail(): "none", with("From: boss@bank.example"): "identity.header_from"} {
+	for _, rule := range []string{"none", "identity.header_from"} { // which blocks
+		m := mail()
+		if rule != "none" {
+			m = with("From: boss@bank.example")
+		}
 		v := b.Decide(t.Context(), m)
 		if v.Rule != rule || v.Err == nil || !strings.Contains(v.Err.Error(), "of ours") {
 			t.Errorf("%s %s, error %v; want %s", v.Action, v.Rule, v.Err, rule)
