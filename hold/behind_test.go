@@ -17,6 +17,14 @@ func (w *world) arrivedOf(user string) (n int) {
 	return n
 }
 
+// othersLeft wants all to have arrived that is not the shop's, and of that one message.
+func (w *world) othersLeft() {
+	w.Helper()
+	if w.arrivedOf("backup") != 2 || w.arrivedOf("cron") != 10 || w.arrivedOf("shop") != 1 {
+		w.Errorf("after a minute: %d of backup, %d of cron, %d of the shop", w.arrivedOf("backup"), w.arrivedOf("cron"), w.arrivedOf("shop"))
+	}
+}
+
 // shared is a host whose limit is full, with mail of the shop waiting before others'. It
 // may send so many a day.
 func shared(t *testing.T, most int64) *world {
@@ -42,9 +50,7 @@ func shared(t *testing.T, most int64) *world {
 func TestOthersBehindFullWindow(t *testing.T) {
 	w := shared(t, 1)
 	w.run(70 * time.Second)
-	if w.arrivedOf("backup") != 2 || w.arrivedOf("cron") != 10 || w.arrivedOf("shop") != 1 {
-		t.Errorf("after a minute: %d of backup, %d of cron, %d of the shop", w.arrivedOf("backup"), w.arrivedOf("cron"), w.arrivedOf("shop"))
-	}
+	w.othersLeft()
 	day := 24 * time.Hour
 	late := day + day/60 + time.Second // a place comes free up to a 60th late
 	for _, h := range w.all() {
@@ -68,9 +74,7 @@ func TestOthersBehindBlocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.run(70 * time.Second)
-	if w.arrivedOf("backup") != 2 || w.arrivedOf("cron") != 10 || w.arrivedOf("shop") != 1 {
-		t.Errorf("after a minute: %d of backup, %d of cron, %d of the shop", w.arrivedOf("backup"), w.arrivedOf("cron"), w.arrivedOf("shop"))
-	}
+	w.othersLeft()
 	for _, h := range w.all() {
 		if h.State == state.HeldWaiting && !h.Due.IsZero() {
 			t.Errorf("%s of %s is due at %s, and nobody knows", h.QueueID, h.From, h.Due)
@@ -82,4 +86,13 @@ func TestOthersBehindBlocked(t *testing.T) {
 	w.run(5 * time.Second)
 	w.inOrder(15)
 	w.neverOver(10, time.Minute)
+}
+
+// Nor does whoever's mail has left late, while the store has room for more.
+func TestOthersBehindDepartures(t *testing.T) {
+	w := shared(t, 3)
+	day := state.Window{Limit: "day", Subject: "customer:C-2", Length: 24 * time.Hour, Max: 3}
+	w.left.add(w.now, []state.Charge{{Window: day, Cost: 3}})
+	w.run(70 * time.Second)
+	w.othersLeft()
 }

@@ -3,7 +3,6 @@ package hold
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -53,7 +52,7 @@ func (d *delay) isOver(now time.Time) bool {
 // mail alone, where it waits for something other than the lane's subject, if for that too.
 func (l *lane) wait(now time.Time, it *item, r rules.Release) {
 	l.stale = true
-	if !isShared(l.subject) || !slices.ContainsFunc(r.For, func(s string) bool { return s != l.subject }) {
+	if !slices.ContainsFunc(r.For, func(s string) bool { return s != l.subject }) {
 		l.delay.wait(now, r)
 		return
 	}
@@ -63,12 +62,6 @@ func (l *lane) wait(now time.Time, it *item, r rules.Release) {
 	d := &delay{}
 	d.wait(now, r)
 	l.apart[senderOf(it.Held)] = d
-}
-
-// isShared says that more than one may send what waits behind a subject.
-func isShared(subject string) bool {
-	kind, _, _ := strings.Cut(subject, ":")
-	return kind != "account" && kind != "script"
 }
 
 // senderOf is who sent a message: its account, else its envelope sender.
@@ -96,9 +89,7 @@ func (l *lane) nextTry(now time.Time) time.Time {
 	}
 	var next time.Time
 	for _, d := range l.apart {
-		if !d.isOver(now) {
-			next = earlier(next, d.next)
-		}
+		next = earlier(next, d.next)
 	}
 	return next
 }
