@@ -52,8 +52,9 @@ func (k *Keeper) dues(now time.Time, l *lane) []time.Time {
 }
 
 // duesOf are when n messages that wait together leave if all cost what the first of
-// them does, and if one of them is on its way before them: each a window after the message that left so many before it as the window holds.
-// Of several windows the latest time is right. Zero: nobody knows.
+// them does, with or without one on its way before them: each a window after the message
+// that left so many before it as the window holds. Of several windows the latest time is
+// right. Zero: nobody knows.
 func (k *Keeper) duesOf(now time.Time, d *delay, n int, isFlying bool) []time.Time {
 	dues := make([]time.Time, n)
 	if d.blocked && d.room.IsZero() {

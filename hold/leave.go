@@ -45,8 +45,7 @@ func (f *flight) costOf(w state.Window) int64 {
 }
 
 // release lets go what has room, the first of each subject that waits for nothing of
-// its own, and says whether there
-// may be more at once.
+// its own, and says whether there may be more at once.
 func (k *Keeper) release(ctx context.Context, now time.Time) (more bool) {
 	tried := 0
 	if now.Before(k.lanes.rest) && !now.Before(k.lanes.rest.Add(-2*restAfter)) {

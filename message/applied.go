@@ -44,6 +44,8 @@ func (s style) appliedTo(k kind) style {
 	return s
 }
 
+// hints takes what the attributes from before style sheets say of an element's look
+// (HTML 15, "presentational hints").
 func (r *htmlReader) hints(s *style, e *element, attr *attributes) {
 	if attr.hidden {
 		s.set(noBox, true)
@@ -65,6 +67,8 @@ func (r *htmlReader) hints(s *style, e *element, attr *attributes) {
 // maxStyles is how many different style attributes are remembered.
 const maxStyles = 500
 
+// styleAttribute reads a style attribute. Where it is not sound, so that readers may take it
+// in different ways, it hides nothing for sure.
 func (r *htmlReader) styleAttribute(css []byte) *bothStyles {
 	if known := r.styles[string(css)]; known != nil {
 		return known
