@@ -23,8 +23,15 @@ const (
 	EnvTally = "O2N_CAMPAIGN_TALLY"
 )
 
-// Long says whether the campaign runs in full.
-func Long() bool { return os.Getenv(EnvLong) == "long" }
+// Long says whether the campaign runs in full. Any other word for it would run in short,
+// and nobody would know: it ends the test.
+func Long() bool {
+	told := os.Getenv(EnvLong)
+	if told != "" && told != "long" {
+		panic(fmt.Sprintf("%s=%s; want long, or nothing for the short form", EnvLong, told))
+	}
+	return told != ""
+}
 
 // Pick is short, or in full long.
 func Pick[T any](short, long T) T {
