@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	gomilter "github.com/emersion/go-milter"
+
 	"o2n-milter/milter/shelf"
 )
 
@@ -152,25 +154,44 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next reads packets until one is for the library.
+// next handles packets until one is for the library. It goes aside where a message is
+// judged.
 func (c *conn) next() error {
-	for {
-		c.left = c.proceed(c.session.underWay())
-		if c.failed || c.left {
-			return io.EOF
+	for forward := false; !forward; {
+		err := c.nextPacket()
+		if err == nil && gomilter.Code(c.packet[4]) == gomilter.CodeEOB {
+			forward, err = c.session.lend()
+		} else if err == nil {
+			forward, err = c.session.event(c.packet[4], c.packet[5:])
 		}
-		if err := c.readPacket(); err != nil {
-			return err
-		}
-		forward, err := c.session.event(c.packet[4], c.packet[5:])
 		if err != nil {
 			return err
 		}
-		if forward {
-			c.unread = c.packet
-			return nil
+	}
+	c.unread = c.packet
+	return nil
+}
+
+// goOn handles the packet that is there and those after it, until one is for the library.
+func (c *conn) goOn() (forward bool, err error) {
+	for {
+		forward, err = c.session.event(c.packet[4], c.packet[5:])
+		if forward || err != nil {
+			return forward, err
+		}
+		if err = c.nextPacket(); err != nil {
+			return false, err
 		}
 	}
+}
+
+// nextPacket reads one, unless the session is over, or to be left.
+func (c *conn) nextPacket() error {
+	c.left = c.proceed(c.session.underWay())
+	if c.failed || c.left {
+		return io.EOF
+	}
+	return c.readPacket()
 }
 
 // readPacket leaves a packet where it was read to, if it fits there.

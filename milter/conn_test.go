@@ -166,8 +166,8 @@ func (f *fixture) gone(stage string, before int, was ...*conn) {
 		f.t.Errorf("%s: %d sessions left, %d of them early", stage, open, early)
 	}
 	for _, c := range was {
-		if c.session.msg != nil || c.session.deciding != nil {
-			f.t.Errorf("%s: the session has a draft: %v, and somebody who asks: %v", stage, c.session.msg != nil, c.session.deciding != nil)
+		if c.session.msg != nil || c.session.aside != nil {
+			f.t.Errorf("%s: the session has a draft: %v, and a second goroutine: %v", stage, c.session.msg != nil, c.session.aside != nil)
 		}
 	}
 	for range 100_000 { // one that ends is counted a little longer than synctest waits for it

@@ -19,16 +19,16 @@ import (
 type session struct {
 	gomilter.NoOpMilter // for the library, which calls nothing of it but Body
 
-	server   *Server
-	conn     *conn
-	counts   *counts // of the listener that it came through
-	terms    terms
-	macros   macros
-	client   client
-	msg      *draft        // nil between messages
-	changes  rules.Verdict // on msg, while the library writes what it changes
-	broken   bool          // a panic outside of messages: none can be judged any more
-	deciding *decision     // kept for the next one
+	server  *Server
+	conn    *conn
+	counts  *counts // of the listener that it came through
+	terms   terms
+	macros  macros
+	client  client
+	msg     *draft        // nil between messages
+	changes rules.Verdict // on msg, while the library writes what it changes
+	broken  bool          // a panic outside of messages: none can be judged any more
+	aside   *aside        // nil before the first end of a message
 }
 
 // underWay says whether the MTA is waiting for a verdict, now or later.
@@ -79,7 +79,7 @@ func (s *session) event(code byte, data []byte) (forward bool, err error) {
 		s.acknowledge(gomilter.OptNoBodyReply)
 	case gomilter.CodeEOB: // may bring the last of the body
 		s.guard("body", func() { s.addBody(data) })
-		return s.end(), nil
+		return s.end()
 	case gomilter.CodeAbort:
 		s.abort()
 	case gomilter.CodeData, codeUnknown: // on codeUnknown the library would hang up
@@ -251,22 +251,34 @@ func (s *session) addBody(chunk []byte) {
 
 // end is the end of the message. It says whether the library is to see it, to write what
 // is to be changed.
-func (s *session) end() (changes bool) {
+func (s *session) end() (changes bool, err error) {
 	d := s.draft()
 	if s.conn.told() { // the verdict went out before the process ended
 		s.forget()
 		s.conn.sendContinue()
-		return false
+		return false, nil
 	}
 	if d.refused != nil {
 		s.conn.send(d.refused)
 		s.forget()
-		return false
+		return false, nil
 	}
 	if !d.mailSeen {
 		d.fault("end of message without MAIL")
 	}
-	v, took := s.verdict(d)
+	start := time.Now()
+	v, err := s.verdict(d, start)
+	if err != nil {
+		d.memory.giveBack()
+		s.server.late.Add(-1)
+		return false, err
+	}
+	return s.answer(d, v, start), nil
+}
+
+// answer answers a message and says whether the library has something to change in it.
+func (s *session) answer(d *draft, v rules.Verdict, start time.Time) (changes bool) {
+	took := time.Since(start)
 	s.counts.message(&d.mail, &s.macros, &v)
 	s.guard("record", func() { s.server.Recorder.Record(&d.mail, v, took) })
 	switch {

@@ -20,10 +20,12 @@ const (
 	maxLate = 1000
 )
 
-// verdict decides over a message and says how long it took. It always comes back
-// with an action that can be answered.
-func (s *session) verdict(d *draft) (rules.Verdict, time.Duration) {
-	start := time.Now()
+// errLate says that there is a verdict that nobody waits for any more.
+var errLate = errors.New("verdict came too late")
+
+// verdict decides over a message since start. It always comes back with an action that
+// can be answered, or with errLate; then the message has been answered.
+func (s *session) verdict(d *draft, start time.Time) (rules.Verdict, error) {
 	d.setHeader()
 	if !d.mailSeen {
 		s.guard("end of message", func() { d.judge = s.server.Judge() })
@@ -37,7 +39,10 @@ func (s *session) verdict(d *draft) (rules.Verdict, time.Duration) {
 	case s.server.late.Load() >= maxLate:
 		why = "decisions are stuck"
 	default:
-		v, why = s.decide(d)
+		var late bool
+		if v, why, late = s.decide(d, start); late {
+			return v, errLate
+		}
 	}
 	switch {
 	case why != "":
@@ -47,94 +52,35 @@ func (s *session) verdict(d *draft) (rules.Verdict, time.Duration) {
 		why = "the MTA offered no quarantine"
 	}
 	if why != "" {
-		v = rules.Panicked(&d.mail, start, errors.New(why))
-		s.conn.log().Error("milter: message not judged", "reason", why, "id", v.ID, "qid", d.mail.QueueID)
+		v = s.unjudged(d, start, why)
 	}
-	return v, time.Since(start)
+	return v, nil
 }
 
-// decision is one question to a judge, and the goroutine that asks it: a judge wants a
-// deep stack, which is not to grow anew for each message. It is used again, but for one
-// that is late.
-type decision struct {
-	asked   chan question
-	done    chan struct{}
-	late    *time.Timer // until the MTA is told to wait on, or nobody waits any more
-	verdict rules.Verdict
-	why     string // why there is no verdict; empty when there is one
+// unjudged is the verdict on a message that nobody has judged.
+func (s *session) unjudged(d *draft, start time.Time, why string) rules.Verdict {
+	v := rules.Panicked(&d.mail, start, errors.New(why))
+	s.conn.log().Error("milter: message not judged", "reason", why, "id", v.ID, "qid", d.mail.QueueID)
+	return v
 }
 
-// decide waits for the judge, keeping the MTA patient. why is not empty when
-// there is no verdict: the judge panicked, or did not come back in time, which
-// ends a second after its context does.
-func (s *session) decide(d *draft) (v rules.Verdict, why string) {
-	ctx, cancel := context.WithTimeout(s.server.deciding, s.server.DecideTimeout)
-	defer cancel()
-	q := s.deciding
-	if q == nil {
-		q = &decision{asked: make(chan question, 1), done: make(chan struct{}, 1), late: time.NewTimer(progressEvery)}
-		s.deciding = q
-		go s.answer(q)
-	} else {
-		q.late.Reset(progressEvery)
-	}
-	defer q.late.Stop()
-	q.asked <- question{ctx, d.judge, &d.mail}
-	over := ctx.Done()
-	for {
-		select {
-		case <-q.done:
-			return q.verdict, q.why
-		case <-q.late.C:
-			if over == nil {
-				s.dismiss()
-				d.lent = true
-				s.server.late.Add(1)
-				go func() { <-q.done; d.memory.giveBack(); s.server.late.Add(-1) }()
-				return v, "no verdict in time"
-			}
-			s.conn.sendProgress()
-			q.late.Reset(progressEvery)
-		case <-over:
-			over = nil
-			q.late.Reset(cutGrace)
-		}
-	}
+// decide asks the judge. why is not empty when there is no verdict, since the judge
+// panicked; late says that he was not waited for.
+func (s *session) decide(d *draft, start time.Time) (v rules.Verdict, why string, late bool) {
+	a := s.aside // not the session's any more when it is late
+	ctx := a.begin(start, s.server.DecideTimeout)
+	v, why = s.ask(ctx, d)
+	return v, why, a.end(ctx)
 }
 
-// question is a message and who is asked about it.
-type question struct {
-	ctx   context.Context
-	judge Judge
-	mail  *rules.Mail
-}
-
-// dismiss ends the goroutine that asks, when it has its answer.
-func (s *session) dismiss() {
-	if s.deciding != nil {
-		close(s.deciding.asked)
-		s.deciding = nil
-	}
-}
-
-// answer answers one question after the other.
-func (s *session) answer(q *decision) {
-	for asked := range q.asked {
-		s.ask(q, asked)
-		q.done <- struct{}{}
-	}
-}
-
-// ask has the judge decide.
-func (s *session) ask(q *decision, asked question) {
-	q.verdict, q.why = rules.Verdict{}, "panic"
+func (s *session) ask(ctx context.Context, d *draft) (v rules.Verdict, why string) {
+	why = "panic"
 	defer func() {
 		if p := recover(); p != nil {
 			s.conn.log().Error("milter: panic", "stage", "decide", "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
-	q.verdict = asked.judge.Decide(asked.ctx, asked.mail)
-	q.why = ""
+	return d.judge.Decide(ctx, &d.mail), ""
 }
 
 // change has the library write what a verdict changes in a message that passes.

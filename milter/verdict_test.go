@@ -59,17 +59,17 @@ func TestGuard(t *testing.T) {
 	s.init()
 	near, _ := net.Pipe()
 	session := &newConn(near, s, nil).session
-	defer session.dismiss()
+	session.aside = newAside()
 	rule := func() string {
 		session.begin(nil)
-		v, _ := session.verdict(session.msg)
+		v, _ := session.verdict(session.msg, time.Now())
 		return v.Rule
 	}
 	if got := rule(); got != "none" {
 		t.Errorf("before: %s", got)
 	}
 	session.guard("test", func() { panic("on purpose") })
-	if v, _ := session.verdict(session.msg); v.Rule != "internal.panic" {
+	if v, _ := session.verdict(session.msg, time.Now()); v.Rule != "internal.panic" {
 		t.Errorf("in the message: %s", v.Rule)
 	}
 	if got := rule(); got != "none" {
