@@ -130,7 +130,7 @@ func TestAsCase(t *testing.T) {
 	if _, dialog, _ := strings.Cut(text, "-- dialog --\n"); !is || dialog != want {
 		t.Errorf("got %v %q", is, dialog)
 	}
-	for _, odd := range []event{{"XCLIENT", "LOGIN=" + bob}, {"cut", ""}, {"login", bob}, {"connect", loopback}} {
+	for _, odd := range []event{{"XCLIENT", "LOGIN=" + bob}, {"STARTTLS", ""}, {"cut", ""}, {"login", bob}, {"connect", loopback}} {
 		if text, is := asCase(append(session[:4:4], odd)); is {
 			t.Errorf("%v: told as %s", odd, text)
 		}

@@ -95,6 +95,9 @@ func interleave(r *rand.Rand, a, b []move) (list []move) {
 func smtpSession(r *rand.Rand, postfix bool) []move {
 	service := pick(r, []string{submission, submission, submission, loopback, remote})
 	list := []move{{verb: toConnect, text: service}, say("EHLO client.example")}
+	if one(r, 3) {
+		list = append(list, upgrade(r)...)
+	}
 	who := ""
 	if service == submission {
 		who = pick(r, []string{alice, bob})
@@ -102,6 +105,9 @@ func smtpSession(r *rand.Rand, postfix bool) []move {
 			who = pick(r, mta.Logins)
 		}
 		list = append(list, authenticate(r, who)...)
+	}
+	if one(r, 12) { // once more, or late
+		list = append(list, upgrade(r)...)
 	}
 	for range 1 + r.IntN(3) {
 		list = append(list, smtpMessage(r, who, postfix)...)
@@ -229,6 +235,7 @@ func strayMove(r *rand.Rand, postfix bool) move {
 	lines := []string{
 		"RSET", "RSET", "NOOP", "VRFY root", "EXPN root", "HELP", "XYZZY", "DATA", "", "QUIT now",
 		"EHLO again.example", "HELO again.example", "EHLO",
+		"STARTTLS", "STARTTLS", "STARTTLS now",
 		"AUTH PLAIN " + plain("", bob, mta.Password), "AUTH PLAIN " + plain("", alice, "wrong"),
 		"AUTH PLAIN " + plain(bob, alice, mta.Password), // alice, on behalf of bob
 		"AUTH LOGIN", "AUTH PLAIN ====", "AUTH XYZZY",

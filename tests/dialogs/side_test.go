@@ -24,12 +24,13 @@ type side struct {
 	ready  []byte      // to go out with the next
 	sent   []byte      // and not yet answered
 
-	login  string
-	client netip.Addr
-	now    *letter // nil: no MAIL was taken
-	inData bool
-	text   strings.Builder // of the message under way
-	auth   *auth           // nil: none is under way
+	login   string
+	forgets bool // who that is, at STARTTLS
+	client  netip.Addr
+	now     *letter // nil: no MAIL was taken
+	inData  bool
+	text    strings.Builder // of the message under way
+	auth    *auth           // nil: none is under way
 }
 
 // auth is an AUTH that asks on.
@@ -91,6 +92,7 @@ func (s *side) connect(service string) {
 		s.client = netip.MustParseAddr(s.w.server.RemoteIP())
 	case submission:
 		s.c = mta.Dial(s.w.t, s.w.server.Submission())
+		s.forgets = s.w.forgets
 	default:
 		s.c = mta.Dial(s.w.t, s.w.server.Loopback())
 	}
@@ -109,8 +111,8 @@ func (s *side) hangUp() {
 		if err != nil {
 			break
 		}
-		if s.inData && r.Code < 400 {
-			s.w.fault("%v to a message without an end", r)
+		if r.Code < 400 { // no message is at its end, no command waits for its reply
+			s.w.fault("%v that nobody waits for", r)
 		}
 	}
 	s.w.tell("cut", "")
@@ -209,6 +211,8 @@ func (s *side) taken(verb, arg string, r mta.Reply) {
 	case "DATA":
 		s.inData = true
 		s.text.Reset()
+	case "STARTTLS":
+		s.encrypt()
 	case "XCLIENT": // a session from elsewhere, and of nobody who is not named
 		s.login, s.now = "", nil
 		for attribute := range strings.FieldsSeq(arg) {
@@ -220,6 +224,23 @@ func (s *side) taken(verb, arg string, r mta.Reply) {
 				s.client = netip.MustParseAddr(value)
 			}
 		}
+	}
+}
+
+// encrypt goes on under TLS. What the server knew is void, and so is what was sent in the
+// clear behind STARTTLS: it may have come from anybody (CVE-2011-0411), so that nothing of
+// it is answered or done (RFC 3207 4.2). Sendmail still knows who has logged in.
+func (s *side) encrypt() {
+	if len(s.sent) > 0 {
+		s.w.taken["behind STARTTLS"]++
+	}
+	s.sent, s.now = nil, nil
+	if s.forgets {
+		s.login = ""
+	}
+	if err := s.c.StartTLS(); err != nil {
+		s.w.fault("%v", err)
+		s.lost()
 	}
 }
 
@@ -247,13 +268,17 @@ var oursAtEnd = regexp.MustCompile(`\[[a-z_.]+ [0-9A-Z]{8}\]$`)
 
 // end is the server's word on a message.
 func (s *side) end(r mta.Reply) {
-	l := s.now
+	l, head := s.now, s.text.String()
+	if !s.inData && strings.HasPrefix(head, " ") {
+		// Of what comes in chunks Postfix takes such a line for more of its own Received.
+		_, head, _ = strings.Cut(head, "\r\n")
+	}
 	s.now, s.inData = nil, false
 	if l == nil {
 		s.w.fault("the end of a message that did not begin: %v", r)
 		return
 	}
-	l.fields = header(s.text.String())
+	l.fields = header(head)
 	action := l.verdict()
 	s.w.ended(s.text.String(), action)
 	want := map[rules.Action]int{rules.Reject: 550, rules.Tempfail: 451}[action]

@@ -21,15 +21,16 @@ func TestMain(m *testing.M) { daemon.Main(m) }
 
 // world is a server with the daemon behind it, and what should be true of both.
 type world struct {
-	t      testing.TB
-	server mta.Server
-	chunks bool // it takes BDAT
-	sink   *mta.Sink
-	daemon *daemon.Daemon
-	spent  map[string]charged
-	onHold int            // before the dialog
-	marks  int            // handed out
-	taken  map[string]int // of what servers took, and of verdicts: how often
+	t       testing.TB
+	server  mta.Server
+	chunks  bool // it takes BDAT
+	forgets bool // with STARTTLS it forgets who has logged in
+	sink    *mta.Sink
+	daemon  *daemon.Daemon
+	spent   map[string]charged
+	onHold  int            // before the dialog
+	marks   int            // handed out
+	taken   map[string]int // of what servers took, and of verdicts: how often
 
 	// Of the dialog under way:
 	sides  [2]side
@@ -173,12 +174,15 @@ func (w *world) paid() {
 func smtpDialogs(t *testing.T, name string, server mta.Server, sink *mta.Sink, listen string) {
 	count := campaign.Counting(t, "sessions", "SMTP dialogs through "+name)
 	r := campaign.Rand(t)
-	w := &world{t: t, server: server, chunks: name == "Postfix", sink: sink, spent: map[string]charged{}, taken: map[string]int{}}
+	w := &world{t: t, server: server, chunks: name == "Postfix", forgets: name == "Postfix", sink: sink, spent: map[string]charged{}, taken: map[string]int{}}
 	w.daemon = daemon.Start(t, []string{listen}, accountsTOML, rulesTOML)
 	t.Cleanup(func() { server.Purge(t) })
 	defer func() { t.Logf("taken: %v", w.taken) }()
+	dialogs := known()
 	for range campaign.Pick(20, 300) {
-		dialog := smtpDialog(r, w.chunks)
+		dialogs = append(dialogs, smtpDialog(r, w.chunks))
+	}
+	for _, dialog := range dialogs {
 		fault := w.play(dialog)
 		if fault == "" {
 			count.Held()
@@ -187,6 +191,11 @@ func smtpDialogs(t *testing.T, name string, server mta.Server, sink *mta.Sink, l
 		count.Failed()
 		w.small(dialog, fault)
 		return
+	}
+	for _, what := range []string{"STARTTLS", "behind STARTTLS"} {
+		if w.taken[what] == 0 {
+			t.Errorf("%s: %s was not tried", name, what)
+		}
 	}
 }
 

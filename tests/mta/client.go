@@ -62,7 +62,8 @@ func isEnhanced(s string, class byte) bool {
 // Client is an SMTP client that sends exactly the bytes it is given.
 type Client struct {
 	t    testing.TB
-	conn net.Conn
+	tcp  *net.TCPConn
+	conn net.Conn // tcp, or TLS over it
 	in   *bufio.Reader
 }
 
@@ -83,7 +84,7 @@ func DialFrom(t testing.TB, from, addr string) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Client{t: t, conn: conn, in: bufio.NewReader(conn)}
+	c := &Client{t: t, tcp: conn.(*net.TCPConn), conn: conn, in: bufio.NewReader(conn)}
 	t.Cleanup(func() { conn.Close() })
 	if r := c.Read(); r.Code != 220 {
 		t.Fatalf("greeting of %s: %v", addr, r)
@@ -163,10 +164,10 @@ func (c *Client) Say(b []byte) error {
 }
 
 // Cut ends what the client says, wherever it is; the server may still answer.
-func (c *Client) Cut() { c.conn.(*net.TCPConn).CloseWrite() }
+func (c *Client) Cut() { c.tcp.CloseWrite() }
 
 // Close hangs up.
-func (c *Client) Close() { c.conn.Close() }
+func (c *Client) Close() { c.tcp.Close() }
 
 // Data sends a message after a 354 and reads the verdict.
 func (c *Client) Data(msg []byte) Reply {
@@ -179,7 +180,7 @@ func (c *Client) Data(msg []byte) Reply {
 func (c *Client) Quit() {
 	c.t.Helper()
 	c.Cmd("QUIT")
-	c.conn.Close()
+	c.Close()
 }
 
 // Closed says whether the server has hung up; it waits for either.

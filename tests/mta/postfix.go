@@ -57,6 +57,7 @@ func NewPostfix(t testing.TB, sink *Sink) *Postfix {
 		"MILTER", p.Milter, "SUBMIT", strconv.Itoa(p.submit), "SUBTCP", strconv.Itoa(p.submitTCP), "INBOUND", strconv.Itoa(p.inbound))
 	write(t, filepath.Join(dir, "etc/main.cf"), fill.Replace(mainCF))
 	write(t, filepath.Join(dir, "etc/master.cf"), fill.Replace(masterCF)+servicesCF)
+	writeIdentity(t, filepath.Join(dir, "etc/tls.pem"))
 	write(t, filepath.Join(dir, "etc/refused"), "/^"+Refused+"@/ 550 5.1.1 no such user\n")
 	// Debian's Postfix reads $config_directory/sasl, whatever cyrus_sasl_config_path says.
 	db := filepath.Join(dir, "etc/sasl/sasldb2")

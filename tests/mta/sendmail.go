@@ -53,10 +53,11 @@ func NewSendmail(t testing.TB, sink *Sink) *Sendmail {
 		submit: FreePort(t), local: FreePort(t),
 	}
 	s.inbound = FreePort(t)
-	for _, d := range []string{"mail", "queue", "mspqueue", "run", "sasl", "dev"} {
+	for _, d := range []string{"mail", "queue", "mspqueue", "run", "sasl", "tls", "dev"} {
 		mkdir(t, filepath.Join(dir, d), 0o755)
 	}
 	chown(t, filepath.Join(dir, "mspqueue"), "mail", "mail")
+	writeIdentity(t, filepath.Join(dir, "tls/tls.pem"))
 	s.listenLog(t)
 	s.configure(t, sink)
 	s.start(t)
