@@ -37,7 +37,7 @@ func (w *writer) keep(b *batch) {
 		}
 		b.dead = append(b.dead, o.dead...)
 	}
-	b.err = w.write(slices.Concat(b.records, b.history), b.dead)
+	b.err = w.write(append(slices.Clip(b.records), b.history...), b.dead)
 	if errors.Is(b.err, badger.ErrTxnTooBig) {
 		if b.err = w.inParts(b.records); b.err == nil {
 			b.lost = errors.Join(w.eachChange(b.ops), w.write(nil, b.dead))

@@ -25,8 +25,8 @@ type corpse struct {
 // errWhileAway is why nothing is written while the database is away.
 var errWhileAway = errors.New("the database is away")
 
-// commit writes records in one transaction, all or none, with how far the database
-// is by then.
+// commit writes records in one transaction, all or none; with how far the database is by
+// then where a second is over (secure), or where journal or decisions have grown.
 func (w *writer) commit(records []record, dead []corpse) error {
 	db := w.base.handle()
 	if db == nil || w.away() {
@@ -55,7 +55,12 @@ func (w *writer) commit(records []record, dead []corpse) error {
 			return err
 		}
 	}
-	grown, err := w.sign(txn, st)
+	marked := w.markDue.Swap(false)
+	signed := marked || st.Journal != w.signed.Journal || st.History != w.signed.History
+	grown, err := w.chain, error(nil)
+	if signed {
+		grown, err = w.sign(txn, st, marked)
+	}
 	if err == nil {
 		err = txn.Commit()
 	}
@@ -66,6 +71,9 @@ func (w *writer) commit(records []record, dead []corpse) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stand, w.chain = st, grown
+	if signed {
+		w.signed = st
+	}
 	return nil
 }
 
@@ -82,8 +90,8 @@ func (w *writer) makeRoom(dir string, records []record, dead []corpse) error {
 // commitSize is at most how many bytes a commit adds to the memtable's log.
 func commitSize(records []record, dead []corpse) int64 {
 	// Of each entry Badger writes a header of at most 22 bytes and a checksum of 4; of
-	// the transaction an end; of ours how far the database is.
-	const entry, rest = 40, 4096
+	// the transaction an end; of ours how far the database is, and a link of the chain.
+	const entry, rest = 40, 1024
 	n := int64(rest)
 	for _, r := range records {
 		n += int64(len(r.key) + len(r.value) + entry)
@@ -146,10 +154,10 @@ func isVersion(txn *badger.Txn, key []byte, version uint64) (bool, error) {
 	return err == nil && item.Version() == version, err
 }
 
-// sign writes how far the database is, and now and then a link of the chain, which is
-// returned as it then is.
-func (w *writer) sign(txn *badger.Txn, st stand) (chain, error) {
-	if err := setJSON(txn, []byte(standKey), st); err != nil || !w.markDue.Swap(false) {
+// sign writes how far the database is, and where it is marked a link of the chain, which
+// is returned as it then is.
+func (w *writer) sign(txn *badger.Txn, st stand, marked bool) (chain, error) {
+	if err := setJSON(txn, []byte(standKey), st); err != nil || !marked {
 		return w.chain, err
 	}
 	grown, m, gone := w.chain.with(st.Commit, st.At)
@@ -283,7 +291,7 @@ func (w *writer) adopt(st stand, marks []found, least int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	st.Commit = max(st.Commit, least, w.stand.Commit)
-	w.stand = st
+	w.stand, w.signed = st, st
 	w.chain = nil
 	for _, m := range marks {
 		w.chain = append(w.chain, m.commit)

@@ -80,7 +80,7 @@ func fill(path string) error {
 		time.Sleep(20 * time.Millisecond) // so that there are several seconds, and marks
 	}
 	s.history.flush()
-	for s.history.busy() || s.writer.durable() != s.writer.standing() || s.progress.known().Commit < s.writer.standing().Commit || queued(s) > 0 {
+	for s.history.busy() || s.writer.unsigned() || s.writer.durable() != s.writer.standing() || s.progress.known().Commit < s.writer.standing().Commit || queued(s) > 0 {
 		time.Sleep(time.Millisecond)
 	}
 	fmt.Println("filled")

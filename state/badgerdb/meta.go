@@ -10,7 +10,8 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// stand is written with each commit: how far the database is.
+// stand is how far the database is. It is written once in a second with commits, and
+// with those of journal or decisions: what is lost in between belongs to no disk yet.
 type stand struct {
 	Commit  int64     `json:"commit"`  // number of this commit; they only grow
 	At      time.Time `json:"at"`      // the callers' time of its newest call

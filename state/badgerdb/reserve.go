@@ -36,6 +36,7 @@ type reserve struct {
 	path    string // the log that is being written; empty: not known
 	written int64  // at most, bytes since it was begun
 	ready   int64  // bytes of it that have space
+	size    int64  // its length, which it keeps; 0: not known
 
 	looked time.Time // when the disk was looked at
 	since  int64     // bytes of the commits after that
@@ -55,7 +56,7 @@ func (r *reserve) before(now time.Time, dir string, bytes int64) error {
 		}
 		r.looked, r.since = now, bytes
 	}
-	if r.written += bytes; r.path == "" || r.written+aheadOf/2 <= r.ready {
+	if r.written += bytes; r.path == "" || r.written+aheadOf/2 <= r.ready || r.ready == r.size && r.size > 0 {
 		return nil
 	}
 	return r.grow(r.written + aheadOf)
@@ -85,7 +86,8 @@ func (r *reserve) grow(want int64) error {
 	if err != nil {
 		return err
 	}
-	if want = min(want, info.Size()); want <= r.ready { // never longer: Badger reads its end
+	r.size = info.Size() // never longer: Badger reads its end
+	if want = min(want, r.size); want <= r.ready {
 		return nil
 	}
 	err = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, r.ready, want-r.ready)
@@ -103,13 +105,13 @@ func (r *reserve) grow(want int64) error {
 // full.
 func (r *reserve) follow(dir string) (err error) {
 	if filepath.Dir(r.path) != dir || !exists(r.path) {
-		r.written, r.ready = 0, 0
+		r.written, r.ready, r.size = 0, 0, 0
 		r.path, err = newestLog(dir)
 		return err
 	}
 	for next := nextLog(r.path); exists(next); next = nextLog(next) {
 		// What made it begin may have written a commit's worth already.
-		r.path, r.written, r.ready = next, aheadOf, 0
+		r.path, r.written, r.ready, r.size = next, aheadOf, 0, 0
 	}
 	return nil
 }

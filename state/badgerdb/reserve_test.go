@@ -111,3 +111,22 @@ func TestReserveLooks(t *testing.T) {
 		}
 	}
 }
+
+// A log that has all its space is not looked at again.
+func TestReserveWholeLog(t *testing.T) {
+	dir := t.TempDir()
+	log := logFile(t, dir, "00009.mem", 4<<20)
+	var r reserve
+	if err := r.before(start, dir, 8<<20); err != nil {
+		t.Fatal(err)
+	}
+	if r.ready != 4<<20 {
+		t.Skipf("SKIPPED: this file system reserves nothing (%d bytes)", r.ready)
+	}
+	if err := os.Remove(log); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.before(start, dir, 1); err != nil {
+		t.Errorf("a log that has all its space: %v", err)
+	}
+}

@@ -28,7 +28,13 @@ func eachSecond(do func()) func(context.Context) {
 // secure brings what was committed to the disk, and writes down how far that is.
 func (s *Store) secure() {
 	chaos.Point("store_sync")
-	err := s.syncDatabase()
+	var err error
+	if s.writer.unsigned() && s.awayWhy() == "" {
+		err = s.writer.mark()
+	}
+	if e := s.syncDatabase(); err == nil {
+		err = e
+	}
 	if e := s.save(false); err == nil {
 		err = e
 	}
@@ -38,7 +44,6 @@ func (s *Store) secure() {
 			s.goAway(fault)
 		}
 	}
-	s.writer.markDue.Store(true)
 }
 
 // syncDatabase makes sure that all that was committed by now is on the disk.

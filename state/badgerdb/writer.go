@@ -19,7 +19,8 @@ const stuck = 5 * time.Second
 // maxSpare is how many calls an empty queue has room for, at 100 bytes each.
 const maxSpare = 256
 
-// op is what one call wants kept; one of windows, doc, history and dead is set.
+// op is what one call wants kept; one of windows, doc, history and dead is set, or none:
+// see mark.
 type op struct {
 	windows *ledger.Change
 	doc     *ledger.DocChange
@@ -59,7 +60,8 @@ type writer struct {
 	lastCommit time.Time
 	begun      time.Time // the batch under way, by the host's clock; zero: there is none
 	stand      stand     // as of the last commit
-	onDisk     stand     // as of the last sync
+	signed     stand     // as the database has it
+	onDisk     stand     // the signed one as of the last sync
 	chain      chain
 }
 
@@ -117,11 +119,26 @@ func (w *writer) health() (lastCommit time.Time, fault error) {
 	return w.lastCommit, w.fault
 }
 
-// standing is how far the database is.
+// standing is how far the database says that it is.
 func (w *writer) standing() stand {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.stand
+	return w.signed
+}
+
+// unsigned says that the database is further than that.
+func (w *writer) unsigned() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stand.Commit != w.signed.Commit
+}
+
+// mark makes the database say how far it is.
+func (w *writer) mark() error {
+	w.markDue.Store(true)
+	done := make(chan error, 1)
+	w.put(op{done: done})
+	return <-done
 }
 
 // close commits what is queued and ends the writer; nothing may be put any more.
