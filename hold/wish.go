@@ -3,6 +3,7 @@ package hold
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"o2n-milter/hold/wire"
@@ -49,11 +50,13 @@ func (k *Keeper) letGo(ctx context.Context, now time.Time, it *item) {
 	k.flights[it.ID] = &flight{item: it}
 }
 
-// remove deletes messages because somebody says so.
+// remove deletes messages because somebody says so. Their records are written first:
+// one whose wish has changed since it was read stays, and is read again.
 func (k *Keeper) remove(ctx context.Context, now time.Time, list []*item) {
-	for _, it := range list {
+	list = slices.DeleteFunc(list, func(it *item) bool {
 		it.rest = now.Add(restAfter)
-	}
+		return !k.store.here(now) || !k.put(ctx, now, it, func(h *state.Held) { h.Due = time.Time{} })
+	})
 	done := k.drop(ctx, now, list)
 	for _, it := range list {
 		switch deleted, told := done[it]; {

@@ -128,6 +128,25 @@ func TestWishWaitsForAgent(t *testing.T) {
 	}
 }
 
+// Whoever thinks better of a deletion is heard for as long as nothing is deleted.
+func TestDeletionIsThoughtBetterOf(t *testing.T) {
+	for _, better := range []state.Wish{state.WishRelease, state.WishNone} {
+		w := newWorld(t)
+		w.burst("cron", 11)
+		w.run(time.Second)
+		w.mta.down = errBroken
+		w.wish(w.all()[0], state.WishDelete)
+		w.run(syncEvery) // the agent is asked in vain, and rests
+		w.mta.down = nil
+		w.Step(w.ctx, w.now.Add(restAfter-syncEvery/2)) // reads what is wanted
+		w.wish(w.all()[0], better)
+		w.now = w.now.Add(restAfter) // before it is read again
+		w.run(2 * time.Minute)
+		w.wants(map[state.HeldState]int{state.HeldReleased: 1})
+		w.inOrder(11)
+	}
+}
+
 // A message that the MTA refuses to release keeps only its own subject waiting.
 func TestReleaseFails(t *testing.T) {
 	w := newWorld(t)
