@@ -30,7 +30,7 @@ type hostClock struct {
 }
 
 // newHostClock begins with the wall clock as it is.
-func newHostClock(log *slog.Logger) *hostClock { return startClock(log, readClocks) }
+func newHostClock(log *slog.Logger) *hostClock { return startClock(log, newClocks().read) }
 
 func startClock(log *slog.Logger, read func() (time.Time, time.Duration)) *hostClock {
 	c := &hostClock{log: log, read: read}
@@ -38,14 +38,48 @@ func startClock(log *slog.Logger, read func() (time.Time, time.Duration)) *hostC
 	return c
 }
 
-// readClocks reads the wall clock and the time since boot; the latter goes on while
-// the host is suspended (clock_gettime(2), CLOCK_BOOTTIME).
-func readClocks() (time.Time, time.Duration) {
+// clocks reads the wall clock and the time since boot; the latter goes on while the host
+// is suspended (clock_gettime(2), CLOCK_BOOTTIME). Reading it is a system call, unlike
+// the clocks of time.Now, so between its readings it goes by the monotonic one, as long
+// as the wall clock has gone on as far: not so across a suspension, nor a step.
+type clocks struct {
+	first time.Time // with the monotonic reading that others are measured from
+	wall  time.Time // at the last reading of the time since boot ...
+	mono  time.Duration
+	boot  time.Duration // ... and that; 0 before the first
+}
+
+const (
+	// freshFor is how long a reading of the time since boot does.
+	freshFor = 50 * time.Millisecond
+	// apart is by how much clocks may differ that have gone on alike in that time.
+	apart = time.Millisecond
+)
+
+func newClocks() *clocks { return &clocks{first: time.Now()} }
+
+func (c *clocks) read() (time.Time, time.Duration) {
+	now := time.Now()
+	return now, c.sinceBoot(now.Round(0), now.Sub(c.first), bootTime)
+}
+
+// sinceBoot is the time since boot at these readings of the wall clock and of the
+// monotonic one.
+func (c *clocks) sinceBoot(wall time.Time, mono time.Duration, read func() time.Duration) time.Duration {
+	passed := mono - c.mono
+	if c.boot == 0 || passed >= freshFor || (wall.Sub(c.wall)-passed).Abs() >= apart {
+		c.wall, c.mono, c.boot = wall, mono, read()
+		return c.boot
+	}
+	return c.boot + passed
+}
+
+func bootTime() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
 		panic("CLOCK_BOOTTIME: " + err.Error()) // every Linux since 2.6.39 has it
 	}
-	return time.Now(), time.Duration(ts.Nano())
+	return time.Duration(ts.Nano())
 }
 
 // Now is the time for everything that decides.

@@ -229,6 +229,38 @@ func TestClockReadsTheHost(t *testing.T) {
 	}
 }
 
+// The time since boot is read when it may have gone on otherwise than the clocks that
+// cost nothing: after a while, when the host was suspended, when the wall clock was set.
+func TestTimeSinceBootIsRead(t *testing.T) {
+	start := time.Unix(1_790_000_000, 0)
+	for _, tt := range []struct {
+		wall, mono time.Duration // passed
+		read       bool
+	}{
+		{0, 0, false},
+		{freshFor - 1, freshFor - 1, false},
+		{freshFor, freshFor, true},
+		{time.Hour + 1, 1, true}, // suspended
+		{apart - 1, 0, false},
+		{apart, 0, true},
+		{-apart + 1, 0, false},
+		{-apart, 0, true},
+		{-time.Hour, freshFor - 1, true},
+	} {
+		c := newClocks()
+		reads := 0
+		read := func() time.Duration { reads++; return time.Duration(reads) * 1000 * time.Hour }
+		c.sinceBoot(start, time.Minute, read)
+		boot, want := c.sinceBoot(start.Add(tt.wall), time.Minute+tt.mono, read), 1000*time.Hour+tt.mono
+		if tt.read {
+			want = 2000 * time.Hour
+		}
+		if boot != want || reads != 1 && !tt.read {
+			t.Errorf("%v by the wall clock, %v by the monotonic one: %v after %d readings, want %v", tt.wall, tt.mono, boot, reads, want)
+		}
+	}
+}
+
 func BenchmarkHostClock(b *testing.B) {
 	c := newHostClock(slog.New(slog.DiscardHandler))
 	for b.Loop() {
