@@ -11,6 +11,9 @@ const tracked = 64
 type senders struct {
 	list []sender
 	at   map[string]int // subject to place in list
+
+	lowest int64 // nobody's rank is below
+	hand   int   // where who has it was last found
 }
 
 type sender struct {
@@ -40,14 +43,26 @@ func (s *senders) place(subject string) int {
 		s.at[subject] = len(s.list) - 1
 		return len(s.list) - 1
 	}
-	least := 0
-	for i := range s.list {
-		if s.list[i].rank < s.list[least].rank {
-			least = i
-		}
-	}
+	least := s.least()
 	delete(s.at, s.list[least].Subject)
 	s.list[least] = sender{SenderCount: SenderCount{Subject: subject}, rank: s.list[least].rank}
 	s.at[subject] = least
 	return least
+}
+
+// least is who has the lowest rank: the next one from the last on, since ranks only rise
+// and newcomers begin above the lowest.
+func (s *senders) least() int {
+	for range s.list {
+		if s.hand = (s.hand + 1) % len(s.list); s.list[s.hand].rank <= s.lowest {
+			return s.hand
+		}
+	}
+	for i := range s.list {
+		if s.list[i].rank < s.list[s.hand].rank {
+			s.hand = i
+		}
+	}
+	s.lowest = s.list[s.hand].rank
+	return s.hand
 }

@@ -2,11 +2,14 @@ package stats
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -302,6 +305,22 @@ func TestSendersAreBounded(t *testing.T) {
 		if want := min(i+1, tracked); len(s.list) != want || len(s.at) != want {
 			t.Errorf("after %d: %d, %d", i+1, len(s.list), len(s.at))
 		}
+	}
+}
+
+// Whoever makes room has sent least.
+func TestLeast(t *testing.T) {
+	var s senders
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 10_000 {
+		name := fmt.Sprint(int(math.Abs(random.NormFloat64()) * 50))
+		if _, known := s.at[name]; !known && len(s.list) == tracked {
+			lowest := slices.MinFunc(s.list, func(a, b sender) int { return cmp.Compare(a.rank, b.rank) }).rank
+			if at := s.least(); s.list[at].rank != lowest {
+				t.Fatalf("rank %d makes room, the lowest is %d", s.list[at].rank, lowest)
+			}
+		}
+		s.add(name, false)
 	}
 }
 
