@@ -153,3 +153,5 @@ func costBench(b *testing.B, letter, isIdle bool) *bench {
 	}
 	return x
 }
+
+func BenchmarkNewID(b *testing.B) { perCall(b, func() { NewID() }) }

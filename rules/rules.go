@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"sync"
 	"time"
 
 	"o2n-milter/message"
@@ -141,12 +142,32 @@ func (v *Verdict) Reply() string {
 // out on the phone.
 func NewID() string {
 	const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-	var raw, id [8]byte
-	rand.Read(raw[:]) // never fails (crypto/rand, Go 1.24)
-	for i, b := range raw {
+	id := chance.next()
+	for i, b := range id {
 		id[i] = alphabet[b&31]
 	}
 	return string(id[:])
+}
+
+// chance is where ids come from.
+var chance randomness
+
+// randomness is read for many ids at once: it is a system call.
+type randomness struct {
+	mu   sync.Mutex
+	raw  [512]byte
+	left int // of raw, at its end
+}
+
+func (r *randomness) next() (few [8]byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.left == 0 {
+		rand.Read(r.raw[:]) // never fails (crypto/rand, Go 1.24)
+		r.left = len(r.raw)
+	}
+	r.left -= copy(few[:], r.raw[len(r.raw)-r.left:])
+	return few
 }
 
 // IDs lists every rule id but those of the limits, which are "limit." and the
