@@ -43,7 +43,7 @@ unit: packages
 	$(call timed,unit tests with the race detector,go test -race -shuffle=on ./...)
 
 e2e: build packages
-	$(call timed,end to end: Postfix and Sendmail,tests/isolated go test -count=1 -tags mta -timeout 20m ./tests ./tests/mta ./tests/dialogs ./tests/hold ./tests/week)
+	$(call timed,end to end: Postfix and Sendmail,tests/isolated go test -count=1 -tags mta -timeout 20m ./tests ./tests/mta ./tests/dialogs ./tests/bombs ./tests/hold ./tests/week)
 	$(call timed,faults in short,$(FAULT_RUN))
 	$(call timed,journeys in a browser and behind Postfix,tests/isolated go test -count=1 -tags browser -timeout 10m ./tests/browser)
 	$(call timed,first run,CGO_ENABLED=0 go run ./tests/firstrun -once -dir "$$(mktemp -d)")

@@ -1,7 +1,8 @@
 // Package bombs makes mail that is meant to cost whoever reads it as much time and
 // memory as can be had for its size: what is quadratic in a naive parser, what nests,
 // what is decoded to more than it was, what each reader of a field reads once more. The
-// engine is tried with it (package rules), and the daemon (tests/peers).
+// engine is tried with it (package rules), the daemon (tests/peers), and the daemon behind
+// Postfix, with tens of megabytes more of it.
 package bombs
 
 import (

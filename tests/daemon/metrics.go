@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,6 +36,21 @@ func (d *Daemon) Sample(name string) (float64, error) {
 		return 0, err
 	}
 	return 0, fmt.Errorf("no %s in /metrics", name)
+}
+
+// Memory is what the process has of it now, and has had at most, in MiB (VmRSS and VmHWM,
+// proc(5)); 0 when it has ended.
+func (d *Daemon) Memory() (now, most int) {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.Proc.Cmd.Process.Pid))
+	for line := range strings.Lines(string(status)) {
+		switch f := strings.Fields(line); f[0] {
+		case "VmRSS:":
+			now, _ = strconv.Atoi(f[1])
+		case "VmHWM:":
+			most, _ = strconv.Atoi(f[1])
+		}
+	}
+	return now >> 10, most >> 10
 }
 
 // Metric is a Sample that must be there.

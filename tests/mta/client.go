@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// replyTimeout bounds the wait for one SMTP reply; a milter may take 30 s.
+// replyTimeout bounds the wait for one SMTP reply, unless a test has more Patience; a
+// milter may take 30 s.
 const replyTimeout = 40 * time.Second
 
 // Reply is one SMTP reply. Text is the last line without code and enhanced code.
@@ -61,6 +62,9 @@ func isEnhanced(s string, class byte) bool {
 
 // Client is an SMTP client that sends exactly the bytes it is given.
 type Client struct {
+	// Patience bounds the wait for a reply.
+	Patience time.Duration
+
 	t    testing.TB
 	tcp  *net.TCPConn
 	conn net.Conn // tcp, or TLS over it
@@ -84,7 +88,7 @@ func DialFrom(t testing.TB, from, addr string) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Client{t: t, tcp: conn.(*net.TCPConn), conn: conn, in: bufio.NewReader(conn)}
+	c := &Client{Patience: replyTimeout, t: t, tcp: conn.(*net.TCPConn), conn: conn, in: bufio.NewReader(conn)}
 	t.Cleanup(func() { conn.Close() })
 	if r := c.Read(); r.Code != 220 {
 		t.Fatalf("greeting of %s: %v", addr, r)
@@ -118,7 +122,7 @@ func (c *Client) Read() Reply {
 
 // Next is Read for a server that may have hung up.
 func (c *Client) Next() (Reply, error) {
-	c.conn.SetReadDeadline(time.Now().Add(replyTimeout))
+	c.conn.SetReadDeadline(time.Now().Add(c.Patience))
 	for {
 		line, err := c.in.ReadString('\n')
 		if err != nil {

@@ -40,8 +40,9 @@ type Postfix struct {
 
 var _ Server = (*Postfix)(nil)
 
-// NewPostfix starts Postfix, relaying everything to the sink. It ends with the test.
-func NewPostfix(t testing.TB, sink *Sink) *Postfix {
+// NewPostfix starts Postfix, relaying everything to the sink, with these lines of main.cf
+// more. It ends with the test.
+func NewPostfix(t testing.TB, sink *Sink, settings ...string) *Postfix {
 	t.Helper()
 	for _, f := range []string{"/usr/sbin/saslpasswd2", "/usr/lib/x86_64-linux-gnu/sasl2/libsasldb.so"} {
 		need(t, f)
@@ -55,7 +56,7 @@ func NewPostfix(t testing.TB, sink *Sink) *Postfix {
 	p.ports = []int{p.submit, p.submitTCP, p.inbound}
 	fill := strings.NewReplacer("DIR", dir, "HOST", Host, "SINK", strconv.Itoa(sink.Port), "TCPMILTER", strconv.Itoa(tcp),
 		"MILTER", p.Milter, "SUBMIT", strconv.Itoa(p.submit), "SUBTCP", strconv.Itoa(p.submitTCP), "INBOUND", strconv.Itoa(p.inbound))
-	write(t, filepath.Join(dir, "etc/main.cf"), fill.Replace(mainCF))
+	write(t, filepath.Join(dir, "etc/main.cf"), fill.Replace(mainCF)+strings.Join(settings, "\n")+"\n")
 	write(t, filepath.Join(dir, "etc/master.cf"), fill.Replace(masterCF)+servicesCF)
 	writeIdentity(t, filepath.Join(dir, "etc/tls.pem"))
 	write(t, filepath.Join(dir, "etc/refused"), "/^"+Refused+"@/ 550 5.1.1 no such user\n")

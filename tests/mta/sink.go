@@ -1,7 +1,9 @@
 package mta
 
 import (
+	"fmt"
 	"io"
+	"math"
 	"net"
 	"slices"
 	"sync"
@@ -16,8 +18,11 @@ type Delivered struct {
 	At   time.Time
 	From string // empty for the null sender
 	To   []string
-	Data []byte
+	Data []byte // its beginning, where the sink keeps no more
+	Size int64  // of all of it, in octets
 }
+
+func (d Delivered) String() string { return fmt.Sprintf("from %s to %q: %s", d.From, d.To, d.Data) }
 
 // Sink is an SMTP server on loopback that takes everything and remembers it.
 type Sink struct {
@@ -26,6 +31,7 @@ type Sink struct {
 	mu      sync.Mutex
 	got     []Delivered
 	refuses bool
+	keeps   int64 // octets of each message
 }
 
 // NewSink starts a sink that ends with the test.
@@ -35,12 +41,12 @@ func NewSink(t testing.TB) *Sink {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Sink{Port: l.Addr().(*net.TCPAddr).Port}
+	s := &Sink{Port: l.Addr().(*net.TCPAddr).Port, keeps: math.MaxInt64}
 	srv := smtp.NewServer(s)
 	srv.Domain = "sink.example"
-	srv.MaxLineLength = 1 << 20 // what a server passes on is its own affair
-	srv.ReadTimeout = time.Minute
-	go srv.Serve(l) // ends with Close
+	srv.MaxLineLength = 1 << 20        // what a server passes on is its own affair
+	srv.ReadTimeout = 10 * time.Minute // of all of a message, on a busy machine
+	go srv.Serve(l)                    // ends with Close
 	t.Cleanup(func() { srv.Close() })
 	return s
 }
@@ -75,6 +81,13 @@ func (s *Sink) Refuse(yes bool) {
 	s.refuses = yes
 }
 
+// Keep has it remember no more than so many octets of each message that comes.
+func (s *Sink) Keep(octets int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keeps = octets
+}
+
 // NewSession makes Sink a go-smtp backend.
 func (s *Sink) NewSession(*smtp.Conn) (smtp.Session, error) { return &sinkSession{sink: s}, nil }
 
@@ -99,11 +112,18 @@ func (s *sinkSession) Rcpt(to string, _ *smtp.RcptOptions) error {
 }
 
 func (s *sinkSession) Data(r io.Reader) error {
-	b, err := io.ReadAll(r)
+	s.sink.mu.Lock()
+	keeps := s.sink.keeps
+	s.sink.mu.Unlock()
+	b, err := io.ReadAll(io.LimitReader(r, keeps))
 	if err != nil {
 		return err
 	}
-	s.cur.Data, s.cur.At = b, time.Now()
+	rest, err := io.Copy(io.Discard, r)
+	if err != nil {
+		return err
+	}
+	s.cur.Data, s.cur.Size, s.cur.At = b, int64(len(b))+rest, time.Now()
 	s.sink.mu.Lock()
 	defer s.sink.mu.Unlock()
 	s.sink.got = append(s.sink.got, s.cur)

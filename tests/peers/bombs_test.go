@@ -51,7 +51,6 @@ func TestBombs(t *testing.T) {
 		letters = append(letters, letterOf(s.Make(s.Size(), r.IntN(2) == 0)))
 	}
 	count := campaign.Counting(t, "cost bombs", "mail that is meant to be dear, 20 at once")
-	stop := w.watch()
 	w.meanwhile("bombs, 20 at once", func() {
 		var wg sync.WaitGroup
 		next := make(chan mta.Letter)
@@ -75,7 +74,7 @@ func TestBombs(t *testing.T) {
 		close(next)
 		wg.Wait()
 	})
-	most := stop()
+	_, most := w.Memory()
 	late := strings.Count(w.Log(), "no verdict in time")
 	t.Logf("%d bombs, %d of them not judged in time; %d MiB at most", len(letters), late, most)
 	if notJudged := strings.Count(w.Log(), "message not judged"); notJudged > late {

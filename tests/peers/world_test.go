@@ -3,15 +3,11 @@ package peers
 import (
 	"encoding/binary"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -208,26 +204,14 @@ func (v vitals) String() string {
 	return fmt.Sprintf("%d goroutines, %d descriptors, %d MiB", v.goroutines, v.files, v.mib)
 }
 
-var goroutines = regexp.MustCompile(`(?m)^go_goroutines (\d+)$`)
-
 // vitals asks the kernel, and /metrics for goroutines; 0 where it does not answer.
 func (w *world) vitals() (v vitals) {
-	proc := filepath.Join("/proc", strconv.Itoa(w.Proc.Cmd.Process.Pid))
-	if list, err := os.ReadDir(filepath.Join(proc, "fd")); err == nil {
+	if list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", w.Proc.Cmd.Process.Pid)); err == nil {
 		v.files = len(list)
 	}
-	status, _ := os.ReadFile(filepath.Join(proc, "status"))
-	if _, rest, ok := strings.Cut(string(status), "VmRSS:"); ok {
-		kib, _ := strconv.Atoi(strings.Fields(rest)[0])
-		v.mib = kib >> 10
-	}
-	client := http.Client{Timeout: liveness, Transport: &http.Transport{DisableKeepAlives: true}}
-	if resp, err := client.Get(w.URL + "/metrics"); err == nil {
-		text, _ := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if m := goroutines.FindSubmatch(text); m != nil {
-			v.goroutines, _ = strconv.Atoi(string(m[1]))
-		}
+	v.mib, _ = w.Memory()
+	if n, err := w.Sample("go_goroutines"); err == nil {
+		v.goroutines = int(n)
 	}
 	return v
 }
@@ -276,29 +260,6 @@ func (w *world) shrinks(within time.Duration, most int) {
 		time.Sleep(time.Second)
 	}
 	w.t.Logf("%d MiB after %v; before it had %d", w.vitals().mib, time.Since(begun).Round(time.Second), w.before.mib)
-}
-
-// watch gives the most memory that the daemon has had until stop is called.
-func (w *world) watch() (stop func() int) {
-	over, most := make(chan struct{}), make(chan int)
-	status := filepath.Join("/proc", strconv.Itoa(w.Proc.Cmd.Process.Pid), "status")
-	go func() {
-		seen := 0
-		for {
-			text, _ := os.ReadFile(status)
-			if _, rest, ok := strings.Cut(string(text), "VmRSS:"); ok {
-				kib, _ := strconv.Atoi(strings.Fields(rest)[0])
-				seen = max(seen, kib>>10)
-			}
-			select {
-			case <-over:
-				most <- seen
-				return
-			case <-time.After(5 * time.Millisecond):
-			}
-		}
-	}()
-	return func() int { close(over); return <-most }
 }
 
 // packet is one of the protocol.

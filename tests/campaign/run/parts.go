@@ -50,6 +50,7 @@ var parts = []part{
 		command: strings.Fields("go test -count=1 -v -timeout=30m ./tests/simulation")},
 	{name: "dialogues of the milter protocol and of SMTP", folder: "tests/dialogs", most: 20 * time.Minute, command: isolated("mta", "", "./tests/dialogs")},
 	{name: "hostile peers, and mail that is meant to be dear", folder: "tests/peers", most: 20 * time.Minute, command: isolated("none", "", "./tests/peers")},
+	{name: "large mail through Postfix", folder: "tests/bombs", most: 20 * time.Minute, command: isolated("mta", "", "./tests/bombs")},
 	{name: "attacks on the pages", folder: "tests/web", most: 20 * time.Minute,
 		command: isolated("none", "-run=Attack", "./web/...", "./tests/web")},
 	{name: "attacks on the pages in a browser", folder: "tests/browser", most: 20 * time.Minute, command: isolated("browser", "-run=Attack", "./tests/browser")},
