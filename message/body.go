@@ -44,6 +44,9 @@ type Body struct {
 	// Doubtful says that not all of Text and Links is surely seen, as that depends on what
 	// a mail program knows of styles. ReadSurely gives the rest.
 	Doubtful bool
+	// Hides says how much text there is that styles hide, which is not in Text unless Raw
+	// says why. ReadAll gives that too.
+	Hides Hiding
 }
 
 // Link is a target that a reader can follow: http, https or mailto.
@@ -65,24 +68,25 @@ const (
 
 // ReadBody reads the body of the mail that has these header fields. Its cost is
 // linear in what it is given.
-func ReadBody(fields []Field, body []byte) Body { return readBody(fields, body, false) }
+func ReadBody(fields []Field, body []byte) Body { return readBody(fields, body, anySeen) }
 
 // ReadSurely is ReadBody for what every reader sees: of what only some see nothing is
 // in Text and Links.
-func ReadSurely(fields []Field, body []byte) Body { return readBody(fields, body, true) }
+func ReadSurely(fields []Field, body []byte) Body { return readBody(fields, body, surelySeen) }
 
-func readBody(fields []Field, body []byte, surely bool) Body {
+func readBody(fields []Field, body []byte, of view) Body {
 	r := bodyReaders.Get().(*bodyReader)
 	defer r.free()
-	r.page.sure = surely
+	r.page.of = of
 	whole := newPart(fields, "text/plain", body)
 	r.body.Report = report(whole)
 	r.read(whole, 0)
 	if !r.page.shown {
-		r.readAttached()
+		r.page.instead(0, r.readAttached)
 	}
 	r.digest()
-	if r.body.Raw != "" {
+	r.body.Hides = r.page.hiding()
+	if r.body.Raw != "" && of != allText {
 		r.raw(unencoded(body))
 	}
 	r.body.Text, r.body.Links = r.page.finish()
@@ -270,7 +274,7 @@ func (r *bodyReader) alternatives(parts []part, depth int) {
 		order[i] = len(parts) - 1 - i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return parts[b].richness() - parts[a].richness() })
-	before := r.page.shown
+	before, hidden := r.page.shown, r.page.hidden
 	r.page.shown = false
 	for _, i := range order {
 		p := parts[i]
@@ -280,7 +284,7 @@ func (r *bodyReader) alternatives(parts []part, depth int) {
 			}
 			p.attached = false // readers show it all the same
 		}
-		r.read(p, depth+1)
+		r.page.instead(hidden, func() { r.read(p, depth+1) })
 	}
 	r.page.shown = r.page.shown || before
 }

@@ -25,6 +25,7 @@ func (p *page) html(text []byte) bool {
 	p.block()
 	p.find(from)
 	if r.tree.tangled || r.sheet.unknown() {
+		p.tangled = true
 		p.stripped(text)
 		return false
 	}
@@ -118,7 +119,8 @@ func (r *htmlReader) text(text []byte) {
 		r.tree.revive()
 	}
 	looks := r.tree.parent(0)
-	if !r.page.shows(looks.ask(look.textSeen)) {
+	if !r.page.shows(&looks, look.textSeen) {
+		r.page.hides(&looks, text)
 		return
 	}
 	if !looks[usual].pre {
@@ -249,7 +251,7 @@ func (r *htmlReader) ended(e *element) { r.breakLine(e) }
 
 func (r *htmlReader) breakLine(e *element) {
 	switch {
-	case !e.breaksLine():
+	case !e.breaksLine(r.page.of):
 	case e.kind&newBlock != 0 && e.style[usual].yes&inline == 0:
 		r.page.block()
 	default:
@@ -261,7 +263,7 @@ func (r *htmlReader) breakLine(e *element) {
 func (r *htmlReader) void(e *element, attr *attributes) {
 	r.tree.dress(e)
 	r.breakLine(e)
-	if !r.page.shows(e.look.ask(look.boxSeen)) {
+	if !r.page.shows(&e.look, look.boxSeen) {
 		return
 	}
 	switch e.atom {

@@ -1,6 +1,10 @@
 package message
 
-import "golang.org/x/net/html/atom"
+import (
+	"slices"
+
+	"golang.org/x/net/html/atom"
+)
 
 // kind is what an element is to the HTML standard's tree construction (HTML
 // 13.2.4.2), and to a page.
@@ -102,7 +106,17 @@ type element struct {
 
 func (e *element) is(a atom.Atom, name string) bool { return e.atom == a && e.name == name }
 
-// breaksLine says whether the element stands on lines of its own.
-func (e *element) breaksLine() bool {
-	return !e.look[usual].hidden && (e.style[usual].yes&block != 0 || e.kind&breaks != 0 && e.style[usual].yes&inline == 0)
+// isMadeText says of an element whose content is not shown that a style makes text of it,
+// as browsers do with a title or a style sheet that has a display.
+func (e *element) isMadeText() bool {
+	switch e.atom {
+	case atom.Template, atom.Iframe, atom.Colgroup: // no style brings their content out
+		return false
+	}
+	return slices.ContainsFunc(e.style[:], func(s style) bool { return s.no&noBox != 0 })
+}
+
+// breaksLine says whether the element stands on lines of its own in such a view.
+func (e *element) breaksLine(of view) bool {
+	return (!e.look[usual].hidden || of == allText) && (e.style[usual].yes&block != 0 || e.kind&breaks != 0 && e.style[usual].yes&inline == 0)
 }

@@ -17,17 +17,12 @@ type page struct {
 	links  []anchor
 	shown  bool // a picture or a link was shown, or text
 	cut    bool
-	sure   bool // only what is surely seen counts
-	doubt  bool // something was seen, and not surely
-}
+	of     view
 
-// shows says whether the page takes what may be seen, or surely is.
-func (p *page) shows(any, surely bool) bool {
-	p.doubt = p.doubt || any != surely
-	if p.sure {
-		return surely
-	}
-	return any
+	doubt   bool // something was seen, and not surely
+	tangled bool // of an HTML text it is not sure what is seen
+	hidden  int  // letters that styles hide, in octets
+	beside  int  // octets of text that is shown only where another one is hidden
 }
 
 // anchor is a link as long as the text still grows.

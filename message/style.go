@@ -118,6 +118,7 @@ func (s *style) hides() bool {
 // look is how an element's text comes out, its parents' styles and its own together.
 type look struct {
 	hidden    bool // for good
+	silent    bool // and not by a style: it is no text of the letter
 	invisible bool // until a child says otherwise
 	pre       bool // line ends are line ends
 	shadowed  bool // letters are seen whatever color they have

@@ -67,9 +67,11 @@ func (t *tree) dress(e *element) {
 		e.look = e.outer.with(&e.style)
 	}
 	if e.kind&(silent|verbatim|doubtful) != 0 {
+		isText := e.kind&silent == 0 || e.isMadeText()
 		for i := range e.look {
 			l := &e.look[i]
-			l.hidden = l.hidden || e.kind&silent != 0 || e.kind&doubtful != 0 && i == full
+			l.silent = l.silent || !isText || e.kind&silent != 0 && i == usual
+			l.hidden = l.hidden || l.silent || e.kind&doubtful != 0 && i == full
 			l.pre = l.pre || e.kind&verbatim != 0
 		}
 	}

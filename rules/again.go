@@ -77,7 +77,7 @@ func (e *Engine) judgeAgain(ctx context.Context, now time.Time, p *past) {
 		}
 	}
 	e.contentAgain(p)
-	e.settle(ctx, now, r, p.costs(e.costs(r, math.MaxInt)), e.letterAgain(p))
+	e.settle(ctx, now, r, p.costs(e.costs(r, math.MaxInt)), e.lettersAgain(p))
 }
 
 // submitterAgain is who sent it: an account as it is now.
@@ -119,9 +119,9 @@ func (e *Engine) contentAgain(p *past) {
 	}
 }
 
-// letterAgain is the letter for what is recorded: letters of one campaign then are one
-// letter, and others another. Nil where no campaign was asked for.
-func (e *Engine) letterAgain(p *past) *state.Letter {
+// lettersAgain are the letter for what is recorded: letters of one campaign then are one
+// letter, and others another. None where no campaign was asked for.
+func (e *Engine) lettersAgain(p *past) []state.Letter {
 	c := p.detail.Campaign
 	if c == nil || !e.isLetter(&p.ruling) {
 		return nil
@@ -139,5 +139,5 @@ func (e *Engine) letterAgain(p *past) *state.Letter {
 	for i := range sketch {
 		sketch[i] = binary.LittleEndian.Uint64(sum[8*i:])
 	}
-	return e.letterOf(&p.ruling, c.Subject, sketch, 0)
+	return []state.Letter{e.letterOf(&p.ruling, c.Subject, sketch, 0)}
 }

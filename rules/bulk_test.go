@@ -225,6 +225,7 @@ func TestDeclaredBulk(t *testing.T) {
 type halved struct{ state.Store }
 
 func (h halved) Take(ctx context.Context, now time.Time, ask state.Ask) (state.Answer, error) {
+	ask.Letters = slices.Clone(ask.Letters)
 	for i := range ask.Letters {
 		ask.Letters[i].Max /= 2
 	}

@@ -28,20 +28,27 @@ var campaignRules = []string{"bulk.unsubscribe", "bulk.one_click", "bulk.reason"
 // bulkAction is a bulk rule's action for this message.
 func (e *Engine) bulkAction(r *ruling, id string) Action { return r.allowed(id, e.action(id), "") }
 
-// letter is what the message asks of the store as one of a campaign; nil where no
-// rule wants to know, where all recipients are the account's own, and where there is
-// nothing in it to tell it from other letters by.
-func (e *Engine) letter(r *ruling) *state.Letter {
+// letters are what the message asks of the store as one of a campaign, the one that is
+// seen first; none where no rule wants to know, where all recipients are the account's
+// own, and where there is nothing in it to tell it from other letters by.
+func (e *Engine) letters(r *ruling) []state.Letter {
 	if !e.isLetter(r) {
 		return nil
 	}
-	sketch, ok := r.sketch()
 	subject := r.campaignSubject()
-	if !ok || subject == "" {
+	if subject == "" {
+		return nil
+	}
+	sketches := r.sketches()
+	if len(sketches) == 0 {
 		return nil
 	}
 	r.lacking = e.lacking(r)
-	return e.letterOf(r, subject, sketch, message.Near)
+	letters := make([]state.Letter, len(sketches))
+	for i, sketch := range sketches {
+		letters[i] = e.letterOf(r, subject, sketch, message.Near)
+	}
+	return letters
 }
 
 // isLetter says whether a rule wants to know of the message as one of a campaign, and
@@ -53,9 +60,9 @@ func (e *Engine) isLetter(r *ruling) bool {
 }
 
 // letterOf is a letter that lacks what r.lacking says.
-func (e *Engine) letterOf(r *ruling, subject string, sketch state.Sketch, near int) *state.Letter {
+func (e *Engine) letterOf(r *ruling, subject string, sketch state.Sketch, near int) state.Letter {
 	counted := r.outsiders()
-	return &state.Letter{
+	return state.Letter{
 		Subject: subject, Sketch: sketch, Near: near, Max: e.mostRecipients(r),
 		Members: r.mailboxes(counted[:min(len(counted), state.MaxMembers)]), Remember: e.set.Bulk.Window,
 	}
@@ -90,19 +97,39 @@ func (l lacks) ids() []string {
 	return ids
 }
 
-// sketch is the letter's; false when there is nothing in it to tell it by. All mail
-// that shows nothing as far as it is looked at, and goes on, is one letter: whatever
-// it says is behind that, and its Subject is all that is known of it.
-func (r *ruling) sketch() (state.Sketch, bool) {
+// nobodyKnows is the sketch of letters of which nobody knows what they show.
+var nobodyKnows state.Sketch
+
+// sketches are the letter's, of what is seen first; none when there is nothing in it to
+// tell it by. Styles may hide it from us only: where they hide much, all of the text is
+// another letter, and where they hide most, all such mail is one, whatever in it is
+// truly hidden. A mail that was added to the text undecoded has one without that. All mail
+// that shows nothing as far as it is looked at, and goes on, is one letter: whatever it
+// says is behind that, and its Subject is all that is known of it.
+func (r *ruling) sketches() []state.Sketch {
 	body := r.readBody()
 	if len(r.mail.Body) >= MaxBody && body.Text == "" && len(body.Files)+len(body.Pictures) == 0 {
-		return state.Sketch{}, true
+		return []state.Sketch{nobodyKnows}
 	}
-	letter := message.Letter{
-		Subject: r.msg.Subject, Text: body.Text, Folded: &r.readText().Folded, Links: body.Links, Files: body.Files, Pictures: body.Pictures,
+	sketches := r.appendSketch(nil, body, &r.readText().Folded)
+	if body.Hides >= message.HidesMuch || body.Raw != "" {
+		all := message.ReadAll(r.mail.Header, r.mail.Body)
+		sketches = r.appendSketch(sketches, &all, nil)
 	}
-	sketch, ok := letter.Sketch()
-	return state.Sketch(sketch), ok
+	if body.Hides == message.HidesMost || body.Hides == message.HidesMuch && body.Raw != "" {
+		sketches = append(sketches, nobodyKnows)
+	}
+	return sketches
+}
+
+// appendSketch adds that of the mail with this body, whose text folded may be nil, unless
+// it has none.
+func (r *ruling) appendSketch(list []state.Sketch, b *message.Body, folded *message.Folded) []state.Sketch {
+	letter := message.Letter{Subject: r.msg.Subject, Text: b.Text, Folded: folded, Links: b.Links, Files: b.Files, Pictures: b.Pictures}
+	if sketch, ok := letter.Sketch(); ok {
+		list = append(list, state.Sketch(sketch))
+	}
+	return list
 }
 
 // mostRecipients is how many recipients the letter may have: the store counts and
@@ -120,8 +147,25 @@ func (e *Engine) mostRecipients(r *ruling) int64 {
 	return most
 }
 
-// counted judges the letter by the campaign that it was found to be of.
-func (e *Engine) counted(r *ruling, l *state.Letter, c state.Campaign) {
+// largest is which of the campaigns, of which there is one, has the most recipients.
+func largest(campaigns []state.Campaign) int {
+	most := 0
+	for i, c := range campaigns {
+		if c.Known+c.New > campaigns[most].Known+campaigns[most].New {
+			most = i
+		}
+	}
+	return most
+}
+
+// counted judges the message by the campaigns that its letters, all with one max, were
+// found to be of: by the largest, so that it is told of once.
+func (e *Engine) counted(r *ruling, letters []state.Letter, campaigns []state.Campaign) {
+	if len(campaigns) == 0 {
+		return
+	}
+	i := largest(campaigns)
+	l, c := &letters[i], &campaigns[i]
 	b := &e.set.Bulk
 	size := c.Known + c.New
 	r.campaign = &Campaign{ID: c.ID, Subject: l.Subject, Recipients: size, Lacks: r.lacking.ids()}
@@ -154,21 +198,21 @@ func (r *ruling) toRelease(letters []state.Letter) {
 // paced is the charge of bulk.pace, for mail of a campaign only: a question that
 // changes nothing finds that out. Of two letters at once that make a campaign
 // together the pace misses one, once.
-func (e *Engine) paced(ctx context.Context, now time.Time, r *ruling, l *state.Letter) ([]limitCharge, error) {
+func (e *Engine) paced(ctx context.Context, now time.Time, r *ruling, letters []state.Letter) ([]limitCharge, error) {
 	action := e.bulkAction(r, bulkPace)
 	if action == Off {
 		return nil, nil
 	}
-	answer, err := e.store.Take(ctx, now, state.Ask{Letters: []state.Letter{*l}, Dry: true})
+	answer, err := e.store.Take(ctx, now, state.Ask{Letters: letters, Dry: true})
 	if err != nil {
 		return nil, err
 	}
-	if c := answer.Campaigns[0]; c.Known+c.New < e.set.Bulk.Similar {
+	if c := answer.Campaigns[largest(answer.Campaigns)]; c.Known+c.New < e.set.Bulk.Similar {
 		return nil, nil
 	}
 	return []limitCharge{{
 		limit: &Limit{Name: bulkPace, Unit: Messages}, action: action,
-		Charge: state.Charge{Window: e.paceWindow(l.Subject), Cost: 1, CountOnly: action < Quarantine},
+		Charge: state.Charge{Window: e.paceWindow(letters[0].Subject), Cost: 1, CountOnly: action < Quarantine},
 	}}, nil
 }
 

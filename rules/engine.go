@@ -311,7 +311,7 @@ func (e *Engine) judge(ctx context.Context, now time.Time, r *ruling) {
 	}
 	e.content(ctx, r)
 	if err != nil {
-		r.toRelease(letters(e.letter(r)))
+		r.toRelease(e.letters(r))
 		return
 	}
 	e.charge(ctx, now, r)

@@ -42,7 +42,7 @@ func (e *Engine) charge(ctx context.Context, now time.Time, r *ruling) {
 	if len(costs) > maxCharges && e.tooMany(r) {
 		costs = costs[:mostRecorded]
 	}
-	e.settle(ctx, now, r, costs, e.letter(r))
+	e.settle(ctx, now, r, costs, e.letters(r))
 }
 
 // tooMany is message.too_complex for what would be charged to too many windows, and says
@@ -60,26 +60,26 @@ func (e *Engine) tooMany(r *ruling) bool {
 // each, and other hosts give it 200 ms.
 const maxCharges = 5000
 
-// settle charges what the limits cost and counts the letter, which may be nil, unless a
-// rule already stopped it.
-func (e *Engine) settle(ctx context.Context, now time.Time, r *ruling, limits []limitCharge, letter *state.Letter) {
+// settle charges what the limits cost and counts the letters, if there are any, unless a
+// rule already stopped the message.
+func (e *Engine) settle(ctx context.Context, now time.Time, r *ruling, limits []limitCharge, letters []state.Letter) {
 	refused := r.action >= Quarantine
 	costs := limits
-	if letter != nil && !refused {
-		pace, err := e.paced(ctx, now, r, letter)
+	if len(letters) > 0 && !refused {
+		pace, err := e.paced(ctx, now, r, letters)
 		if err != nil {
 			e.unavailable(r, "store.unavailable", fmt.Errorf("store: %w", err))
-			r.toRelease(letters(letter))
+			r.toRelease(letters)
 			return
 		}
 		costs = append(pace, limits...) // bulk comes before the limits
 	}
-	b := e.bill(r, costs, letter)
+	b := e.bill(r, costs, letters)
 	if !refused {
 		b.ask.Charges = append(b.ask.Charges, learning(b.shadow)...)
 		r.ask = b.ask
 		if again := e.pay(ctx, now, r, b); again {
-			e.settle(ctx, now, r, limits, letter)
+			e.settle(ctx, now, r, limits, letters)
 			return
 		}
 	}
@@ -91,14 +91,13 @@ func (e *Engine) settle(ctx context.Context, now time.Time, r *ruling, limits []
 type bill struct {
 	costs, shadow    []limitCharge // of enforced limits, and of those in shadow
 	told, toldShadow []Charge      // the same as people are told, in the ruling
-	letter           *state.Letter // nil: none is counted
 	ask              state.Ask     // the costs first, in their order
 	reachable        int           // where in ask.Charges a blocked subject's mail to us is charged; -1: it is not
 }
 
 // bill makes it out and tells people of it.
-func (e *Engine) bill(r *ruling, costs []limitCharge, letter *state.Letter) *bill {
-	b := &bill{letter: letter, reachable: -1}
+func (e *Engine) bill(r *ruling, costs []limitCharge, letters []state.Letter) *bill {
+	b := &bill{reachable: -1}
 	b.costs, b.shadow = split(costs)
 	n := len(b.costs)
 	r.tell(b.costs, b.shadow)
@@ -107,7 +106,7 @@ func (e *Engine) bill(r *ruling, costs []limitCharge, letter *state.Letter) *bil
 	for i, c := range b.costs {
 		b.ask.Charges[i] = c.Charge
 	}
-	b.ask.Letters = letters(letter)
+	b.ask.Letters = letters
 	switch {
 	case len(r.reaching) > 0:
 		b.reachable = n
@@ -116,14 +115,6 @@ func (e *Engine) bill(r *ruling, costs []limitCharge, letter *state.Letter) *bil
 		b.ask.Subjects = r.blockable
 	}
 	return b
-}
-
-// letters are those of a question to the store; letter may be nil.
-func letters(letter *state.Letter) []state.Letter {
-	if letter == nil {
-		return nil
-	}
-	return []state.Letter{*letter}
 }
 
 // pay has the store charge all of the bill or nothing, and rules by its answer. With a
@@ -143,9 +134,7 @@ func (e *Engine) pay(ctx context.Context, now time.Time, r *ruling, b *bill) (ag
 		if slices.ContainsFunc(answer.Full, func(f state.Full) bool { return f.Index == b.reachable }) {
 			r.find("block.active", e.action("block.active"), blockActive(r.reaching))
 		}
-		for _, c := range answer.Campaigns {
-			e.counted(r, b.letter, c)
-		}
+		e.counted(r, b.ask.Letters, answer.Campaigns)
 		e.taken(now, r, b.costs, b.told, firstOf(answer, len(b.costs)))
 	}
 	e.chargeShadow(ctx, now, r, b.shadow, b.toldShadow)

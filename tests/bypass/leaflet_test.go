@@ -20,6 +20,8 @@ type leaflet struct {
 	charset       string // utf-8, or what there is a code page of below
 	encoding      string // of the transfer
 	parts         []string
+	other         string                // plain text in place of the HTML, where that shows nothing
+	page          func(s string) string // what stands round the HTML of the text; nil: nothing does
 }
 
 // leaflets are three lengths, long ones first, of what is sent in bulk without being asked for.
@@ -65,12 +67,16 @@ func (l leaflet) eachWord(change func(at int, word string) string) leaflet {
 func (l leaflet) wire(from, to string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "From: %s <%s>\r\nTo: %s\r\nSubject: =?utf-8?B?%s?=\r\nMIME-Version: 1.0\r\n", l.name, from, to, base64.StdEncoding.EncodeToString([]byte(l.subject)))
-	if len(l.parts) == 0 {
-		b.WriteString(l.part())
+	kind, parts := "mixed", append([]string{l.part()}, l.parts...)
+	if l.other != "" {
+		kind, parts = "alternative", []string{"\r\n" + l.other, l.part()}
+	}
+	if len(parts) == 1 {
+		b.WriteString(parts[0])
 		return b.Bytes()
 	}
-	b.WriteString("Content-Type: multipart/mixed; boundary=x\r\n\r\n")
-	for _, part := range append([]string{l.part()}, l.parts...) {
+	b.WriteString("Content-Type: multipart/" + kind + "; boundary=x\r\n\r\n")
+	for _, part := range parts {
 		b.WriteString("--x\r\n" + part + "\r\n")
 	}
 	b.WriteString("--x--\r\n")
@@ -94,6 +100,9 @@ func (l leaflet) asHTML() string {
 	}
 	if l.link != "" {
 		fmt.Fprintf(&b, "<p><a href=\"%s\">Click</a></p>\r\n", html.EscapeString(l.link))
+	}
+	if l.page != nil {
+		return l.page(b.String())
 	}
 	return "<html><body>\r\n" + b.String() + "</body></html>\r\n"
 }
