@@ -81,7 +81,7 @@ func (e *Engine) record(ctx context.Context, f *facts, v *Verdict) error {
 	chaos.Point("record")
 	text := details.Get().(*[]byte)
 	*text = detail.appendJSON((*text)[:0])
-	d.Detail = *text
+	d.Detail, d.Plain = *text, true
 	fault = errors.Join(fault, e.store.Record(ctx, d))
 	if cap(*text) <= mostDetail {
 		details.Put(text)

@@ -242,6 +242,9 @@ type Decision struct {
 	To []string `json:"to,omitempty"`
 	// Detail is what rules wrote for explain: JSON, opaque here.
 	Detail json.RawMessage `json:"detail,omitempty"`
+	// Plain is set by who wrote Detail as encoding/json does: nobody need look at it
+	// again. It is not kept.
+	Plain bool `json:"-"`
 }
 
 // Query says which decisions are wanted: those that are all of it. A store finds them

@@ -94,6 +94,7 @@ func (s *Store) Record(ctx context.Context, d state.Decision) error {
 	if _, ok := s.decisions[d.ID]; !ok {
 		s.remember(d.ID)
 	}
+	d.Plain = false // as where it is written down
 	s.decisions[d.ID] = copied(d)
 	return nil
 }

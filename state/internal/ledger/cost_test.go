@@ -48,11 +48,40 @@ func TestManySubjectsAreLinear(t *testing.T) {
 }
 
 // processorTime is this thread's, so that a busy machine does not count.
-func processorTime(t *testing.T) time.Duration {
+func processorTime(t testing.TB) time.Duration {
 	t.Helper()
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &now); err != nil {
 		t.Fatal(err)
 	}
 	return time.Duration(now.Nano())
+}
+
+// BenchmarkAccounts is a message of one of many accounts that are known, in five windows
+// of three subjects.
+func BenchmarkAccounts(b *testing.B) {
+	w := NewWindows(Options{})
+	charge := func(limit, subject string, length time.Duration) state.Charge {
+		return state.Charge{Window: state.Window{Limit: limit, Subject: subject, Length: length, Max: 1 << 40}, Cost: 1}
+	}
+	asks := make([]state.Ask, 20_000)
+	for i := range asks {
+		account := fmt.Sprintf("account:user%d@d%d.customer.example", i, i%100)
+		asks[i].Charges = []state.Charge{
+			charge("minute", account, time.Minute), charge("hour", account, time.Hour), charge("daily", account, 24*time.Hour),
+			charge("client", fmt.Sprintf("ip:10.1.%d.%d", i%7, i%250), time.Minute), charge("domain", fmt.Sprintf("domain:r%d.example.org", i%99), time.Hour),
+		}
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for n := range asks {
+		w.Take(start, asks[n], nil)
+	}
+	begin := processorTime(b)
+	for n := range b.N {
+		if _, err := w.Take(start.Add(time.Duration(n)*time.Millisecond), asks[n*7919%len(asks)], nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(processorTime(b)-begin)/float64(b.N), "cpu-ns/op")
 }

@@ -25,7 +25,9 @@ func appendDecision(b []byte, d state.Decision) ([]byte, error) {
 	}
 	if len(d.Detail) > 0 {
 		var err error
-		if b, err = appendJSON(key(b, "detail"), d.Detail); err != nil {
+		if b = key(b, "detail"); d.Plain {
+			b = append(b, d.Detail...)
+		} else if b, err = appendJSON(b, d.Detail); err != nil {
 			return nil, err
 		}
 	}

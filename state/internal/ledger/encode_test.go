@@ -81,6 +81,27 @@ func TestPlainJSON(t *testing.T) {
 	}
 }
 
+// A detail that is said to be plain is taken as it is.
+func TestPlainDetail(t *testing.T) {
+	d := state.Decision{ID: "D", At: start, Detail: []byte(`{"reply":"\u003c","windows":[1]}`)}
+	looked, err := EncodeDecision(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Plain = true
+	if got, err := EncodeDecision(d); err != nil || !bytes.Equal(got, looked) {
+		t.Errorf("%s, %v; want %s", got, err, looked)
+	}
+	d.Detail = []byte(`{"no":"JSON`)
+	if got, err := EncodeDecision(d); err != nil || !bytes.Contains(got, d.Detail) {
+		t.Errorf("%s, %v: somebody has looked", got, err)
+	}
+	d.Detail = nil
+	if got, err := EncodeDecision(d); err != nil || bytes.Contains(got, []byte("detail")) {
+		t.Errorf("%s, %v", got, err)
+	}
+}
+
 func BenchmarkEncodeDecision(b *testing.B) {
 	d := state.Decision{
 		ID: "JXNFDE4M", At: start, Action: "accept", Rule: "none", Account: "user885@d85.customer.example", Client: "10.1.0.139",
@@ -89,7 +110,11 @@ func BenchmarkEncodeDecision(b *testing.B) {
 		Detail: []byte(`{"evidence":null,"charges":[` +
 			strings.Repeat(`{"limit":"minute","subject":"account:user885@d85.customer.example","unit":"messages","used":1,"max":1000000},`, 15) + `{}]}`),
 	}
-	for name, encode := range map[string]func(state.Decision) ([]byte, error){"json": marshalled, "append": EncodeDecision} {
+	plain := func(d state.Decision) ([]byte, error) {
+		d.Plain = true
+		return EncodeDecision(d)
+	}
+	for name, encode := range map[string]func(state.Decision) ([]byte, error){"json": marshalled, "append": EncodeDecision, "plain": plain} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
