@@ -192,6 +192,7 @@ func (b *book) isSaved(it *item) {
 // sizeOf is about what a record takes in memory, in bytes.
 func sizeOf(h state.Held) int { return len(h.Ask) + len(h.About) + 40*len(h.Recipients) + 1000 }
 
+// unsavedItems are those that the store does not have, the oldest first.
 func (b *book) unsavedItems() []*item {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -204,7 +205,7 @@ func (b *book) unsavedItems() []*item {
 			list = append(list, it)
 		}
 	}
-	return list
+	return sortedByAge(list)
 }
 
 // sync reads what the store has changed since it was last asked, and returns our

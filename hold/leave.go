@@ -141,12 +141,13 @@ func (k *Keeper) launch(ctx context.Context, now time.Time) {
 	for _, f := range ids {
 		was[f], f.told = f.told, true
 	}
-	done, err := k.opts.Agent.Release(call, slices.Sorted(maps.Keys(ids))...)
+	order := slices.Sorted(maps.Keys(ids))
+	done, err := k.opts.Agent.Release(call, order...)
 	k.heard(now, wire.VerbRelease, err)
-	for qid, problem := range done {
+	for _, qid := range order {
 		f := ids[qid]
-		switch {
-		case f == nil:
+		switch problem, told := done[qid]; {
+		case !told:
 		case problem == nil:
 			f.since = now
 		case errors.Is(problem, ErrNotQueued) && was[f]:
@@ -180,12 +181,13 @@ func (k *Keeper) watch(ctx context.Context, now time.Time) {
 	}
 	call, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	found, err := k.opts.Agent.Find(call, slices.Sorted(maps.Keys(ids))...)
+	order := slices.Sorted(maps.Keys(ids))
+	found, err := k.opts.Agent.Find(call, order...)
 	k.heard(now, wire.VerbFind, err)
-	for qid, queue := range found {
+	for _, qid := range order {
 		f := ids[qid]
-		switch {
-		case f == nil:
+		switch queue, told := found[qid]; {
+		case !told:
 		case queue == QueueHold: // somebody put it back, or the MTA forgot
 			f.since, f.rest = time.Time{}, now.Add(restAfter)
 		case queue == QueueNone, queue == QueueDeferred, now.Sub(f.since) >= flightTime:

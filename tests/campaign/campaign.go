@@ -19,6 +19,8 @@ const (
 	EnvLong = "O2N_CAMPAIGN"
 	// EnvSeed is the seed to go by, to see a failure again.
 	EnvSeed = "O2N_CAMPAIGN_SEED"
+	// EnvEpisode is the one episode to play, of tests that are made of episodes.
+	EnvEpisode = "O2N_CAMPAIGN_EPISODE"
 	// EnvTally names the file that counts are added to.
 	EnvTally = "O2N_CAMPAIGN_TALLY"
 )
@@ -45,12 +47,9 @@ func Pick[T any](short, long T) T {
 // O2N_CAMPAIGN_SEED set to it does the same again.
 func Rand(t testing.TB) *rand.Rand {
 	t.Helper()
-	seed := rand.Uint64()
-	if told := os.Getenv(EnvSeed); told != "" {
-		var err error
-		if seed, err = strconv.ParseUint(told, 10, 64); err != nil {
-			t.Fatalf("%s: %v; want a whole number", EnvSeed, err)
-		}
+	seed, told := numberOf(t, EnvSeed)
+	if !told {
+		seed = rand.Uint64()
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -58,6 +57,34 @@ func Rand(t testing.TB) *rand.Rand {
 		}
 	})
 	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// Episodes are the numbers of so many episodes of a run: each is the seed of its own, and
+// a failure prints it. With O2N_CAMPAIGN_EPISODE set to one, that is played alone.
+func Episodes(t testing.TB, n int) []uint64 {
+	t.Helper()
+	if one, told := numberOf(t, EnvEpisode); told {
+		return []uint64{one}
+	}
+	r, list := Rand(t), make([]uint64, n)
+	for i := range list {
+		list[i] = r.Uint64()
+	}
+	return list
+}
+
+// numberOf is the number that a variable of the environment has, if it is set.
+func numberOf(t testing.TB, name string) (n uint64, told bool) {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v; want a whole number", name, err)
+	}
+	return n, true
 }
 
 // Count is how many attacks a test has tried, and of how many the defence failed. Its

@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -22,5 +23,18 @@ func TestPick(t *testing.T) {
 		if (want == "") != strings.Contains(text, EnvLong+"="+told+"; want long") {
 			t.Errorf("%s=%q ends with %v", EnvLong, told, panicked)
 		}
+	}
+}
+
+func TestEpisodes(t *testing.T) {
+	t.Setenv(EnvSeed, "7")
+	t.Setenv(EnvEpisode, "")
+	all := Episodes(t, 3)
+	if len(all) != 3 || all[0] == all[1] || !slices.Equal(all, Episodes(t, 3)) || !slices.Equal(all[:2], Episodes(t, 2)) {
+		t.Errorf("the episodes of one seed are %d, and then %d", all, Episodes(t, 3))
+	}
+	t.Setenv(EnvEpisode, "18446744073709551615")
+	if one := Episodes(t, 3); !slices.Equal(one, []uint64{1<<64 - 1}) {
+		t.Errorf("asked for one episode: %d", one)
 	}
 }

@@ -5,7 +5,8 @@
 // nothing of how any of it is done, is held against what the filter says and keeps.
 //
 // A run is made of episodes of a thousand events. An episode is a function of its
-// seed; one that fails is told with the fewest events that still make it fail.
+// number, but for Badger, whose files go by clocks of their own; one that fails is told
+// with the fewest events that still make it fail.
 //
 // What every single call of the store does when it goes wrong, is tried one by one by
 // TestEveryCall.

@@ -54,6 +54,7 @@ func (e event) String() string {
 
 // script is an episode: how the provider is set up, and what happens.
 type script struct {
+	seed   uint64 // of ids and secrets
 	setup  setup
 	events []event
 }
@@ -70,9 +71,10 @@ type setup struct {
 	campaigns     bool // much of the mail is of a few texts
 }
 
-// write makes an episode of so many events.
-func write(r *rand.Rand, n int) script {
-	s := script{setup: setup{
+// write makes the episode of this number, of so many events.
+func write(seed uint64, n int) script {
+	r := rand.New(rand.NewPCG(seed, 1))
+	s := script{seed: seed, setup: setup{
 		strikes: 3 + r.IntN(6), customerAfter: 2 + r.IntN(3), accept: r.IntN(8) == 0, selfUnblock: r.IntN(3),
 		shadow: r.IntN(10) == 0, faults: r.IntN(4) > 0, clocks: r.IntN(4) == 0, campaigns: r.IntN(3) == 0,
 	}}

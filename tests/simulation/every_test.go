@@ -45,7 +45,7 @@ func scenario() script {
 	do(event{kind: unexempt, a: 0}, event{kind: reset, a: carol})
 	send(carol, honest, 2)
 	wait(10 * time.Minute)
-	return script{setup{strikes: 3, customerAfter: 2, selfUnblock: 1, campaigns: true}, list}
+	return script{setup: setup{strikes: 3, customerAfter: 2, selfUnblock: 1, campaigns: true}, events: list}
 }
 
 // callsOf is how many calls of the store a script makes when all goes well.
@@ -83,7 +83,7 @@ func TestEveryCall(t *testing.T) {
 	try := func(faults ...event) {
 		with := s
 		with.events = append(append([]event(nil), faults...), s.events...)
-		if at, err := run(with, ""); err != nil {
+		if at, err := run(t, with, ""); err != nil {
 			count.Failed()
 			t.Errorf("%s: event %d: %v", wayOf(faults), at-len(faults), err)
 			return
