@@ -208,9 +208,18 @@ func (d *draft) wantsBody() bool { return !d.bodyless }
 
 // setQueueID is called for each macro packet, and the id is nearly always the same.
 func (d *draft) setQueueID(macros []byte) {
+	if known := d.mail.QueueID; known != "" && beginWithID(macros, known) {
+		return
+	}
 	if id, ok := macroIn(macros, "i"); ok && len(id) > 0 && string(id) != d.mail.QueueID {
 		d.mail.QueueID = string(id)
 	}
+}
+
+// beginWithID says whether a queue id comes first, as it does from Postfix.
+func beginWithID(macros []byte, id string) bool {
+	end := 2 + len(id)
+	return len(macros) > end && macros[0] == 'i' && macros[1] == 0 && macros[end] == 0 && string(macros[2:end]) == id
 }
 
 func (d *draft) addRecipient(arg []byte, m *macroList) {

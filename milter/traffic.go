@@ -153,28 +153,40 @@ func fieldOf(mail *rules.Mail, name string) string {
 // within minutes; a busy host has some thousand messages in these.
 const recentMessages = 4096
 
-// recent is a set of the last recentMessages keys.
+// recent is a set of the last recentMessages keys, which are hashes. Each is in a ring, and
+// in a chain of those that have the lowest bits in common: a map is slower to forget.
 type recent struct {
-	keys map[uint64]struct{}
-	ring []uint64 // in the order that they came, from next on
-	next int
+	keys  []uint64               // the ring: in the order that they came, from next on
+	chain [recentMessages]uint16 // where the next one of a key's chain is, plus one; 0: nowhere
+	first [recentMessages]uint16 // the same, of each chain's first
+	next  int
 }
 
 // add puts a key in, and says whether it was there.
 func (r *recent) add(key uint64) bool {
-	if _, is := r.keys[key]; is {
-		return true
+	for at := r.first[key%recentMessages]; at > 0; at = r.chain[at-1] {
+		if r.keys[at-1] == key {
+			return true
+		}
 	}
-	if r.keys == nil {
-		r.keys = map[uint64]struct{}{}
-	}
-	if len(r.ring) < recentMessages {
-		r.ring = append(r.ring, key)
+	at := r.next
+	r.next = (r.next + 1) % recentMessages
+	if len(r.keys) < recentMessages {
+		r.keys = append(r.keys, key)
 	} else {
-		delete(r.keys, r.ring[r.next])
-		r.ring[r.next] = key
-		r.next = (r.next + 1) % recentMessages
+		r.forget(at)
+		r.keys[at] = key
 	}
-	r.keys[key] = struct{}{}
+	first := &r.first[key%recentMessages]
+	r.chain[at], *first = *first, uint16(at+1)
 	return false
+}
+
+// forget takes the key at a place out of its chain.
+func (r *recent) forget(at int) {
+	link := &r.first[r.keys[at]%recentMessages]
+	for int(*link) != at+1 {
+		link = &r.chain[*link-1]
+	}
+	*link = r.chain[at]
 }

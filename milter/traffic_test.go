@@ -2,6 +2,8 @@ package milter
 
 import (
 	"context"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -81,8 +83,34 @@ func TestRecent(t *testing.T) {
 		if got := r.add(0); got != want {
 			t.Errorf("after %d others: got %v, want %v", others, got, want)
 		}
-		if len(r.ring) > recentMessages || len(r.keys) > recentMessages {
-			t.Errorf("%d and %d are kept", len(r.ring), len(r.keys))
+		if len(r.keys) > recentMessages {
+			t.Errorf("%d are kept", len(r.keys))
 		}
+	}
+}
+
+// It knows what a list of the last ones would know, also where many keys share a chain.
+func TestRecentIsTheLast(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, step := range []uint64{1, recentMessages / 4, recentMessages} {
+		var r recent
+		var last []uint64
+		for range 4 * recentMessages {
+			key := random.Uint64N(2*recentMessages) * step
+			want := slices.Contains(last, key)
+			if got := r.add(key); got != want {
+				t.Fatalf("steps of %d: %d is there: %v, want %v", step, key, got, want)
+			}
+			if !want {
+				last = append(last, key)[max(0, len(last)+1-recentMessages):]
+			}
+		}
+	}
+}
+
+func BenchmarkRecent(b *testing.B) {
+	var r recent
+	for n := range b.N {
+		r.add(uint64(n+1) * 0x9e3779b97f4a7c15)
 	}
 }
