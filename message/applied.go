@@ -73,6 +73,7 @@ func (r *htmlReader) styleAttribute(css []byte) *bothStyles {
 	if known := r.styles[string(css)]; known != nil {
 		return known
 	}
+	r.madeIn(css)
 	both := new(bothStyles)
 	*both = parseStyle(css)
 	if !isSound(css, false) {

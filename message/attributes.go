@@ -7,7 +7,7 @@ import "strings"
 type attributes struct {
 	style, class, id, background, bgcolor, color, text, link []byte
 	href, src, alt, width, height, kind, value, action       []byte
-	formAction                                               []byte
+	formAction, label                                        []byte
 	hidden                                                   bool
 }
 
@@ -49,6 +49,8 @@ func (a *attributes) take(m *markup, from attr) {
 		field = &a.action
 	case "formaction":
 		field = &a.formAction
+	case "label", "placeholder": // of an option, of a field
+		field = &a.label
 	case "hidden":
 		a.hidden = true
 		return

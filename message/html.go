@@ -17,9 +17,10 @@ func (p *page) html(text []byte) bool {
 	p.text = slices.Grow(p.text, min(len(text)/4, MaxText-len(p.text))) // most of it is tags
 	from := len(p.text)
 	p.block()
-	r := htmlReader{page: p, sheet: readSheet(text), styles: map[string]*bothStyles{}}
+	r := htmlReader{page: p, sheet: readSheet(text), styles: map[string]*bothStyles{}, met: map[string]bool{}}
 	r.tree = tree{open: []element{{look: looks{plainLook, plainLook, plainLook}}}, ended: r.ended, closed: r.closed}
 	if !r.sheet.unknown() {
+		r.madeText()
 		r.read(text)
 	}
 	p.block()
@@ -69,6 +70,7 @@ type htmlReader struct {
 	tree     tree
 	sheet    *sheet
 	styles   map[string]*bothStyles // of style attributes; most come many times
+	met      map[string]bool        // text that styles make
 	links    []opened               // the anchors that have begun
 	pictures int                    // seen so far
 	form     string                 // the target of the form that is open
@@ -160,6 +162,7 @@ func (r *htmlReader) start(m *markup) {
 	for _, a := range m.attrs {
 		attr.take(m, a)
 	}
+	r.madeOf(m, &attr)
 	if r.sheet.isDeep() {
 		e.attrs, e.octets = allAttributes(m)
 	}

@@ -19,7 +19,8 @@ type sheet struct {
 	applied              int        // how many rules were, to all elements; a step of work each
 	nested               int        // octets of selectors of rules in rules
 	left                 room       // for selectors
-	lost                 bool       // there is more than is read, so that what it says is not known
+	made                 made
+	lost                 bool // there is more than is read, so that what it says is not known
 
 	spelt   map[string]string // names in selectors by lower case; empty for one with several spellings
 	matched []*selector       // of the last element
@@ -106,6 +107,7 @@ func (s *sheet) read(text []byte, reader int) {
 	tidy := tidyCSS(text)
 	s.spell(tidy)
 	css := string(bytes.ToLower(tidy))
+	s.made.read(css)
 	s.block(strings.NewReplacer("<!--", "", "-->", "").Replace(css), "", reader, 0)
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
+	"o2n-milter/message"
 	"o2n-milter/tests/campaign"
 	"o2n-milter/tests/mta"
 )
@@ -74,7 +75,7 @@ const (
 // looks compares the page with what is left of it without the way out.
 func (w *window) looks(html string) int {
 	w.t.Helper()
-	w.check(chromedp.Do(w.ctx, chromedp.Navigate("data:text/html;charset=utf-8;base64,"+base64.StdEncoding.EncodeToString([]byte(html)))))
+	w.open(html)
 	with := w.picture()
 	w.check(chromedp.Do(w.ctx, chromedp.Evaluate[chromedp.Void](conceal)))
 	some, clear := differences(with, w.picture())
@@ -85,6 +86,11 @@ func (w *window) looks(html string) int {
 		return everything
 	}
 	return something
+}
+
+func (w *window) open(html string) {
+	w.t.Helper()
+	w.check(chromedp.Do(w.ctx, chromedp.Navigate("data:text/html;charset=utf-8;base64,"+base64.StdEncoding.EncodeToString([]byte(html)))))
 }
 
 func (w *window) picture() image.Image {
@@ -125,8 +131,14 @@ var honestStyles = []string{
 	"visibility:visible", "display:table-cell", "transform:none", "max-height:none", "font-size:small", "font-size:90%", "font-size:.8em", "text-indent:1em;display:block", "white-space:nowrap;overflow:hidden;text-overflow:ellipsis;display:block", "float:right", "color:#767676;background:#fff", "mso-hide:all",
 }
 
+// isCounted says whether the way out is in the text that is counted, be it as hidden.
+func isCounted(html string) bool {
+	body := message.ReadAll([]message.Field{{Name: "Content-Type", Value: "text/html; charset=utf-8"}}, []byte(html))
+	return strings.Contains(body.Text, "Se d\u00e9sabonner")
+}
+
 // What Chromium does not show is no way out to the rules, and what it shows of an honest
-// letter is one.
+// letter is one. What it shows otherwise is counted at least.
 func TestChromiumSees(t *testing.T) {
 	if !campaign.Long() {
 		t.Skip("SKIPPED: only in the campaign (O2N_CAMPAIGN=long)")
@@ -134,12 +146,16 @@ func TestChromiumSees(t *testing.T) {
 	g := forge{campaign.Rand(t)}
 	hidden := campaign.Counting(t, "unsubscribe", "ways out that Chromium does not show")
 	shown := campaign.Counting(t, "unsubscribe", "honest ways out that Chromium shows")
+	doubted := campaign.Counting(t, "unsubscribe", "ways out that Chromium shows and other readers may not")
 	j, w := newJudge(t), openWindow(t)
-	seen := 0
 	try := func(html string) {
 		if w.looks(html) != nothing {
-			seen++
-			t.Logf("Chromium shows it, the rules do not take it: %s", html)
+			if isCounted(html) { // Chromium makes letters of no size larger, and shows what is in a canvas without scripts
+				doubted.Held()
+				return
+			}
+			doubted.Failed()
+			t.Errorf("Chromium shows it, and nobody counts it: %s", html)
 			return
 		}
 		if j.hasWayOut(html) {
@@ -159,7 +175,6 @@ func TestChromiumSees(t *testing.T) {
 	for range 60 {
 		try(g.styled(g.one(hidingStyles...)))
 	}
-	t.Logf("of those hidden by their makers Chromium shows %d", seen)
 	for range 40 {
 		html := g.styled(g.one(honestStyles...))
 		switch w.looks(html) {
@@ -173,5 +188,31 @@ func TestChromiumSees(t *testing.T) {
 		case nothing:
 			t.Logf("not to be seen: %s", html)
 		}
+	}
+}
+
+// The letters that nobody but us takes for hidden are such: Chromium shows them.
+func TestChromiumSeesConcealed(t *testing.T) {
+	if !campaign.Long() {
+		t.Skip("SKIPPED: only in the campaign (O2N_CAMPAIGN=long)")
+	}
+	g := forge{campaign.Rand(t)}
+	count := campaign.Counting(t, "campaigns", "concealed letters that Chromium shows")
+	w := openWindow(t)
+	for _, m := range concealings[:shownConcealings] {
+		with := m.write(g, 0, leaflets[1]).asHTML()
+		without := with
+		for _, p := range leaflets[1].paragraphs {
+			without = strings.ReplaceAll(without, p, "")
+		}
+		w.open(with)
+		picture := w.picture()
+		w.open(without)
+		if _, clear := differences(picture, w.picture()); clear < 60 { // a dozen letters
+			count.Failed()
+			t.Errorf("%s: Chromium shows nothing of it: %s", m.what, with)
+			continue
+		}
+		count.Held()
 	}
 }

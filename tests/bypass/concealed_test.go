@@ -18,11 +18,19 @@ func within(frame func(g forge) string) func(forge, int, leaflet) leaflet {
 	}
 }
 
+// written has the words of the text, without tags, within a frame.
+func written(frame string) func(forge, int, leaflet) leaflet {
+	return func(g forge, n int, l leaflet) leaflet {
+		text := strings.ReplaceAll(strings.Join(l.paragraphs, " "), "'", "")
+		return within(always(strings.ReplaceAll(frame, "%s", text)))(g, n, l)
+	}
+}
+
 // always is a frame that is the same for each.
 func always(frame string) func(forge) string { return func(forge) string { return frame } }
 
-// concealings hide a letter from who reads its styles otherwise than browsers do: all of
-// these are seen there.
+// concealings hide a letter from who reads its styles otherwise than browsers do. The first
+// shownConcealings are seen there, whole.
 var concealings = []mailing{
 	{"moved away, in what is moved back", within(always("<div style='position:relative;left:9999px'><div style='position:absolute;left:-9999px'>%s</div></div>")), [3]int{19, 19, 19}},
 	{"moved away, with a margin back", within(always("<div style='position:absolute;left:-9999px;margin-left:9999px'>%s</div>")), [3]int{19, 19, 19}},
@@ -30,9 +38,15 @@ var concealings = []mailing{
 	{"white, over a black box", within(always("<div style='position:absolute;left:0;top:0;width:100%;height:2000px;background:#000'></div><div style='position:relative;color:#fff'>%s</div>")), [3]int{19, 19, 19}},
 	{"a color that is none", within(always("<!DOCTYPE html><div style='color:fff'>%s</div>")), [3]int{19, 19, 19}},
 	{"a size that is none", within(always("<!DOCTYPE html><div style='font-size:0.5'>%s</div>")), [3]int{19, 19, 19}},
-	{"a share of no height", within(always("<div style='height:0%;overflow:hidden'>%s</div>")), [3]int{19, 19, 19}},
+	{"a share of no height", within(always("<!DOCTYPE html><div style='height:0%;overflow:hidden'>%s</div>")), [3]int{19, 19, 19}},
 	{"a title with a display", within(always("<html><body><title style='display:block'>%s</title></body></html>")), [3]int{19, 19, 19}},
 	{"a style sheet with a display", within(always("<html><body><style style='all:unset'>%s</style></body></html>")), [3]int{19, 19, 19}},
+	{"made by a style", written("<style>p::before{content:'%s'}</style><p></p>"), [3]int{19, 19, 19}},
+	{"made by a style, of a variable", written("<style>p::before{content:var(--text)}</style><p style=\"--text:'%s'\"></p>"), [3]int{19, 19, 19}},
+	{"made by a style, of an attribute", written("<style>p::before{content:attr(title)}</style><p title='%s'></p>"), [3]int{19, 19, 19}},
+	{"the mark of a list", written("<ul style=\"list-style:inside '%s'\"><li>&nbsp;</ul>"), [3]int{19, 19, 19}},
+	{"the label of a group", written("<select size=2><optgroup label='%s'></optgroup></select>"), [3]int{19, 19, 19}},
+	{"what a field asks for", written("<textarea cols=80 rows=40 placeholder='%s'></textarea>"), [3]int{19, 19, 19}},
 	{"beside other plain text", all(within(always("<div style='position:absolute;left:-9999px;margin-left:9999px'>%s</div>")), besides), [3]int{19, 19, 19}},
 	{"a part of it each time", partly, [3]int{30, 40, 80}},
 	{"styles by chance", within(forge.concealing), [3]int{19, 19, 19}},
@@ -65,6 +79,8 @@ func noted(g forge, n int, l leaflet) leaflet {
 	l.parts[0] = "X-Note: " + g.say(80) + "\r\n" + l.parts[0]
 	return l
 }
+
+const shownConcealings = 15
 
 // besides has a plain text of chance for who shows no HTML.
 func besides(g forge, _ int, l leaflet) leaflet {
