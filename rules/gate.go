@@ -200,6 +200,9 @@ func (e *Engine) TurnsAway(m *Mail, budget time.Duration) (v Verdict, away bool)
 func (g *gate) hint() time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if len(g.line) == 0 {
+		return 0
+	}
 	return g.wait(time.Now(), 1)
 }
 
