@@ -149,7 +149,7 @@ func FuzzFold(f *testing.F) {
 	})
 }
 
-// unspeakablePlainly is unspeakable.
+// unspeakablePlainly says of a word whether nobody can speak it.
 func unspeakablePlainly(word string) bool {
 	odd, row, most, vowels := false, 0, 0, 0
 	for i := range len(word) {
@@ -159,22 +159,69 @@ func unspeakablePlainly(word string) bool {
 			vowels++
 		}
 		most = max(most, row)
-		odd = odd || i > 0 && oddPairs[int(word[i-1]-'a'+1)|int(word[i]-'a'+1)<<5] != 0
+		odd = odd || i > 0 && slices.ContainsFunc(oddPairs, func(s string) bool { return s[0] == word[i-1] && strings.IndexByte(s[1:], word[i]) >= 0 })
 	}
 	return len(word) >= 3 && (most >= 5 || vowels == 0 || odd && len(word) >= 5)
 }
 
-func FuzzUnspeakable(f *testing.F) {
-	for _, s := range []string{"", "a", "bc", "bcd", "bonjour", "aaaaaaaq", "aaaaaaaqb", "xkqzwf", "rhythm", "anticonstitutionnellement", "strengthslengths", "bcdfabcdf", "aaaabcdfg"} {
+// sortPlainly says whether a word counts.
+func sortPlainly(word string) wordSort {
+	switch {
+	case len(word) < 2 || len(word) > maxWord:
+		return countsNever
+	case unspeakablePlainly(word):
+		return unspeakable
+	}
+	return counts
+}
+
+// hashPlainly is the hash of a word.
+func hashPlainly(word string) uint64 {
+	h := uint64(wordSeed)
+	for {
+		x, n := uint64(0), min(8, len(word))
+		for i := range n {
+			x |= uint64(word[i]) << (8 * i)
+		}
+		h = fold(h^x, golden)
+		if n < 8 {
+			return h
+		}
+		word = word[8:]
+	}
+}
+
+// FuzzWords: words are where a reader of one character after the other finds them.
+func FuzzWords(f *testing.F) {
+	for _, s := range []string{"", "a", "bc", "bcd", "bonjour", "aaaaaaaq", "aaaaaaaqb", "xkqzwf", "rhythm", "anticonstitutionnellement", "strengthslengths", "bcdfabcdf", "aaaabcdfg",
+		"a1 b\u00e9 \u20acc d4e", strings.Repeat("ab cde ", 20), strings.Repeat("z", 63), strings.Repeat("z", 64), strings.Repeat("z", 130) + "`{@[/:"} {
 		f.Add(s)
+		f.Add(strings.Repeat(" ", 60) + s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		word := strings.Map(func(r rune) rune { return 'a' + r%26 }, s)
-		word = word[:min(len(word), maxWord)]
-		for _, behind := range []string{padding, "zzzzzzzz", "aeiouaei"} {
-			if got, want := unspeakable([]byte(word+behind), len(word)), unspeakablePlainly(word); got != want {
-				t.Fatalf("%q: got %v, want %v", word, got, want)
+		var got split
+		got.of([]byte("1a aa aa" + padding)) // of which nothing stays
+		got.of([]byte(s + padding))
+		words := got.words
+		for i := 0; i < len(s); {
+			c := s[i]
+			if odd := c >= utf8.RuneSelf || '0' <= c && c <= '9'; odd != (got.odd[i/64]>>(i%64)&1 != 0) {
+				t.Errorf("%q: character %d is odd: %v", s, i, !odd)
 			}
+			n := 0
+			for i+n < len(s) && isLatin(s[i+n]) {
+				n++
+			}
+			if n > 0 {
+				if want := (latin{hashPlainly(s[i : i+n]), int32(i), int32(i + n), sortPlainly(s[i : i+n])}); words[0] != want {
+					t.Fatalf("%q: got %v, want %v for %q", s, words[0], want, s[i:i+n])
+				}
+				words = words[1:]
+			}
+			i += max(1, n)
+		}
+		if len(words) != 1 || int(words[0].from) < len(s) {
+			t.Errorf("%q: got more words: %v", s, words)
 		}
 	})
 }

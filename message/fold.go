@@ -20,7 +20,7 @@ func Fold(text string) string {
 
 // Folded is a text as Fold makes it, which knows where its lines were.
 type Folded struct {
-	// padded is the text and eight blanks, so that eight bytes can be read anywhere.
+	// padded is the text and sixteen blanks, so that as many bytes can be read anywhere.
 	padded []byte
 	ends   []int // of its lines: the blanks between them, and the end of the last one
 }
@@ -28,7 +28,7 @@ type Folded struct {
 // Text is what Fold makes; it must not be changed.
 func (f *Folded) Text() []byte { return f.padded[:max(0, len(f.padded)-len(padding))] }
 
-const padding = "        "
+const padding = "                "
 
 // FoldLines is Fold that remembers the lines.
 func FoldLines(text string) (f Folded) {

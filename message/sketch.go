@@ -146,19 +146,18 @@ const points = 256
 // the more it weighs there.
 func (s *Sketch) draw(kind said, all uint64) {
 	rate := points * kind.each << 32 / all // points to a thing, and 32 bits of parts of one
+	whole, part := rate>>32, rate&(1<<32-1)
 	for _, t := range kind.terms {
-		for left := rate; left>>32 > 0; left -= 1 << 32 {
-			s.turn(t)
+		for range whole {
+			s.turn(t, 1)
 			t = term(mix(uint64(t) + golden))
 		}
-		if uint32(t) < uint32(rate) {
-			s.turn(t)
-		}
+		s.turn(t, (uint64(uint32(t))-part)>>63) // 1 where it is less; a branch would be guessed wrong as often as not
 	}
 }
 
-// turn turns one bit round, by the highest eight of the hash.
-func (s *Sketch) turn(t term) { s[t>>62] ^= 1 << (t >> 56 & 63) }
+// turn turns one bit round, or none where by is 0: the bit of the highest eight of the hash.
+func (s *Sketch) turn(t term, by uint64) { s[t>>62] ^= by << (t >> 56 & 63) }
 
 // golden is 2^64 divided by the golden ratio.
 const golden = 0x9e3779b97f4a7c15

@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"math"
 	"math/bits"
 	"sync"
 	"unicode"
@@ -13,6 +14,7 @@ import (
 // of his letters, and the same in all of them.
 type letterReader struct {
 	letterState
+	split split // of text
 	// seen counts the words met, each in the two lowest bits beside a part of its hash:
 	// the second "parcel" is a term of its own, the fourth none any more. Of two words
 	// in one place the later one counts from one again, which adds no term.
@@ -22,9 +24,10 @@ type letterReader struct {
 }
 
 type letterState struct {
-	text       []byte   // folded, and padded
-	others     []uint64 // a bit for each byte of text that is none from a to z
-	marks      marks    // of addresses in it
+	text       []byte // folded, and padded
+	word       int    // of the split: those before it are read
+	oddAt      int    // where an odd character stands, the first one where it was looked for last
+	marks      marks  // of addresses in the text
 	when       when
 	head, tail []term
 	values     []term // numbers and names of the head
@@ -70,7 +73,7 @@ func newLetterReader() *letterReader {
 
 // reset forgets what was read.
 func (r *letterReader) reset() {
-	r.letterState = letterState{others: r.others[:0], head: r.head[:0], tail: r.tail[:0], values: r.values[:0],
+	r.letterState = letterState{head: r.head[:0], tail: r.tail[:0], values: r.values[:0],
 		met: r.met[:0], subject: r.subject[:0], hosts: r.hosts[:0]}
 	r.seen = [1 << seenBits]uint16{}
 }
@@ -162,63 +165,68 @@ func (r *letterReader) readLine(from, end int) {
 	r.read(from, end)
 }
 
-// read reads what has no addresses in it. A blank follows it.
-func (r *letterReader) read(i, end int) {
-	s := r.text
-	for i < end {
-		n := r.letters(i)
-		if n == 0 {
-			i = r.sign(i)
-			continue
-		}
-		h := hashEight(wordSeed, eight(s[i:]), n)
-		if n >= 8 {
-			h, n = hashMore(h, s[i:])
-		}
-		next := s[i+n]
-		if next >= '0' && continues(s[i+n:]) {
-			i = r.readOdd(i)
-			continue
-		}
-		if r.when.busy() {
-			r.date(h)
-		}
-		r.when.word = h
-		if 2 <= n && n <= maxWord {
-			r.take(h, s[i:], n, false)
-		}
-		if i += n; next == ' ' {
-			i++
-		}
-	}
-}
-
-// setText sets the text that is read. Where its words end is found out at once, so that
-// one word can be read before it is known where the one before it ends.
+// setText sets the text that is read.
 func (r *letterReader) setText(f *Folded) {
 	r.text, r.marks = f.padded, newMarks(f.Text())
-	r.others = r.others[:0]
-	s := f.padded
-	for ; len(s) >= 64; s = s[64:] {
-		some := uint64(0)
-		for i := 0; i < 64; i += 8 {
-			some |= bitOf(otherThanLetters(eight(s[i:]))) << i
-		}
-		r.others = append(r.others, some)
-	}
-	some := ^uint64(0)
-	for i, c := range s {
-		if 'a' <= c && c <= 'z' {
-			some &^= 1 << i
-		}
-	}
-	r.others = append(r.others, some, ^uint64(0))
+	r.split.of(f.padded)
+	r.word, r.oddAt = 0, -1
 }
 
-// letters is how many letters a to z stand at i and behind it; 64 are many.
-func (r *letterReader) letters(i int) int {
-	at, bit := i/64, uint(i)%64
-	return bits.TrailingZeros64(r.others[at]>>bit | r.others[at+1]<<(64-bit))
+// read reads what has no addresses in it. A blank follows it.
+func (r *letterReader) read(i, end int) {
+	words := r.split.words
+	for i < end {
+		for int(words[r.word].from) < i {
+			r.word++
+		}
+		odd := min(r.nextOdd(i), end)
+		stop := odd // a word that ends there has other characters, too
+		if odd == end || !continues(r.text[odd:]) {
+			stop++
+		}
+		for r.when.busy() && int(words[r.word].to) < stop {
+			r.date(words[r.word].hash)
+			i = r.readWords(i, r.word+1, stop)
+		}
+		i = r.readWords(i, len(words), stop)
+		next := min(odd, int(words[r.word].from))
+		r.punctuate(i, next)
+		if i = next; i < end {
+			i = r.sign(i)
+		}
+	}
+}
+
+// readWords reads the words up to this one that end before stop, and says where that is.
+func (r *letterReader) readWords(i, to, stop int) int {
+	n := r.take(r.split.words[r.word:to], i, stop, false)
+	if n == 0 {
+		return i
+	}
+	r.word += n
+	last := &r.split.words[r.word-1]
+	r.when.word = last.hash
+	return int(last.to)
+}
+
+// nextOdd is where the first odd character at i or behind it stands. It never goes back
+// in one text.
+func (r *letterReader) nextOdd(i int) int {
+	if r.oddAt >= i {
+		return r.oddAt
+	}
+	odd := r.split.odd
+	at := i / 64
+	for some := odd[at] >> (uint(i) % 64) << (uint(i) % 64); ; some = odd[at] {
+		if some != 0 {
+			r.oddAt = at*64 + bits.TrailingZeros64(some)
+			return r.oddAt
+		}
+		if at++; at == len(odd) {
+			r.oddAt = math.MaxInt
+			return r.oddAt
+		}
+	}
 }
 
 // continues says whether a word goes on with the character that s begins with: a
@@ -231,13 +239,15 @@ func continues(s []byte) bool {
 	return !ideograph(c) && (isLetter(c) || unicode.IsDigit(c))
 }
 
+func isLatin(c byte) bool { return 'a' <= c && c <= 'z' }
+
 // readOdd reads a word that is not made of the letters a to z alone, and says where
 // it ends.
 func (r *letterReader) readOdd(i int) int {
 	w := oddWord{hash: fnvOffset}
 	for {
 		switch c := r.text[i]; {
-		case 'a' <= c && c <= 'z':
+		case isLatin(c):
 			w.addLetter(c)
 			i++
 		case !continues(r.text[i:]):
@@ -258,25 +268,16 @@ func (r *letterReader) readOdd(i int) int {
 	}
 }
 
-// sign reads the character at i that is no letter a to z, and what word it may begin, and
-// says where that ends. Of the scripts that set no blanks, two characters are a word.
+// sign reads the odd character at i, or the letters before one, and what word they may
+// begin, and says where that ends. Of the scripts that set no blanks, two characters are a word.
 func (r *letterReader) sign(i int) int {
-	if b := r.text[i]; b < utf8.RuneSelf {
-		switch {
-		case '0' <= b && b <= '9':
-			return r.readOdd(i)
-		case b == ',' || b == '!' || b == ':':
-			r.named = 0
-		}
-		return i + 1
-	}
-	if continues(r.text[i:]) {
+	if isLatin(r.text[i]) || continues(r.text[i:]) {
 		return r.readOdd(i)
 	}
 	c, n := utf8.DecodeRune(r.text[i:])
 	if ideograph(c) {
 		if i > 0 && r.glyphEnd == i {
-			r.take(mix(uint64(r.glyph)<<32|uint64(c)), nil, 0, false)
+			r.takeOdd(mix(uint64(r.glyph)<<32|uint64(c)), false)
 		}
 		r.glyph, r.glyphEnd = c, i+n
 	}
@@ -290,7 +291,7 @@ func (r *letterReader) endOdd(w *oddWord, after byte) {
 		r.when.takeNumber(w.number, w.letter, w.rest, after, r.nth)
 		r.meet()
 		r.numbers++
-		r.take(h, nil, 0, true)
+		r.takeOdd(h, true)
 		return
 	}
 	if r.when.busy() {
@@ -298,7 +299,7 @@ func (r *letterReader) endOdd(w *oddWord, after byte) {
 	}
 	r.when.word = h
 	if 2 <= w.letters && w.letters <= maxWord {
-		r.take(h, nil, 0, false)
+		r.takeOdd(h, false)
 	}
 }
 
@@ -315,35 +316,62 @@ func (r *letterReader) meet() {
 	}
 }
 
-// take counts a word or value of the line, which may be made of the first n letters of s.
-func (r *letterReader) take(h uint64, s []byte, n int, isValue bool) {
-	if known := knownWords.of(h); known != 0 {
-		r.note(known)
-	}
-	met := &r.seen[h>>seenBits%uint64(len(r.seen))]
-	times := *met & 3
-	if part := uint16(h) &^ 3; times == 0 || *met^times != part {
-		if unspeakable(s, n) {
-			return
+// takeOdd counts a word or value of the line that is not made of letters a to z alone.
+func (r *letterReader) takeOdd(h uint64, isValue bool) { r.take([]latin{{hash: h}}, 0, 1, isValue) }
+
+// take counts the words or values of the line that end before stop, and says how many there
+// are; i is how far the text is read.
+func (r *letterReader) take(words []latin, i, stop int, isValue bool) (n int) {
+	for n = range words {
+		w := &words[n]
+		if int(w.to) >= stop {
+			return n
 		}
-		*met, times = part, 0
+		if r.named > 0 {
+			r.punctuate(i, int(w.from))
+			i = int(w.to)
+		}
+		if w.sort == countsNever {
+			continue
+		}
+		h := w.hash
+		if known := knownWords.of(h); known != 0 {
+			r.note(known)
+			i = int(w.to)
+		}
+		met := &r.seen[h>>seenBits%uint64(len(r.seen))]
+		times := *met & 3
+		if part := uint16(h) &^ 3; times == 0 || *met^times != part {
+			if w.sort == unspeakable {
+				continue
+			}
+			*met, times = part, 0
+		}
+		r.nth++
+		switch r.nth - r.begin {
+		case 1:
+			r.first = h
+		case 2:
+			r.second = h
+		}
+		if times == maxSeen {
+			continue
+		}
+		*met++
+		t := term(mix(h + uint64(times+1)*golden))
+		if isValue || r.nth <= r.named {
+			r.values = append(r.values, t)
+		} else {
+			r.head = append(r.head, t)
+		}
 	}
-	r.nth++
-	switch r.nth - r.begin {
-	case 1:
-		r.first = h
-	case 2:
-		r.second = h
-	}
-	if times == maxSeen {
-		return
-	}
-	*met++
-	t := term(mix(h + uint64(times+1)*golden))
-	if isValue || r.nth <= r.named {
-		r.values = append(r.values, t)
-	} else {
-		r.head = append(r.head, t)
+	return len(words)
+}
+
+// punctuate ends the name of who is greeted where a sign of punctuation stands.
+func (r *letterReader) punctuate(from, to int) {
+	if r.named > 0 && bytes.ContainsAny(r.text[from:to], ",!:") {
+		r.named = 0
 	}
 }
 

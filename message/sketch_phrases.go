@@ -56,12 +56,12 @@ func withoutReply(s []byte) []byte {
 // hashWords is the sum of the hashes of the words, which have no letters but a to z
 // once they are folded, as the reader makes them.
 func hashWords(s string) uint64 {
+	var p split
 	f := FoldLines(s)
+	p.of(f.padded)
 	sum := uint64(0)
-	for i := 0; i < len(f.Text()); {
-		h, n := hashLetters(f.padded[i:])
-		sum += h
-		i += n + 1
+	for _, w := range p.words {
+		sum += w.hash
 	}
 	return sum
 }

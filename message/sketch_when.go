@@ -33,16 +33,16 @@ func (w *when) busy() bool { return w.numbered || w.minutes }
 func (w *when) takeWord(h uint64, nth int) {
 	if w.numbered {
 		switch {
-		case months[h] > 0:
-			w.setDay(w.number, months[h], nth)
-		case hourWords[h]:
+		case months.of(h) > 0:
+			w.setDay(w.number, months.of(h), nth)
+		case hourWords.of(h):
 			w.setHour(w.number, nth)
 		case h == morning, h == afternoon:
 			w.setHalf(h == afternoon, nth)
 		}
 	}
 	w.numbered, w.clock, w.word = false, 0, h
-	w.minutes = w.minutes && hourWords[h]
+	w.minutes = w.minutes && hourWords.of(h)
 }
 
 // takeNumber tells of a number, the letter that stands right after its digits or 0,
@@ -59,8 +59,8 @@ func (w *when) takeNumber(n int, letter byte, rest int, after byte, nth int) {
 	case after == ':':
 		w.setHour(n, nth)
 		w.clock = n
-	case months[w.word] > 0:
-		w.setDay(n, months[w.word], nth)
+	case months.of(w.word) > 0:
+		w.setDay(n, months.of(w.word), nth)
 	case w.numbered && n <= 12 && (w.separator == '/' || w.separator == '.' || w.separator == '-'):
 		w.setDay(w.number, n, nth)
 	}
@@ -115,15 +115,21 @@ func (w *when) appointment() uint64 {
 }
 
 var (
-	months = func() map[uint64]int {
-		m := map[uint64]int{}
+	months = func() wordSet[int] {
+		set := wordSet[int]{words: map[uint64]int{}}
 		for i, name := range []string{"janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre",
 			"novembre", "décembre", "january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
 			"november", "december", "jan", "feb", "mar", "apr", "mai", "jun", "jul", "aug", "sep", "oct", "nov", "dec"} {
-			m[hashWords(name)] = i%12 + 1
+			set.add(hashWords(name), i%12+1)
 		}
-		return m
+		return set
 	}()
-	hourWords          = map[uint64]bool{hashWords("h"): true, hashWords("heure"): true, hashWords("heures"): true, hashWords("uhr"): true}
+	hourWords = func() wordSet[bool] {
+		set := wordSet[bool]{words: map[uint64]bool{}}
+		for _, word := range []string{"h", "heure", "heures", "uhr"} {
+			set.add(hashWords(word), true)
+		}
+		return set
+	}()
 	morning, afternoon = hashWords("am"), hashWords("pm")
 )

@@ -1,6 +1,10 @@
 package message
 
-import "math/bits"
+import (
+	"math/bits"
+	"strings"
+	"unicode/utf8"
+)
 
 // fnvOffset and fnvPrime are those of FNV-1a with 64 bits.
 const (
@@ -8,38 +12,9 @@ const (
 	fnvPrime  = 0x100000001b3
 )
 
-// hashLetters hashes the word of letters a to z that s begins with, and says how many
-// there are. Eight bytes follow it.
-func hashLetters(s []byte) (h uint64, n int) {
-	x := eight(s)
-	n = firstOf(otherThanLetters(x))
-	h = hashEight(wordSeed, x, n)
-	if n == 8 {
-		return hashMore(h, s)
-	}
-	return h, n
-}
-
-// hashMore goes on with a word of eight letters or more.
-func hashMore(h uint64, s []byte) (uint64, int) {
-	for n := 8; ; n += 8 {
-		x := eight(s[n:])
-		more := firstOf(otherThanLetters(x))
-		h = hashEight(h, x, more)
-		if more < 8 {
-			return h, n + more
-		}
-	}
-}
-
-// hashEight takes the first n of eight letters, or all.
-func hashEight(h, x uint64, n int) uint64 { return fold(h^x&(1<<(8*uint(n))-1), golden) }
-
 // wordSeed is mix(1). Seeds differ in their luck with one letter or another; with this one
 // about as much honest mail of docs/accuracy.md is refused as ever.
 const wordSeed = 0x5692161d100b05e5
-
-func otherThanLetters(x uint64) uint64 { return ^lettersIn(x) & highs }
 
 // fold makes 64 bits of the product, of which each hangs on most bits of x.
 func fold(x, by uint64) uint64 {
@@ -47,56 +22,37 @@ func fold(x, by uint64) uint64 {
 	return high ^ low
 }
 
+// hashLong hashes a word of any length, eight letters after the other, and what is left.
+func hashLong(word []byte) uint64 {
+	h := uint64(wordSeed)
+	for ; len(word) >= 8; word = word[8:] {
+		h = fold(h^eight(word), golden)
+	}
+	var rest [8]byte
+	copy(rest[:], word)
+	return fold(h^eight(rest[:]), golden)
+}
+
 // maxWord is in letters; German knows longer ones, but few.
 const maxWord = 24
 
-// unspeakable says of the word of n letters a to z that s begins with, up to maxWord, that
-// nobody can speak it: it is there to make two letters differ. No word is of no letters.
-// Eight bytes follow it.
-func unspeakable(s []byte, n int) bool {
-	if n < 3 {
-		return false
+// isUnspeakable says of a word of two letters and more that nobody can speak it: it is there to
+// make two letters differ.
+func isUnspeakable(word []byte) bool {
+	odd, row, most, vowels := false, 0, 0, 0
+	for i, c := range word {
+		row++
+		if isVowel(c) {
+			row = 0
+			vowels++
+		}
+		most = max(most, row)
+		odd = odd || i > 0 && pairs[uint16(word[i-1])|uint16(c)<<8] == aStranger
 	}
-	x := eight(s) & (1<<(8*uint(n)) - 1) // of eight or more: all
-	consonants := consonantsIn(x)
-	odd := oddPairIn(fiveBits(x) << 5) // a pair that hardly ever stands together
-	for i := 8; i < n; i += 8 {
-		x := eight(s[i:]) & (1<<(8*uint(n-i)) - 1)
-		consonants |= consonantsIn(x) << uint(i)
-		odd |= oddPairIn(fiveBits(x)<<5 | uint64(s[i-1])&31)
-	}
-	all := uint64(1)<<uint(n) - 1
-	consonants &= all
-	two := consonants & (consonants << 1)
-	inRow := two & (two << 2) & (consonants << 4) // five
-	return inRow != 0 || consonants == all || odd != 0 && n >= 5
+	return len(word) >= 3 && (most >= 5 || vowels == 0 || odd && len(word) >= 5)
 }
 
-// fiveBits are the lowest five bits of each of eight bytes.
-func fiveBits(x uint64) uint64 {
-	x &= 31 * ones
-	x = x&0x001f001f001f001f | x>>3&0x03e003e003e003e0
-	x = x&0x000003ff000003ff | x>>6&0x000ffc00000ffc00
-	return x&0xfffff | x>>32<<20
-}
-
-// oddPairIn is 1 where an odd pair is among nine letters of five bits each.
-func oddPairIn(x uint64) uint8 {
-	return oddPairs[x&1023] | oddPairs[x>>5&1023] | oddPairs[x>>10&1023] | oddPairs[x>>15&1023] |
-		oddPairs[x>>20&1023] | oddPairs[x>>25&1023] | oddPairs[x>>30&1023] | oddPairs[x>>35&1023]
-}
-
-// consonantsIn has a bit for each of eight bytes of ASCII that is no vowel, the first one
-// the lowest.
-func consonantsIn(x uint64) uint64 {
-	other := (x ^ 'a'*ones) + lows // the high bit of each byte that is another one
-	other &= (x ^ 'e'*ones) + lows
-	other &= (x ^ 'i'*ones) + lows
-	other &= (x ^ 'o'*ones) + lows
-	other &= (x ^ 'u'*ones) + lows
-	other &= (x ^ 'y'*ones) + lows
-	return bitOf(other & highs)
-}
+func isVowel(c byte) bool { return strings.IndexByte("aeiouy", c) >= 0 }
 
 // oddWord is a word that has digits, or letters beyond a to z.
 type oddWord struct {
@@ -136,16 +92,39 @@ func (w *oddWord) addForeign(r rune) {
 	w.letters++
 }
 
-// oddPairs has each letter, from 1 for a, with those which follow it, by 32, in less than one
+// oddPairs has each letter with those which follow it in less than one
 // of a thousand words of French, English, German, Spanish, Italian, Dutch and
 // Portuguese (Debian's word lists, accents dropped). Such a pair is in 1 % or less of
 // these words and in 78 % of random ones.
-var oddPairs = func() (table [32 * 32]uint8) {
-	for _, pairs := range []string{"bcnpqvx", "cbdfgjmnpvwxz", "dfqx", "fcqx", "gcqx", "hchjpqvx", "iwy", "jbchjqrwxy", "kcqx",
-		"lqx", "mcjqx", "pcqx", "qabcdefghijklmnopqrstvwxyz", "rx", "sx", "tqx", "uy", "vbcdfghjkmnpqtwxyz", "wcfgjkmpqvwxyz",
-		"xbdfghjklmnqrsvwxz", "yfghjkqvxyz", "zdfhjkmpqrsvxy"} {
-		for i := 1; i < len(pairs); i++ {
-			table[int(pairs[0]-'a'+1)|int(pairs[i]-'a'+1)<<5] = 1
+var oddPairs = []string{"bcnpqvx", "cbdfgjmnpvwxz", "dfqx", "fcqx", "gcqx", "hchjpqvx", "iwy", "jbchjqrwxy", "kcqx",
+	"lqx", "mcjqx", "pcqx", "qabcdefghijklmnopqrstvwxyz", "rx", "sx", "tqx", "uy", "vbcdfghjkmnpqtwxyz", "wcfgjkmpqvwxyz",
+	"xbdfghjklmnqrsvwxz", "yfghjkqvxyz", "zdfhjkmpqrsvxy"}
+
+// What a character is, as the one behind it has it. What is no letter and a consonant all the
+// same has to be looked at: a digit, what is beyond ASCII, and a letter that hardly ever
+// stands before the next one.
+const (
+	aLetter    = 1
+	aConsonant = 1 << 8
+	aStranger  = aConsonant
+)
+
+// pairs has what the first of two characters is, which is in the lower byte. Of eight of these
+// there is room in one number, each moved on by a bit.
+var pairs = func() (table [1 << 16]uint16) {
+	for i := range table {
+		switch c := byte(i); {
+		case isLatin(c) && isVowel(c):
+			table[i] = aLetter
+		case isLatin(c):
+			table[i] = aLetter | aConsonant
+		case '0' <= c && c <= '9', c >= utf8.RuneSelf:
+			table[i] = aStranger
+		}
+	}
+	for _, letters := range oddPairs {
+		for _, next := range []byte(letters[1:]) {
+			table[int(letters[0])|int(next)<<8] = aStranger
 		}
 	}
 	return table

@@ -27,12 +27,6 @@ func eightOf(s string) uint64 {
 // blanksIn are the blanks among eight bytes of ASCII.
 func blanksIn(x uint64) uint64 { return ^(x ^ ' '*ones + lows) & highs }
 
-// lettersIn are the bytes from a to z.
-func lettersIn(x uint64) uint64 {
-	y := x & lows
-	return (y + (0x80-'a')*ones) &^ (y + (0x80-'z'-1)*ones) &^ x & highs
-}
-
 // capitalsIn are the bytes from A to Z.
 func capitalsIn(x uint64) uint64 {
 	y := x & lows
@@ -61,6 +55,3 @@ func asciiRun(s []byte) int {
 
 // firstOf is the place of the first of the bytes found; 8 for none.
 func firstOf(found uint64) int { return bits.TrailingZeros64(found) / 8 }
-
-// bitOf has a bit for each of the bytes found, the first one the lowest.
-func bitOf(found uint64) uint64 { return found >> 7 * 0x0102040810204080 >> 56 }
