@@ -3,6 +3,7 @@ package milter
 import (
 	"container/list"
 	"errors"
+	"iter"
 	"net/netip"
 	"sync"
 	"time"
@@ -23,17 +24,26 @@ type registry struct {
 	count          func(open int) // called with the lock held, so in order
 
 	mu      sync.Mutex
-	open    map[*conn]struct{}
-	clients map[netip.Addr]int // TCP peers only
+	open    crowd
+	clients map[netip.Addr]*crowd // TCP peers only
 	// early holds the sessions that have not negotiated, oldest first: at a cap
 	// they go first, since an MTA negotiates at once.
 	early list.List
 }
 
+// crowd are the sessions that a cap is for.
+type crowd struct {
+	all   map[*conn]struct{}
+	early int // of them
+	// talking is until when none of them can have been silent for too long: as long nobody
+	// looks at them again. Peers that speak, and new ones, only make it later.
+	talking time.Time
+}
+
 func (r *registry) init(max, perClient int, count func(int)) {
 	r.max, r.perClient, r.count = max, perClient, count
-	r.open = map[*conn]struct{}{}
-	r.clients = map[netip.Addr]int{}
+	r.open = crowd{all: map[*conn]struct{}{}}
+	r.clients = map[netip.Addr]*crowd{}
 }
 
 // add lets a session in, or says why not. At a cap it takes out an early session
@@ -42,13 +52,13 @@ func (r *registry) init(max, perClient int, count func(int)) {
 func (r *registry) add(c *conn, now time.Time, admitted func()) (evicted *conn, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.perClient > 0 && c.client.IsValid() && r.clients[c.client] >= r.perClient {
-		if evicted = r.evict(now, func(old *conn) bool { return old.client == c.client }); evicted == nil {
+	if own := r.clients[c.client]; r.perClient > 0 && own != nil && len(own.all) >= r.perClient {
+		if evicted = r.evict(now, own); evicted == nil {
 			return nil, errPerClient
 		}
 	}
-	if r.max > 0 && len(r.open) >= r.max {
-		if evicted = r.evict(now, func(*conn) bool { return true }); evicted == nil {
+	if r.max > 0 && len(r.open.all) >= r.max {
+		if evicted = r.evict(now, &r.open); evicted == nil {
 			return nil, errTooMany
 		}
 	}
@@ -65,31 +75,61 @@ func (r *registry) put(c *conn) {
 }
 
 func (r *registry) enter(c *conn) {
-	r.open[c] = struct{}{}
-	if c.client.IsValid() {
-		r.clients[c.client]++
+	if c.client.IsValid() && r.clients[c.client] == nil {
+		r.clients[c.client] = &crowd{all: map[*conn]struct{}{}}
 	}
 	c.early = r.early.PushBack(c)
-	r.count(len(r.open))
+	for of := range r.crowds(c) {
+		of.all[c] = struct{}{}
+		of.early++
+	}
+	r.count(len(r.open.all))
 }
 
-// evict takes out the oldest early session that fits, else the most silent one, of those
+// crowds are those that a session that is let in belongs to.
+func (r *registry) crowds(c *conn) iter.Seq[*crowd] {
+	return func(yield func(*crowd) bool) {
+		if yield(&r.open) && c.client.IsValid() {
+			yield(r.clients[c.client])
+		}
+	}
+}
+
+// evict takes out the oldest early session of a crowd, else the most silent one, of those
 // without a message first.
-func (r *registry) evict(now time.Time, fits func(*conn) bool) *conn {
-	for e := r.early.Front(); e != nil; e = e.Next() {
-		if c := e.Value.(*conn); fits(c) {
-			r.drop(c)
+func (r *registry) evict(now time.Time, of *crowd) *conn {
+	goes := r.oldestEarly(of)
+	if goes == nil {
+		goes = of.mostSilent(now)
+	}
+	if goes != nil {
+		r.drop(goes)
+	}
+	return goes
+}
+
+func (r *registry) oldestEarly(of *crowd) *conn {
+	for e := r.early.Front(); e != nil && of.early > 0; e = e.Next() {
+		c := e.Value.(*conn)
+		if _, is := of.all[c]; is {
 			return c
 		}
 	}
-	var silent *conn
-	for c := range r.open {
-		if c.silence(now) > mostSilent && fits(c) && (silent == nil || c.givesWayTo(silent, now)) {
+	return nil
+}
+
+// mostSilent is who has been silent for too long, and for longest; nil when nobody has.
+func (of *crowd) mostSilent(now time.Time) (silent *conn) {
+	if !now.After(of.talking) {
+		return nil
+	}
+	of.talking = now.Add(mostSilent)
+	for c := range of.all {
+		quiet := c.silence(now)
+		if quiet > mostSilent && (silent == nil || c.givesWayTo(silent, now)) {
 			silent = c
 		}
-	}
-	if silent != nil {
-		r.drop(silent)
+		of.talking = earlier(of.talking, now.Add(mostSilent-quiet))
 	}
 	return silent
 }
@@ -114,6 +154,9 @@ func (r *registry) unearly(c *conn) {
 	if c.early != nil {
 		r.early.Remove(c.early)
 		c.early = nil
+		for of := range r.crowds(c) {
+			of.early--
+		}
 	}
 }
 
@@ -121,19 +164,18 @@ func (r *registry) unearly(c *conn) {
 func (r *registry) remove(c *conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, ok := r.open[c]; ok {
+	if _, ok := r.open.all[c]; ok {
 		r.drop(c)
-		r.count(len(r.open))
+		r.count(len(r.open.all))
 	}
 }
 
 func (r *registry) drop(c *conn) {
-	delete(r.open, c)
 	r.unearly(c)
-	if !c.client.IsValid() {
-		return
+	for of := range r.crowds(c) {
+		delete(of.all, c)
 	}
-	if r.clients[c.client]--; r.clients[c.client] == 0 {
+	if own := r.clients[c.client]; own != nil && len(own.all) == 0 {
 		delete(r.clients, c.client)
 	}
 }
@@ -142,8 +184,8 @@ func (r *registry) drop(c *conn) {
 func (r *registry) all() []*conn {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	left := make([]*conn, 0, len(r.open))
-	for c := range r.open {
+	left := make([]*conn, 0, len(r.open.all))
+	for c := range r.open.all {
 		left = append(left, c)
 	}
 	return left
