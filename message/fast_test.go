@@ -29,6 +29,42 @@ func (p *page) writePlainly(s []byte) {
 	}
 }
 
+// plainPlainly is plain, but for the links.
+func (p *page) plainPlainly(text []byte) {
+	p.block()
+	for len(text) > 0 && !p.cut {
+		var line []byte
+		line, text = cutLine(text)
+		if len(bytes.TrimSpace(line)) == 0 {
+			p.block()
+			continue
+		}
+		p.writePlainly(line)
+		p.line()
+	}
+	p.block()
+}
+
+func FuzzPlainText(f *testing.F) {
+	addOddTexts(f)
+	f.Add("one\r\n two \r\n\r\n \r\nthree\r\r\nfo\rur\n\n\u2003\nfive\r", uint(70))
+	f.Fuzz(func(t *testing.T, s string, room uint) {
+		befores := [][]byte{nil, []byte("a\n")}
+		if room < 64 {
+			befores = append(befores, bytes.Repeat([]byte("x"), MaxText-int(room)))
+		}
+		for _, before := range befores {
+			fast, plain := page{text: slices.Clone(before)}, page{text: slices.Clone(before)}
+			fast.plain([]byte(s))
+			plain.plainPlainly([]byte(s))
+			linksCut := len(fast.links) == MaxLinks
+			if !bytes.Equal(fast.text, plain.text) || !slices.Equal(fast.blocks, plain.blocks) || fast.cut != plain.cut && !linksCut {
+				t.Fatalf("%q behind %d bytes: got %q %v %v, want %q %v %v", s, len(before), tail(fast.text), fast.blocks, fast.cut, tail(plain.text), plain.blocks, plain.cut)
+			}
+		}
+	})
+}
+
 // plainMark is marks.next.
 func plainMark(text []byte, from int) int {
 	for i := from; i < len(text); i++ {

@@ -75,6 +75,12 @@ func (f *Folded) run(text string) int {
 		}
 		some := firstOf(found)
 		i, n = i+some, n+some
+		if text[i] == '\n' && n > 0 && out[n-1] != ' ' {
+			out[n] = ' '
+			f.ends = append(f.ends, n)
+			i, n, last = i+1, n+1, 0x80
+			continue
+		}
 		if i+1 == len(text) || !isLetterOfTwo(text[i], text[i+1]) {
 			break
 		}

@@ -23,37 +23,61 @@ type part struct {
 // says none.
 func newPart(fields []Field, kind string, body []byte) part {
 	p := part{kind: kind, body: body}
-	seen := map[string]string{}
+	var seen [len(mimeFields)]struct {
+		value string
+		once  bool
+	}
 	for _, f := range fields {
-		if len(f.Name) < len("Content-ID") || f.Name[0]|0x20 != 'c' {
-			continue
-		}
-		name := strings.ToLower(strings.TrimRight(f.Name, " \t"))
-		switch name {
-		case "content-type", "content-transfer-encoding", "content-disposition", "content-id":
-		default:
+		which := mimeField(f.Name)
+		if which == noMIME {
 			continue
 		}
 		value := toUTF8(unfold(cut(f.Value, maxMIMEField)))
-		if first, twice := seen[name]; twice {
-			if value != first { // which one counts is each reader's own affair
+		if first := &seen[which]; !first.once {
+			first.value, first.once = value, true
+		} else {
+			if value != first.value { // which one counts is each reader's own affair
 				p.fault = "a field of MIME that is there twice"
 			}
 			continue
 		}
-		seen[name] = value
-		switch name {
-		case "content-type":
+		switch which {
+		case contentType:
 			p.setType(value)
-		case "content-transfer-encoding":
+		case contentEncoding:
 			p.encoding = firstToken(value)
-		case "content-disposition":
+		case contentDisposition:
 			p.attached = firstToken(value) == "attachment"
-		case "content-id":
+		case contentID:
 			p.id = strings.Trim(value, "<> \t")
 		}
 	}
 	return p
+}
+
+// The fields of a part's header that are read, as places in mimeFields.
+const (
+	contentType = iota
+	contentEncoding
+	contentDisposition
+	contentID
+	noMIME
+)
+
+var mimeFields = [...]string{"Content-Type", "Content-Transfer-Encoding", "Content-Disposition", "Content-ID"}
+
+// mimeField is which of these a field is.
+func mimeField(name string) int {
+	if len(name) < len("Content-ID") || name[0]|0x20 != 'c' {
+		return noMIME
+	}
+	name = strings.TrimRight(name, " \t")
+	for which, field := range mimeFields {
+		if len(name) == len(field) && strings.EqualFold(name, field) {
+			return which
+		}
+	}
+	return noMIME
 }
 
 // maxMIMEField is how much of a Content-Type is read, in octets: several times

@@ -38,15 +38,12 @@ const nowhere = math.MaxInt32
 // of cuts a text that is padded.
 func (p *split) of(text []byte) {
 	p.words, p.odd, p.doubts = p.words[:0], p.odd[:0], p.doubts[:0]
-	p.edges = slices.Grow(p.edges[:0], len(text)+1)
+	p.edges = slices.Grow(p.edges[:0], len(text)+mostEdges)
 	edges, n, before := p.edges[:cap(p.edges)], 0, row{}
 	for at := 0; at < len(text); at += 64 {
 		b := rowOf(text[at:])
 		p.odd = append(p.odd, b.odd)
-		for edge := b.letters ^ behind(1, b.letters, before.letters); edge != 0; edge &= edge - 1 {
-			edges[n] = int32(at + bits.TrailingZeros64(edge))
-			n++
-		}
+		n += takeEdges(edges[n:], at, b.letters^behind(1, b.letters, before.letters))
 		for doubt := b.doubts(before); doubt != 0; doubt &= doubt - 1 {
 			p.doubts = append(p.doubts, int32(at+bits.TrailingZeros64(doubt)))
 		}
@@ -54,6 +51,24 @@ func (p *split) of(text []byte) {
 	}
 	p.edges, p.doubts = edges[:n], append(p.doubts, nowhere)
 	p.spell(text)
+}
+
+// mostEdges is how many edges 64 bytes of text have at most, nearly always.
+const mostEdges = 24
+
+// takeEdges writes where the edges are, as numbers, and says how many. How many there are
+// would be guessed wrong as often as not, so some more are written.
+func takeEdges(edges []int32, at int, edge uint64) int {
+	n := bits.OnesCount64(edge)
+	for i := range edges[:mostEdges] {
+		edges[i] = int32(at + bits.TrailingZeros64(edge))
+		edge &= edge - 1
+	}
+	for i := mostEdges; edge != 0; i++ {
+		edges[i] = int32(at + bits.TrailingZeros64(edge))
+		edge &= edge - 1
+	}
+	return n
 }
 
 // row has a bit for each of 64 bytes.

@@ -42,6 +42,9 @@ func strangeIn(x uint64) uint64 {
 // asciiRun is how many bytes at the beginning of s are ASCII.
 func asciiRun(s []byte) int {
 	i := 0
+	for i+32 <= len(s) && (eight(s[i:])|eight(s[i+8:])|eight(s[i+16:])|eight(s[i+24:]))&highs == 0 {
+		i += 32
+	}
 	for ; i+8 <= len(s); i += 8 {
 		if high := eight(s[i:]) & highs; high != 0 {
 			return i + firstOf(high)
