@@ -166,9 +166,13 @@ func (p *page) plain(text []byte) {
 	from := len(p.text)
 	p.block()
 	for len(text) > 0 && !p.cut {
+		n := seenRun(text) // mostly the line, whose end need not be looked for then
+		if n > 0 {
+			p.add(text[:n])
+		}
 		var line []byte
-		line, text = cutLine(text)
-		if len(line) == 0 || (line[0] <= ' ' || line[0] >= utf8.RuneSelf) && len(bytes.TrimSpace(line)) == 0 {
+		line, text = cutLine(text[n:])
+		if n == 0 && len(bytes.TrimSpace(line)) == 0 {
 			p.block()
 			continue
 		}
