@@ -48,8 +48,13 @@ func (p *page) shows(l *looks, seen func(look) bool) bool {
 
 // hides counts text that is not shown, where it is a style that hides it.
 func (p *page) hides(l *looks, text []byte) {
-	if !l[wide].silent {
-		p.hidden += letters(text)
+	if l[wide].silent {
+		return
+	}
+	n := letters(text)
+	p.hidden += n
+	if l[usual].boxless && l[full].boxless && l[wide].boxless {
+		p.boxless += n
 	}
 }
 
@@ -81,6 +86,10 @@ func (p *page) instead(since int, read func()) {
 // and so is all of it where a fourth or less is added that is truly hidden. Both together
 // hide no more than a third, half of what is seen. Of 2,813 mails of others ten hide much or
 // most, three of them honest: two hide much, and one is too intricate to tell.
+//
+// What is taken away altogether counts from mostHidden on, or where nothing is seen: it is
+// what is put before a letter to be shown in a list of mails, the same in each of a shop's
+// orders. With 86 octets of that in honest short letters up to 9 % more of them were refused.
 const (
 	wordOctets  = 5
 	leastHidden = enough * wordOctets
@@ -92,10 +101,14 @@ const (
 // hiding judges what was hidden, when all is read.
 func (p *page) hiding() Hiding {
 	seen := len(bytes.TrimRight(p.text, "\n")) - p.beside
+	much := p.hidden
+	if p.boxless < mostHidden && seen > 0 {
+		much -= p.boxless
+	}
 	switch {
 	case p.tangled, p.hidden >= mostHidden && mostOfSeen*p.hidden > seen:
 		return HidesMost
-	case p.hidden >= leastHidden && muchOfSeen*p.hidden > seen:
+	case much >= leastHidden && muchOfSeen*much > seen:
 		return HidesMuch
 	}
 	return HidesLittle

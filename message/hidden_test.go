@@ -52,7 +52,10 @@ func TestStyleMakesText(t *testing.T) {
 // TestHides: how much is hidden, on either side of each bound.
 func TestHides(t *testing.T) {
 	of := func(hidden, seen int) string {
-		return `<p style="display:none">` + strings.Repeat("h", hidden) + "</p>" + strings.Repeat("s", seen)
+		return `<p style="visibility:hidden">` + strings.Repeat("h", hidden) + "</p>" + strings.Repeat("s", seen)
+	}
+	away := func(hidden, seen int) string {
+		return strings.Replace(of(hidden, seen), "visibility:hidden", "display:none", 1)
 	}
 	filler := `<div style="display:none">A word before` + strings.Repeat(" &nbsp;&zwnj;&#847;&#8203;\u00ad\r\n", 300) + "</div>"
 	for name, c := range map[string]struct {
@@ -73,6 +76,16 @@ func TestHides(t *testing.T) {
 		"over half of seen":        {of(200, 2*200-1), HidesMost},
 		"half of seen":             {of(200, 2*200), HidesMuch},
 		"under half of seen":       {of(200, 2*200+1), HidesMuch},
+		"199 octets away":          {away(199, 40), HidesLittle},
+		"200 octets away":          {away(200, 0), HidesMost},
+		"away, nothing seen":       {away(40, 0), HidesMuch},
+		"away, an octet seen":      {away(40, 1), HidesLittle},
+		"200 away, half of seen":   {away(200, 2*200), HidesMuch},
+		"200 away, a fourth":       {away(200, 4*200), HidesLittle},
+		"away and hidden":          {of(40, 0) + away(199, 0), HidesMost},
+		"away and hidden, seen":    {away(100, 100) + of(40, 40), HidesMuch},
+		"away, and too little":     {away(100, 40) + of(39, 0), HidesLittle},
+		"away for some":            {`<style>p{display:none} b p{visibility:hidden;display:block}</style><b>` + strings.Repeat("<p>hhhhhhhhhh", 4) + "</b>", HidesMuch},
 		"blanks without width":     {filler + "seen", HidesLittle},
 		"what is no text":          {"<style>" + strings.Repeat(".a{color:red}", 50) + "</style><title>" + strings.Repeat("x", 300) + "</title>seen", HidesLittle},
 		"a comment":                {"<!--" + strings.Repeat("x", 300) + "-->seen", HidesLittle},
@@ -98,7 +111,7 @@ func manyFonts(n int) string {
 // TestHidesBeside: what is read only because a style hides the rest is not held against
 // what is hidden; what is seen beside it is.
 func TestHidesBeside(t *testing.T) {
-	const hidden = "Content-Type: text/html\r\n\r\n<p style='display:none'>"
+	const hidden = "Content-Type: text/html\r\n\r\n<p style='visibility:hidden'>"
 	text := strings.Repeat("seen ", 100)
 	parts := func(kind string, list ...string) Body {
 		return ReadBody([]Field{{"Content-Type", "multipart/" + kind + "; boundary=b"}}, []byte("--b\r\n"+strings.Join(list, "\r\n--b\r\n")+"\r\n--b--\r\n"))

@@ -22,6 +22,7 @@ type page struct {
 	doubt   bool // something was seen, and not surely
 	tangled bool // of an HTML text it is not sure what is seen
 	hidden  int  // letters that styles hide, in octets
+	boxless int  // of them those that every reader takes away altogether
 	beside  int  // octets of text that is shown only where another one is hidden
 }
 

@@ -119,6 +119,7 @@ func (s *style) hides() bool {
 type look struct {
 	hidden    bool // for good
 	silent    bool // and not by a style: it is no text of the letter
+	boxless   bool // display: none
 	invisible bool // until a child says otherwise
 	pre       bool // line ends are line ends
 	shadowed  bool // letters are seen whatever color they have
@@ -135,6 +136,7 @@ var plainLook = look{size: 16, fade: 1, color: known, back: known | 0xffffff}
 // with is the look of a child that has this style.
 func (l look) with(s style) look {
 	l.hidden = l.hidden || s.hides()
+	l.boxless = l.boxless || s.yes&noBox != 0
 	switch {
 	case s.yes&invisible != 0:
 		l.invisible = true

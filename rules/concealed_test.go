@@ -37,6 +37,7 @@ func TestLettersOfAMessage(t *testing.T) {
 		"plain":                     {plainOffer(1), 1, false},
 		"nothing hidden":            {concealed(1, offer, ""), 1, false},
 		"a preheader":               {concealed(1, offer, preheader), 1, false},
+		"a code and a preheader":    {letterTo(1, "Votre code : 123456<div style='display:none'>"+preheader+preheader+"</div>", "Content-Type: text/html"), 0, false},
 		"much":                      {concealed(1, offer, words(1, 15)), 2, false},
 		"most":                      {concealed(1, offer, words(1, 60)), 3, true},
 		"nothing else":              {concealed(1, "", words(1, 15)), 1, false},
