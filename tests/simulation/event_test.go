@@ -39,6 +39,9 @@ var kindNames = [kinds]string{"mail", "begin", "tick", "block", "lift", "extend"
 // often is how often each happens, in thousandths.
 var often = [kinds]int{620, 15, 120, 12, 15, 6, 15, 12, 12, 6, 8, 10, 15, 90, 6, 6, 24, 8, 10}
 
+// fickleness is what happens in between where people are fickle.
+var fickleness = []kind{wish, wish, wish, tick, tick, tick, tick, mtaAway, keep}
+
 // event is one thing that happens. What it happens to is told by number, and found by
 // the remainder: an event makes sense whatever came before it.
 type event struct {
@@ -69,6 +72,7 @@ type setup struct {
 	faults        bool // the store fails at times
 	clocks        bool // clocks are set back at times
 	campaigns     bool // much of the mail is of a few texts
+	fickle        bool // people change their minds about held mail, and its agent comes and goes
 }
 
 // write makes the episode of this number, of so many events.
@@ -76,7 +80,7 @@ func write(seed uint64, n int) script {
 	r := rand.New(rand.NewPCG(seed, 1))
 	s := script{seed: seed, setup: setup{
 		strikes: 3 + r.IntN(6), customerAfter: 2 + r.IntN(3), accept: r.IntN(8) == 0, selfUnblock: r.IntN(3),
-		shadow: r.IntN(10) == 0, faults: r.IntN(4) > 0, clocks: r.IntN(4) == 0, campaigns: r.IntN(3) == 0,
+		shadow: r.IntN(10) == 0, faults: r.IntN(4) > 0, clocks: r.IntN(4) == 0, campaigns: r.IntN(3) == 0, fickle: r.IntN(4) == 0,
 	}}
 	for range n {
 		s.events = append(s.events, s.setup.next(r))
@@ -97,10 +101,16 @@ func (s setup) next(r *rand.Rand) event {
 	if k == fault && !s.faults || k == setBack && !s.clocks {
 		k = mail
 	}
+	if s.fickle && r.IntN(2) == 0 {
+		k = fickleness[r.IntN(len(fickleness))]
+	}
 	e := event{kind: k, a: r.IntN(1000), b: r.IntN(1000), c: r.IntN(1 << 30), d: r.IntN(10)}
 	switch k {
 	case tick:
 		e.t = []time.Duration{time.Second, 20 * time.Second, time.Minute, time.Minute, 10 * time.Minute, 3 * time.Hour}[r.IntN(6)]
+		if s.fickle && r.IntN(4) > 0 {
+			e.t = time.Second // in which they do
+		}
 		e.t = time.Duration(1 + r.Int64N(int64(e.t)))
 	case setBack:
 		e.t = []time.Duration{2 * time.Second, 50 * time.Second, 2 * time.Minute, 3 * time.Hour}[r.IntN(4)]
