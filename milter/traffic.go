@@ -159,7 +159,7 @@ type recent struct {
 	keys  []uint64               // the ring: in the order that they came, from next on
 	chain [recentMessages]uint16 // where the next one of a key's chain is, plus one; 0: nowhere
 	first [recentMessages]uint16 // the same, of each chain's first
-	next  int
+	next  uint16
 }
 
 // add puts a key in, and says whether it was there.
@@ -178,14 +178,14 @@ func (r *recent) add(key uint64) bool {
 		r.keys[at] = key
 	}
 	first := &r.first[key%recentMessages]
-	r.chain[at], *first = *first, uint16(at+1)
+	r.chain[at], *first = *first, at+1
 	return false
 }
 
 // forget takes the key at a place out of its chain.
-func (r *recent) forget(at int) {
+func (r *recent) forget(at uint16) {
 	link := &r.first[r.keys[at]%recentMessages]
-	for int(*link) != at+1 {
+	for *link != at+1 {
 		link = &r.chain[*link-1]
 	}
 	*link = r.chain[at]
