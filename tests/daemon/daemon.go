@@ -20,14 +20,8 @@ import (
 	"o2n-milter/tests/mta"
 )
 
-// program is where the daemon is once a test wanted it, flags how it is built.
-var (
-	program string
-	flags   []string
-)
-
-// Race has it built with the race detector. It is for a TestMain, before Main.
-func Race() { flags = []string{"-race"} }
+// program is where the daemon is once a test wanted it.
+var program string
 
 var build = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "o2n-bin-")
@@ -35,8 +29,7 @@ var build = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	program = filepath.Join(dir, "o2n-milter")
-	args := append(append([]string{"build"}, flags...), "-o", program, "o2n-milter/cmd/o2n-milter")
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", program, "o2n-milter/cmd/o2n-milter").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
 	return program, nil

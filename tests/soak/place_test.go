@@ -4,6 +4,7 @@ package soak
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,10 +14,7 @@ import (
 	"o2n-milter/tests/mta"
 )
 
-func TestMain(m *testing.M) {
-	daemon.Race()
-	daemon.Main(m)
-}
+func TestMain(m *testing.M) { daemon.Main(m) }
 
 // settings has somebody for each kind of mail, and limits that only they meet.
 const settings = `
@@ -76,6 +74,8 @@ type place struct {
 	*daemon.Daemon
 	sink  *mta.Sink
 	agent *mta.Proc
+	// file is what both run: with the race detector, until they run as they are shipped.
+	file string
 	// What the test has seen of all: letters, and what operators were told.
 	book *book
 }
@@ -83,7 +83,7 @@ type place struct {
 func open(t *testing.T) *place {
 	t.Helper()
 	sink := mta.NewSink(t)
-	p := &place{Postfix: mta.NewPostfix(t, sink), sink: sink, book: newBook()}
+	p := &place{Postfix: mta.NewPostfix(t, sink), sink: sink, book: newBook(), file: raced(t)}
 	hold := fmt.Sprintf("[hold]\nagent = %q\nconfig_directory = %q\n[notify]\nsmtp = %q\n",
 		filepath.Join(p.Postfix.Dir, "run/hold.sock"), filepath.Join(p.Postfix.Dir, "etc"), p.Loopback())
 	if err := os.WriteFile(p.agentConfig(), []byte(hold), 0o600); err != nil {
@@ -93,15 +93,38 @@ func open(t *testing.T) *place {
 	t.Setenv("GORACE", "atexit_sleep_ms=0 log_path="+filepath.Join(races, "race"))
 	t.Cleanup(func() { noRaces(t, races) }) // after all have ended
 	p.startAgent(t)
-	p.Daemon = daemon.Start(t, []string{"unix:" + p.Milter}, settings, hold)
+	p.Daemon = daemon.New(t, []string{"unix:" + p.Milter}, settings, hold)
+	p.Daemon.Program = p.file
+	p.Daemon.Start(t)
+	mta.Poll(t, "o2n-milter is ready", func() bool { return p.Get("/readyz") == http.StatusOK })
 	return p
+}
+
+// raced builds o2n-milter with the race detector.
+func raced(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "o2n-milter")
+	if out, err := exec.Command("go", "build", "-race", "-o", file, "o2n-milter/cmd/o2n-milter").CombinedOutput(); err != nil {
+		t.Fatalf("go build -race: %v\n%s", err, out)
+	}
+	return file
+}
+
+// asShipped goes on without the race detector: its own memory grows by some MB a minute.
+func asShipped(t *testing.T, p *place) {
+	p.stop(t)
+	p.agent.Kill()
+	p.file = daemon.Program(t)
+	p.Daemon.Program = p.file
+	p.startAgent(t)
+	p.Daemon.Start(t)
 }
 
 func (p *place) agentConfig() string { return filepath.Join(p.Postfix.Dir, "agent.toml") }
 
 func (p *place) startAgent(t *testing.T) {
 	t.Helper()
-	p.agent = mta.Start(t, exec.Command(daemon.Program(t), "hold-agent", "--config", p.agentConfig()))
+	p.agent = mta.Start(t, exec.Command(p.file, "hold-agent", "--config", p.agentConfig()))
 }
 
 // noRaces wants no report of the race detector in the folder.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"o2n-milter/tests/campaign"
+	"o2n-milter/tests/daemon"
 	"o2n-milter/tests/mta"
 )
 
@@ -108,12 +109,15 @@ func (r *run) start(rng *rand.Rand) (stop func()) {
 }
 
 // keepOn makes trouble in the middle of each step and measures at its end. In the last
-// two thirds the daemon's process stays the same.
+// two thirds the daemon's process stays the same, and is as it is shipped.
 func (r *run) keepOn(t *testing.T, total time.Duration) {
 	t.Helper()
 	for i := 0; time.Since(r.begun) < total; i++ {
 		what := troubles[i%len(troubles)]
-		if what.ends && time.Since(r.begun) > total/3 {
+		switch alone := time.Since(r.begun) > total/3; {
+		case alone && r.file != daemon.Program(t):
+			what = trouble{name: "as shipped", do: asShipped}
+		case alone && what.ends:
 			what = trouble{name: "", do: func(*testing.T, *place) {}}
 		}
 		time.Sleep(r.step / 2)
