@@ -179,10 +179,11 @@ func common(t testing.TB) *server {
 	return shared
 }
 
-// eventually tries for five seconds: the machine may be busy with other things.
+// eventually tries for half a minute: the machine may be busy with other things, and
+// Sentinel asks its master for replicas every ten seconds.
 func eventually(t testing.TB, what string, try func() error) {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		err := try()
 		if err == nil {
