@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -151,7 +152,7 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 		{"customers", sockets.public, "web.public_listen", cfg.Web.PublicListen, public},
 	} {
 		srv := web.NewServer(h.handler)
-		defer srv.Close()
+		defer closePages(srv)
 		serve := func(ln net.Listener) {
 			log.Info("listening", "for", h.what, "on", ln.Addr().String())
 			go func() { failed <- srv.Serve(ln) }()
@@ -176,6 +177,19 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 			stop(server, live.cfg, systemd)
 			return nil
 		}
+	}
+}
+
+// pagePatience is for requests in hand when the daemon ends: milter sessions have ended by
+// then, and wait for the next process.
+const pagePatience = time.Second
+
+// closePages lets requests in hand finish, while there is a store to ask.
+func closePages(srv *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), pagePatience)
+	defer cancel()
+	if srv.Shutdown(ctx) != nil {
+		srv.Close() // what goes on takes too long
 	}
 }
 

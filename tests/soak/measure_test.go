@@ -180,7 +180,7 @@ func (s sample) row() string {
 
 // asItShouldBe is in lines of errors that are none: so many are blocked that an alarm is
 // raised, the agent was ended by us, and a machine that is busy with other things has no time.
-var asItShouldBe = regexp.MustCompile(`msg=alarm|"hold agent is away|"no verdict in time"`)
+var asItShouldBe = regexp.MustCompile(`msg=alarm|"hold agent is away|"no verdict in time"|context deadline exceeded`)
 
 // readLog wants no panic and no other error in what the daemon has said since the last
 // time, and empties the logs: they are not what is measured.

@@ -136,8 +136,8 @@ func (v *visit) fail(err error) {
 	switch {
 	case errors.Is(err, desk.ErrNotFound):
 		v.page.Fail(v.w, v.r, http.StatusNotFound)
-	case errors.Is(err, context.Canceled):
-		// The browser has gone.
+	case errors.Is(err, context.Canceled), errors.Is(v.r.Context().Err(), context.Canceled):
+		// The browser has gone, or the server is being closed.
 	default:
 		v.desk.Log.Error("customer page", "account", v.account, "error", err)
 		v.page.Fail(v.w, v.r, http.StatusServiceUnavailable)
