@@ -145,24 +145,6 @@ func (g forge) moved() string {
 
 // A letter that its styles hide from who counts it, and show to readers, is counted.
 func TestConcealedMailings(t *testing.T) {
-	g := forge{campaign.Rand(t)}
 	count := campaign.Counting(t, "campaigns", "letters whose styles conceal them from who counts")
-	for _, m := range slices.Concat(shownConcealings, concealings) {
-		line := ""
-		for i, l := range leaflets {
-			if !campaign.Long() && i != 1 {
-				continue
-			}
-			first := campaign.Pick(100, audience)
-			got := through(t, g, l, m.write, first, login)
-			line += fmt.Sprintf(" %5d", got)
-			if got > m.most[i] {
-				count.Failed()
-				t.Errorf("%s, %s: %d of %d readers got it; want at most %d", m.what, l.name, got, first, m.most[i])
-				continue
-			}
-			count.Held()
-		}
-		t.Logf("%-60s%s", m.what, line)
-	}
+	stopped(t, count, slices.Concat(shownConcealings, concealings), 100)
 }
