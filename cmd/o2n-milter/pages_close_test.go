@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"testing"
@@ -35,7 +36,7 @@ func TestClosePages(t *testing.T) {
 			<-begun
 			closed := make(chan struct{})
 			go func() {
-				closePages(srv)
+				closePages(srv, slog.New(slog.DiscardHandler))
 				close(closed)
 			}()
 			for { // until it listens no more

@@ -152,7 +152,7 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 		{"customers", sockets.public, "web.public_listen", cfg.Web.PublicListen, public},
 	} {
 		srv := web.NewServer(h.handler)
-		defer closePages(srv)
+		defer closePages(srv, log)
 		serve := func(ln net.Listener) {
 			log.Info("listening", "for", h.what, "on", ln.Addr().String())
 			go func() { failed <- srv.Serve(ln) }()
@@ -185,11 +185,12 @@ func (a *app) serve(cmd *cobra.Command, cfg *config.Config) error {
 const pagePatience = time.Second
 
 // closePages lets requests in hand finish, while there is a store to ask.
-func closePages(srv *http.Server) {
+func closePages(srv *http.Server, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), pagePatience)
 	defer cancel()
-	if srv.Shutdown(ctx) != nil {
-		srv.Close() // what goes on takes too long
+	defer srv.Close()
+	if err := srv.Shutdown(ctx); err != nil {
+		log.Info("requests that take longer are cut off", "after", pagePatience)
 	}
 }
 

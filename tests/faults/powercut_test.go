@@ -155,6 +155,8 @@ func TestPowerCutCharges(t *testing.T) {
 				}
 				fresh := func() []string { return tr.happened(t)[before:] }
 				if durability == "power" {
+					// The recipient is answered, and the message; strace writes a little later.
+					mta.Poll(t, "the answers are traced", func() bool { return count(fresh(), "write", `"\0\0\0\1c"`) == 2 })
 					answered := last(fresh(), "write", `"\0\0\0\1c"`)
 					if list := fresh(); count(list[:max(0, answered)], "msync", ".mem") == 0 {
 						t.Fatalf("answered before it was on the disk:\n%s", strings.Join(list, "\n"))
