@@ -86,6 +86,9 @@ func TestResult(t *testing.T) {
 	if got, want := r.Odd(Passed), "1 x 451 internal.overload, 1 x broken"; got != want {
 		t.Errorf("odd: %q; want %q", got, want)
 	}
+	if some := r.Within(time.Second); len(some.Answers) != 40 || some.PerSecond() != 40 {
+		t.Errorf("%d answers within a second, %v a second", len(some.Answers), some.PerSecond())
+	}
 	if n := len(r.Only("451 internal.overload").Answers); n != 1 {
 		t.Errorf("%d of the kind", n)
 	}

@@ -106,6 +106,18 @@ func (r *Result) Only(kind string) *Result {
 	return one
 }
 
+// Within are the answers of the first d, in which all messages of a Plan for d begin: what
+// is waited for afterwards is no part of a rate.
+func (r *Result) Within(d time.Duration) *Result {
+	some := &Result{Took: d, Faults: r.Faults}
+	for _, a := range r.Answers {
+		if a.At < d {
+			some.Answers = append(some.Answers, a)
+		}
+	}
+	return some
+}
+
 // Odd are the answers that are none of these kinds, and the faults, in words; empty when
 // there are none.
 func (r *Result) Odd(kinds ...string) string {
