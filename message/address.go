@@ -33,11 +33,7 @@ func (a Address) Is(folded string) bool {
 	if !isLower(a.Local) {
 		return a.Fold() == folded
 	}
-	if a.Domain == "" {
-		return a.Local == folded
-	}
-	n := len(a.Local)
-	return len(folded) == n+1+len(a.Domain) && folded[n] == '@' && folded[:n] == a.Local && folded[n+1:] == a.Domain
+	return a.isWritten(folded)
 }
 
 // FoldOf is Fold for the address of a text, which it mostly is.

@@ -21,6 +21,8 @@ type Body struct {
 	// differ, or stand for what the shown one lacks. A text that is an attachment
 	// counts only where there is no other. At most MaxText bytes.
 	Text string
+	// Octets is how long Text is, or would be where it was only folded.
+	Octets int
 	// Links are the visible ones of the HTML parts that have a target, and the URLs
 	// and mail addresses that stand in the text, in order; at most MaxLinks.
 	Links []Link
@@ -68,13 +70,19 @@ const (
 
 // ReadBody reads the body of the mail that has these header fields. Its cost is
 // linear in what it is given.
-func ReadBody(fields []Field, body []byte) Body { return readBody(fields, body, anySeen) }
+func ReadBody(fields []Field, body []byte) Body { return readBody(fields, body, anySeen, nil) }
+
+// FoldBody is ReadBody for who wants the text folded only: it is in f, and Text is empty.
+func FoldBody(f *Folded, fields []Field, body []byte) Body {
+	return readBody(fields, body, anySeen, f)
+}
 
 // ReadSurely is ReadBody for what every reader sees: of what only some see nothing is
 // in Text and Links.
-func ReadSurely(fields []Field, body []byte) Body { return readBody(fields, body, surelySeen) }
+func ReadSurely(fields []Field, body []byte) Body { return readBody(fields, body, surelySeen, nil) }
 
-func readBody(fields []Field, body []byte, of view) Body {
+// readBody reads the body. Its text is in f then or, where that is nil, in Text.
+func readBody(fields []Field, body []byte, of view, f *Folded) Body {
 	r := bodyReaders.Get().(*bodyReader)
 	defer r.free()
 	r.page.of = of
@@ -89,7 +97,12 @@ func readBody(fields []Field, body []byte, of view) Body {
 	if r.body.Raw != "" && of != allText {
 		r.raw(unencoded(body))
 	}
-	r.body.Text, r.body.Links = r.page.finish()
+	text, links := r.page.finish()
+	if r.body.Octets, r.body.Links = len(text), links; f != nil {
+		foldInto(f, text)
+	} else {
+		r.body.Text = string(text)
+	}
 	r.body.Cut = r.body.Cut || r.page.cut
 	r.body.Doubtful = r.page.doubt
 	return r.body

@@ -253,6 +253,24 @@ func TestReportAndCalendar(t *testing.T) {
 	}
 }
 
+// As much of a long block is told of a link as there is room for, of one with many links too.
+func TestAroundPlainLinks(t *testing.T) {
+	for shift := range 8 {
+		long := strings.Repeat("x", shift) + strings.Repeat("a\u00e9\u20ac ", 100)
+		for _, link := range []string{"https://a.example/", "https://a.example/ " + long + "https://b.example/"} {
+			body := ReadBody(nil, []byte(long+link+" "+long))
+			if len(body.Links) == 0 {
+				t.Fatal("no link")
+			}
+			for _, l := range body.Links {
+				if n := len(l.Around); n > aroundLink || n < aroundLink-2*utf8.UTFMax || !utf8.ValidString(l.Around) || !strings.Contains(body.Text, l.Around) {
+					t.Errorf("shift %d: %d bytes around %s: %q", shift, n, l.URL, l.Around)
+				}
+			}
+		}
+	}
+}
+
 func TestPlainLinks(t *testing.T) {
 	for _, c := range []struct {
 		text string

@@ -1,6 +1,10 @@
 package message
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
 
 func FuzzHTML(f *testing.F) {
 	for _, s := range []string{
@@ -24,6 +28,16 @@ func FuzzBody(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, mail string) {
 		fields, body, _ := splitHeader([]byte(mail))
-		checkBody(t, ReadBody(fields, body))
+		whole := ReadBody(fields, body)
+		checkBody(t, whole)
+		var folded Folded
+		other := FoldBody(&folded, fields, body)
+		if want := Fold(whole.Text); string(folded.Text()) != want || other.Octets != len(whole.Text) {
+			t.Errorf("%q folded: got %q, want %q", mail, folded.Text(), want)
+		}
+		whole.Text = ""
+		if diff := cmp.Diff(whole, other); diff != "" {
+			t.Errorf("%q folded, -want +got:\n%s", mail, diff)
+		}
 	})
 }

@@ -238,7 +238,7 @@ func FuzzWords(f *testing.F) {
 		var got split
 		got.of([]byte("1a aa aa" + padding)) // of which nothing stays
 		got.of([]byte(s + padding))
-		words := got.words
+		words := 0
 		for i := 0; i < len(s); {
 			c := s[i]
 			if odd := c >= utf8.RuneSelf || '0' <= c && c <= '9'; odd != (got.odd[i/64]>>(i%64)&1 != 0) {
@@ -249,15 +249,16 @@ func FuzzWords(f *testing.F) {
 				n++
 			}
 			if n > 0 {
-				if want := (latin{hashPlainly(s[i : i+n]), int32(i), int32(i + n), sortPlainly(s[i : i+n])}); words[0] != want {
-					t.Fatalf("%q: got %v, want %v for %q", s, words[0], want, s[i:i+n])
+				if words == len(got.hashes) || got.from(words) != i || got.to(words) != i+n ||
+					got.hashes[words] != hashPlainly(s[i:i+n]) || got.sorts[words] != sortPlainly(s[i:i+n]) {
+					t.Fatalf("%q: got %+v, want %q at %d", s, got, s[i:i+n], i)
 				}
-				words = words[1:]
+				words++
 			}
 			i += max(1, n)
 		}
-		if len(words) != 1 || int(words[0].from) < len(s) {
-			t.Errorf("%q: got more words: %v", s, words)
+		if words != len(got.hashes) || got.from(words) < len(s) || got.to(words) < len(s) {
+			t.Errorf("%q: got more words: %+v", s, got)
 		}
 	})
 }

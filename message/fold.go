@@ -37,13 +37,16 @@ func FoldLines(text string) (f Folded) {
 }
 
 // Fold makes f the folded text, in the room that f has already.
-func (f *Folded) Fold(text string) {
+func (f *Folded) Fold(text string) { foldInto(f, text) }
+
+// foldInto is Fold.
+func foldInto[T string | []byte](f *Folded, text T) {
 	f.padded = slices.Grow(f.padded[:0], len(text)+2*len(padding))
 	f.ends = slices.Grow(f.ends[:0], 4+len(text)/64)
-	i := f.run(text)
+	i := foldRun(f, text)
 	for i < len(text) {
-		i += f.one(text[i:])
-		i += f.run(text[i:])
+		i += f.one(string(text[i:min(i+utf8.UTFMax, len(text))]))
+		i += foldRun(f, text[i:])
 	}
 	if n := len(f.padded); n > 0 && f.padded[n-1] == ' ' {
 		f.padded = f.padded[:n-1]
@@ -52,9 +55,9 @@ func (f *Folded) Fold(text string) {
 	f.padded = append(f.padded, padding...)
 }
 
-// run takes ASCII and letters of two bytes at the beginning of text, eight bytes at a
+// foldRun takes ASCII and letters of two bytes at the beginning of text, eight bytes at a
 // time, as long as no blank follows another one.
-func (f *Folded) run(text string) int {
+func foldRun[T string | []byte](f *Folded, text T) int {
 	blankBefore := f.isBlank()
 	n := len(f.padded) // what is written is never longer than what is read
 	out := slices.Grow(f.padded, len(text)+len(padding))

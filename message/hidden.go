@@ -31,7 +31,7 @@ const (
 // ReadAll is ReadBody for what styles hide, too, and without the undecoded body where the
 // MIME structure could not be followed. Nobody may see it: it is for counting, and no way
 // out.
-func ReadAll(fields []Field, body []byte) Body { return readBody(fields, body, allText) }
+func ReadAll(fields []Field, body []byte) Body { return readBody(fields, body, allText, nil) }
 
 // shows says whether the page takes what looks so.
 func (p *page) shows(l *looks, seen func(look) bool) bool {

@@ -39,6 +39,23 @@ func (a Address) String() string {
 	return a.Local + "@" + a.Domain
 }
 
+// StringOf is String for the address of a text, which it mostly is.
+func (a Address) StringOf(text string) string {
+	if a.isWritten(text) {
+		return text
+	}
+	return a.String()
+}
+
+// isWritten says whether a text is what String gives.
+func (a Address) isWritten(text string) bool {
+	if a.Domain == "" {
+		return a.Local == text
+	}
+	n := len(a.Local)
+	return len(text) == n+1+len(a.Domain) && text[n] == '@' && text[:n] == a.Local && text[n+1:] == a.Domain
+}
+
 // List is what one address field (From, To, Reply-To ...) says.
 type List struct {
 	// Field is the canonical field name: "From", "Reply-To".

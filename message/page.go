@@ -188,14 +188,16 @@ func (p *page) plain(text []byte) {
 // sentence before and after it, too little for somebody else's.
 const aroundLink = 300
 
-// finish gives the text and its links, and nothing must be written afterwards.
-func (p *page) finish() (string, []Link) {
-	text := string(bytes.TrimRight(p.text, "\n"))
-	p.sortLinks()
-	var links []Link
-	if len(p.links) > 0 {
-		links = make([]Link, 0, len(p.links))
+// finish gives the text, which is the page's own, and its links. Nothing must be written
+// afterwards.
+func (p *page) finish() (text []byte, links []Link) {
+	text = bytes.TrimRight(p.text, "\n")
+	if len(p.links) == 0 {
+		return text, nil
 	}
+	p.sortLinks()
+	links = make([]Link, 0, len(p.links))
+	from, near := p.nearLinks(text)
 	block := 0
 	for _, a := range p.links {
 		for block < len(p.blocks) && p.blocks[block] <= a.start {
@@ -208,16 +210,30 @@ func (p *page) finish() (string, []Link) {
 		if next, _ := slices.BinarySearch(p.blocks, max(a.end, a.start+1)); next < len(p.blocks) {
 			end = min(end, p.blocks[next])
 		}
-		links = append(links, a.told(text, min(start, end), end))
+		a.start, a.end, start, end = a.start-from, a.end-from, max(0, start-from), min(end-from, len(near))
+		links = append(links, a.told(near, min(start, end), end))
 	}
 	return text, links
+}
+
+// nearLinks is the part of the text that links are told with, and where it begins: of most
+// letters little.
+func (p *page) nearLinks(text []byte) (from int, near string) {
+	to := 0
+	for _, a := range p.links {
+		to = max(to, a.start, a.end)
+	}
+	const beside = aroundLink + utf8.UTFMax
+	from = min(max(0, p.links[0].start-beside), len(text))
+	return from, string(text[from:min(to+beside, len(text))])
 }
 
 func (p *page) sortLinks() {
 	slices.SortStableFunc(p.links, func(a, b anchor) int { return a.start - b.start })
 }
 
-// told makes the link of the anchor, whose block is text[start:end].
+// told makes the link of the anchor, whose block is text[start:end]. More of that than could
+// be told may be left out.
 func (a anchor) told(text string, start, end int) Link {
 	from, to := min(a.start, end), min(a.end, end)
 	link := Link{URL: a.url, Text: a.instead}

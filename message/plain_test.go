@@ -38,7 +38,8 @@ func checkPlain(t *testing.T, value string) {
 		}
 	}
 	a := ParseAddress(value)
-	if !a.Is(a.Fold()) || a.Is(a.Fold()+"x") || a.Is("") != (a.Fold() == "") || a.FoldOf(value) != a.Fold() {
+	if !a.Is(a.Fold()) || a.Is(a.Fold()+"x") || a.Is("") != (a.Fold() == "") || a.FoldOf(value) != a.Fold() ||
+		a.StringOf(value) != a.String() || a.StringOf(a.String()) != a.String() || a.StringOf(a.String()+"x") != a.String() {
 		t.Errorf("%q is not what it folds to, %q", value, a.Fold())
 	}
 	if parsed, err := standard.ParseList(value); isRefused(value) && err == nil {

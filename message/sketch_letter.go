@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"math"
 	"math/bits"
+	"slices"
 	"sync"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -15,10 +15,7 @@ import (
 type letterReader struct {
 	letterState
 	split split // of text
-	// seen counts the words met, each in the two lowest bits beside a part of its hash:
-	// the second "parcel" is a term of its own, the fourth none any more. Of two words
-	// in one place the later one counts from one again, which adds no term.
-	seen [1 << seenBits]uint16
+	seen  seenWords
 
 	folded Folded // of the Subject, and of a text that was not there folded
 }
@@ -75,7 +72,7 @@ func newLetterReader() *letterReader {
 func (r *letterReader) reset() {
 	r.letterState = letterState{head: r.head[:0], tail: r.tail[:0], values: r.values[:0],
 		met: r.met[:0], subject: r.subject[:0], hosts: r.hosts[:0]}
-	r.seen = [1 << seenBits]uint16{}
+	r.seen = seenWords{}
 }
 
 // free gives the reader back. What it told must not be used any more.
@@ -174,9 +171,9 @@ func (r *letterReader) setText(f *Folded) {
 
 // read reads what has no addresses in it. A blank follows it.
 func (r *letterReader) read(i, end int) {
-	words := r.split.words
+	words := &r.split
 	for i < end {
-		for int(words[r.word].from) < i {
+		for words.from(r.word) < i {
 			r.word++
 		}
 		odd := min(r.nextOdd(i), end)
@@ -184,12 +181,12 @@ func (r *letterReader) read(i, end int) {
 		if odd == end || !continues(r.text[odd:]) {
 			stop++
 		}
-		for r.when.busy() && int(words[r.word].to) < stop {
-			r.date(words[r.word].hash)
+		for r.when.busy() && words.to(r.word) < stop {
+			r.date(words.hashes[r.word])
 			i = r.readWords(i, r.word+1, stop)
 		}
-		i = r.readWords(i, len(words), stop)
-		next := min(odd, int(words[r.word].from))
+		i = r.readWords(i, len(words.hashes), stop)
+		next := min(odd, words.from(r.word))
 		r.punctuate(i, next)
 		if i = next; i < end {
 			i = r.sign(i)
@@ -197,16 +194,30 @@ func (r *letterReader) read(i, end int) {
 	}
 }
 
-// readWords reads the words up to this one that end before stop, and says where that is.
+// readWords reads the words up to this one that end before stop, and says how far the text
+// is read then, as i says it before.
 func (r *letterReader) readWords(i, to, stop int) int {
-	n := r.take(r.split.words[r.word:to], i, stop, false)
-	if n == 0 {
+	words, end := &r.split, r.word
+	for end < to && words.to(end) < stop {
+		end++
+	}
+	if end == r.word {
 		return i
 	}
-	r.word += n
-	last := &r.split.words[r.word-1]
-	r.when.word = last.hash
-	return int(last.to)
+	for r.word < end {
+		if r.named > 0 {
+			r.punctuate(i, words.from(r.word))
+		} else {
+			r.word += r.takeMany(words.hashes[r.word:end], words.sorts[r.word:end])
+		}
+		if r.word < end {
+			i = words.to(r.word)
+			r.take(words.hashes[r.word], words.sorts[r.word], false)
+			r.word++
+		}
+	}
+	r.when.word = words.hashes[end-1]
+	return words.to(end - 1)
 }
 
 // nextOdd is where the first odd character at i or behind it stands. It never goes back
@@ -228,18 +239,6 @@ func (r *letterReader) nextOdd(i int) int {
 		}
 	}
 }
-
-// continues says whether a word goes on with the character that s begins with: a
-// digit, or a letter beyond ASCII.
-func continues(s []byte) bool {
-	if s[0] < utf8.RuneSelf {
-		return '0' <= s[0] && s[0] <= '9'
-	}
-	c, _ := utf8.DecodeRune(s)
-	return !ideograph(c) && (isLetter(c) || unicode.IsDigit(c))
-}
-
-func isLatin(c byte) bool { return 'a' <= c && c <= 'z' }
 
 // readOdd reads a word that is not made of the letters a to z alone, and says where
 // it ends.
@@ -317,55 +316,63 @@ func (r *letterReader) meet() {
 }
 
 // takeOdd counts a word or value of the line that is not made of letters a to z alone.
-func (r *letterReader) takeOdd(h uint64, isValue bool) { r.take([]latin{{hash: h}}, 0, 1, isValue) }
+func (r *letterReader) takeOdd(h uint64, isValue bool) { r.take(h, counts, isValue) }
 
-// take counts the words or values of the line that end before stop, and says how many there
-// are; i is how far the text is read.
-func (r *letterReader) take(words []latin, i, stop int, isValue bool) (n int) {
-	for n = range words {
-		w := &words[n]
-		if int(w.to) >= stop {
-			return n
-		}
-		if r.named > 0 {
-			r.punctuate(i, int(w.from))
-			i = int(w.to)
-		}
-		if w.sort == countsNever {
-			continue
-		}
-		h := w.hash
-		if known := knownWords.of(h); known != 0 {
-			r.note(known)
-			i = int(w.to)
-		}
-		met := &r.seen[h>>seenBits%uint64(len(r.seen))]
-		times := *met & 3
-		if part := uint16(h) &^ 3; times == 0 || *met^times != part {
-			if w.sort == unspeakable {
-				continue
-			}
-			*met, times = part, 0
-		}
-		r.nth++
-		switch r.nth - r.begin {
-		case 1:
-			r.first = h
-		case 2:
-			r.second = h
-		}
-		if times == maxSeen {
-			continue
-		}
-		*met++
-		t := term(mix(h + uint64(times+1)*golden))
-		if isValue || r.nth <= r.named {
-			r.values = append(r.values, t)
-		} else {
-			r.head = append(r.head, t)
-		}
+// take counts a word or value of the line.
+func (r *letterReader) take(h uint64, sort wordSort, isValue bool) {
+	if sort == countsNever {
+		return
 	}
-	return len(words)
+	if known := knownWords.of(h); known != 0 {
+		r.note(known)
+	}
+	met, times := r.seen.times(h)
+	if sort == unspeakable && times == 0 {
+		return
+	}
+	*met = metAgain(h, times)
+	r.nth++
+	r.open(h, r.nth)
+	list := &r.head
+	if isValue || r.nth <= r.named {
+		list = &r.values
+	}
+	if t, isNew := newTerm(h, times); isNew > 0 {
+		*list = append(*list, t)
+	}
+}
+
+// takeMany counts words of the line, which are nobody's name, until it comes to one that take
+// has to look at, and says how many it has counted.
+func (r *letterReader) takeMany(hashes []uint64, sorts []wordSort) (n int) {
+	end := len(r.head)
+	head := slices.Grow(r.head, len(hashes))
+	head = head[:cap(head)]
+	sorts = sorts[:len(hashes)]
+	for ; n < len(hashes) && sorts[n] == counts && !knownWords.maybe(hashes[n]); n++ {
+		h := hashes[n]
+		met, times := r.seen.times(h)
+		*met = metAgain(h, times)
+		t, isNew := newTerm(h, times)
+		head[end] = t
+		end += isNew // whether it is new would be guessed wrong as often as not
+	}
+	r.head = head[:end]
+	for i, h := range hashes[:min(n, 2)] {
+		r.open(h, r.nth+i+1)
+	}
+	r.nth += n
+	return n
+}
+
+// open notes the words that the line begins with, of which this is the nth of the letter.
+func (r *letterReader) open(h uint64, nth int) {
+	switch nth - r.begin {
+	case 1:
+		r.first = h
+	case 2:
+		r.second = h
+	}
 }
 
 // punctuate ends the name of who is greeted where a sign of punctuation stands.

@@ -60,8 +60,8 @@ func hashWords(s string) uint64 {
 	f := FoldLines(s)
 	p.of(f.padded)
 	sum := uint64(0)
-	for _, w := range p.words {
-		sum += w.hash
+	for _, h := range p.hashes {
+		sum += h
 	}
 	return sum
 }
@@ -77,9 +77,12 @@ func (s *wordSet[V]) add(h uint64, v V) {
 	s.words[h] = v
 }
 
+// maybe is true of each word that something is known of, and of few others.
+func (s *wordSet[V]) maybe(h uint64) bool { return s.bits[h>>58]>>(h>>52&63)&1 != 0 }
+
 // of is what is known of a word; the zero value for nothing.
 func (s *wordSet[V]) of(h uint64) (v V) {
-	if s.bits[h>>58]>>(h>>52&63)&1 == 0 {
+	if !s.maybe(h) {
 		return v
 	}
 	return s.words[h]

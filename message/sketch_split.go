@@ -9,19 +9,19 @@ import (
 
 // split is a text cut at all that is no letter from a to z. It is cut as a whole: of 64
 // bytes at once it costs little to know where words end, and of one word after the other much.
+//
+// A word is letters a to z in a row, or a part of a longer one that has other characters too.
 type split struct {
-	words  []latin  // and one far behind the text
-	odd    []uint64 // a bit for each byte that is a digit, or of a character beyond ASCII
-	edges  []int32  // where words begin and end, in turns
-	doubts []int32  // places in words that may be unspeakable, and one far behind the text
+	edges  []int32    // where words begin and end, in turns, and of one more word far behind the text
+	hashes []uint64   // of the words
+	sorts  []wordSort // of the words
+	odd    []uint64   // a bit for each byte that is a digit, or of a character beyond ASCII
+	doubts []int32    // places in words that may be unspeakable, and one far behind the text
 }
 
-// latin is letters a to z in a row: a word, or a part of one that has other characters too.
-type latin struct {
-	hash     uint64
-	from, to int32
-	sort     wordSort
-}
+// from and to are where a word, or the one far behind the text, begins and ends.
+func (p *split) from(word int) int { return int(p.edges[2*word]) }
+func (p *split) to(word int) int   { return int(p.edges[2*word+1]) }
 
 // wordSort says whether a word counts.
 type wordSort uint8
@@ -37,7 +37,7 @@ const nowhere = math.MaxInt32
 
 // of cuts a text that is padded.
 func (p *split) of(text []byte) {
-	p.words, p.odd, p.doubts = p.words[:0], p.odd[:0], p.doubts[:0]
+	p.odd, p.doubts = p.odd[:0], p.doubts[:0]
 	p.edges = slices.Grow(p.edges[:0], len(text)+mostEdges)
 	edges, n, before := p.edges[:cap(p.edges)], 0, row{}
 	for at := 0; at < len(text); at += 64 {
@@ -49,7 +49,7 @@ func (p *split) of(text []byte) {
 		}
 		before = b
 	}
-	p.edges, p.doubts = edges[:n], append(p.doubts, nowhere)
+	p.edges, p.doubts = append(edges[:n], nowhere, nowhere), append(p.doubts, nowhere)
 	p.spell(text)
 }
 
@@ -152,31 +152,36 @@ var firstOfEight, nextEight = func() (first, next [16]uint64) {
 
 // spell hashes the words, and says whether they count.
 func (p *split) spell(text []byte) {
-	edges, doubts := p.edges, p.doubts
-	p.words = slices.Grow(p.words, len(edges)/2+1)[:len(edges)/2+1]
-	words := p.words
-	for i := range words[:len(words)-1] {
-		w := &words[i]
-		w.from, w.to, w.sort = edges[2*i], edges[2*i+1], counts
-		s := (*[16]byte)(text[w.from:])
-		n := uint(w.to - w.from)
+	n := len(p.edges)/2 - 1
+	p.hashes, p.sorts = slices.Grow(p.hashes[:0], n)[:n], slices.Grow(p.sorts[:0], n)[:n]
+	hashes, sorts, edges := p.hashes, p.sorts[:n], p.edges
+	doubts, doubt := p.doubts, int32(-1)
+	for i := range hashes {
+		from, to := edges[2*i], edges[2*i+1]
+		s := (*[16]byte)(text[from:])
+		n := uint(to - from)
 		if n < 16 { // as most have; it costs less to hash sixteen than to guess which has eight
 			short := fold(wordSeed^binary.LittleEndian.Uint64(s[:])&firstOfEight[n], golden)
-			w.hash = fold(short^binary.LittleEndian.Uint64(s[8:])&nextEight[n], golden)
+			h := fold(short^binary.LittleEndian.Uint64(s[8:])&nextEight[n], golden)
 			if n < 8 {
-				w.hash = short
+				h = short
 			}
+			hashes[i] = h
 		} else {
-			w.hash = hashLong(text[w.from:w.to])
+			hashes[i] = hashLong(text[from:to])
 		}
-		if n < 2 || n > maxWord {
-			w.sort = countsNever
-		} else if w.to > doubts[0] && isUnspeakable(text[w.from:w.to]) {
-			w.sort = unspeakable
+		sort := counts
+		if n-2 > maxWord-2 {
+			sort = countsNever
 		}
-		for w.to > doubts[0] {
-			doubts = doubts[1:]
+		if to > doubt {
+			for doubt < from {
+				doubt, doubts = doubts[0], doubts[1:]
+			}
+			if doubt < to && sort == counts && isUnspeakable(text[from:to]) {
+				sort = unspeakable
+			}
 		}
+		sorts[i] = sort
 	}
-	words[len(words)-1] = latin{from: nowhere, to: nowhere, sort: countsNever}
 }

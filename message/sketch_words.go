@@ -3,6 +3,7 @@ package message
 import (
 	"math/bits"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -33,6 +34,30 @@ func hashLong(word []byte) uint64 {
 	return fold(h^eight(rest[:]), golden)
 }
 
+// seenWords counts the words met, each in the two lowest bits beside a part of its hash:
+// the second "parcel" is a term of its own, the fourth none any more. Of two words
+// in one place the later one counts from one again, which adds no term.
+type seenWords [1 << seenBits]uint16
+
+// times is how often the word was met before, maxSeen at most, and where that is counted.
+func (s *seenWords) times(h uint64) (at *uint16, times uint16) {
+	at = &s[h>>seenBits%uint64(len(s))]
+	if met := *at; met&^maxSeen == uint16(h)&^maxSeen {
+		times = met & maxSeen
+	}
+	return at, times
+}
+
+// metAgain is what is counted of a word that was met so often before.
+func metAgain(h uint64, times uint16) uint16 {
+	return uint16(h)&^maxSeen | min(times+1, maxSeen)
+}
+
+// newTerm is what a word says that was met so often before; n is 0 where that is nothing any more.
+func newTerm(h uint64, times uint16) (t term, n int) {
+	return term(mix(h + uint64(times+1)*golden)), int((uint64(times) - maxSeen) >> 63)
+}
+
 // maxWord is in letters; German knows longer ones, but few.
 const maxWord = 24
 
@@ -51,6 +76,18 @@ func isUnspeakable(word []byte) bool {
 	}
 	return len(word) >= 3 && (most >= 5 || vowels == 0 || odd && len(word) >= 5)
 }
+
+// continues says whether a word goes on with the character that s begins with: a
+// digit, or a letter beyond ASCII.
+func continues(s []byte) bool {
+	if s[0] < utf8.RuneSelf {
+		return '0' <= s[0] && s[0] <= '9'
+	}
+	c, _ := utf8.DecodeRune(s)
+	return !ideograph(c) && (isLetter(c) || unicode.IsDigit(c))
+}
+
+func isLatin(c byte) bool { return 'a' <= c && c <= 'z' }
 
 func isVowel(c byte) bool { return strings.IndexByte("aeiouy", c) >= 0 }
 

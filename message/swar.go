@@ -17,8 +17,8 @@ const (
 // eight are the eight bytes that s begins with; it has as many.
 func eight(s []byte) uint64 { return binary.LittleEndian.Uint64(s) }
 
-// eightOf is eight for strings.
-func eightOf(s string) uint64 {
+// eightOf is eight for strings, too.
+func eightOf[T string | []byte](s T) uint64 {
 	_ = s[7]
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
