@@ -17,12 +17,13 @@ const CampaignGrace = MaxCampaigns - 16
 
 // CampaignID names the campaign of subject whose first letter looks like s.
 func CampaignID(subject string, s Sketch) string {
-	b := make([]byte, 0, len(s)*8+len(subject))
+	var few [128]byte // for subjects of up to 96 bytes
+	b := few[:0]
 	for _, word := range s {
 		b = binary.BigEndian.AppendUint64(b, word)
 	}
 	sum := sha256.Sum256(append(b, subject...))
-	return hex.EncodeToString(sum[:8])
+	return string(hex.AppendEncode(few[:0], sum[:8]))
 }
 
 // Campaigns are those of one subject. A campaign is its recipients: who they are, and

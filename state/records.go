@@ -135,18 +135,24 @@ type Held struct {
 	WishBy string `json:"wish_by,omitempty"`
 }
 
-// record is a pointer to one of the types above. names gives its kind and the
-// fields that PutRecord must know.
+// record is a pointer to one of the types above, which may be nil for its kind. names
+// gives the fields that PutRecord must know.
 type record[T any] interface {
 	*T
-	names() (kind string, id *string, rev *int64)
+	kind() string
+	names() (id *string, rev *int64)
 	texts() []*string // that others may have written
 }
 
-func (e *Exemption) names() (string, *string, *int64) { return "exemption", &e.ID, &e.Rev }
-func (r *Request) names() (string, *string, *int64)   { return "request", &r.ID, &r.Rev }
-func (a *AuditLine) names() (string, *string, *int64) { return "audit", &a.ID, &a.Rev }
-func (h *Held) names() (string, *string, *int64)      { return "held", &h.ID, &h.Rev }
+func (*Exemption) kind() string { return "exemption" }
+func (*Request) kind() string   { return "request" }
+func (*AuditLine) kind() string { return "audit" }
+func (*Held) kind() string      { return "held" }
+
+func (e *Exemption) names() (*string, *int64) { return &e.ID, &e.Rev }
+func (r *Request) names() (*string, *int64)   { return &r.ID, &r.Rev }
+func (a *AuditLine) names() (*string, *int64) { return &a.ID, &a.Rev }
+func (h *Held) names() (*string, *int64)      { return &h.ID, &h.Rev }
 
 func (e *Exemption) texts() []*string {
 	return []*string{&e.Subject, &e.Rule, &e.Domain, &e.Owner, &e.Reason, &e.By, &e.RemovedBy}
@@ -179,7 +185,7 @@ func PutRecord[T any, P record[T]](ctx context.Context, s Store, v *T) error {
 	if err != nil {
 		return err
 	}
-	_, _, rev := P(v).names()
+	_, rev := P(v).names()
 	*rev = doc.Rev
 	return nil
 }
@@ -192,26 +198,25 @@ func RecordSize[T any, P record[T]](v T) (int, error) {
 
 // encodeRecord is the other way round of DecodeRecord.
 func encodeRecord[T any, P record[T]](v T) (Doc, error) {
-	kind, id, rev := P(&v).names()
+	id, rev := P(&v).names()
 	text.EscapeAll(P(&v).texts())
 	data, err := json.Marshal(v)
 	if err != nil {
-		return Doc{}, fmt.Errorf("%s %s: %w", kind, *id, err)
+		return Doc{}, fmt.Errorf("%s %s: %w", P(nil).kind(), *id, err)
 	}
-	return Doc{Kind: kind, ID: *id, Rev: *rev, Data: data}, nil
+	return Doc{Kind: P(nil).kind(), ID: *id, Rev: *rev, Data: data}, nil
 }
 
 // DeleteRecord deletes v as it was read.
 func DeleteRecord[T any, P record[T]](ctx context.Context, s Store, v T) error {
-	kind, id, rev := P(&v).names()
-	_, err := s.PutDoc(ctx, Doc{Kind: kind, ID: *id, Rev: *rev})
+	id, rev := P(&v).names()
+	_, err := s.PutDoc(ctx, Doc{Kind: P(nil).kind(), ID: *id, Rev: *rev})
 	return err
 }
 
 // Records are all of a type, in order of their ids.
 func Records[T any, P record[T]](ctx context.Context, s Store) ([]T, error) {
-	kind, _, _ := P(new(T)).names()
-	docs, err := s.Docs(ctx, kind)
+	docs, err := s.Docs(ctx, P(nil).kind())
 	if err != nil {
 		return nil, err
 	}
@@ -220,8 +225,7 @@ func Records[T any, P record[T]](ctx context.Context, s Store) ([]T, error) {
 
 // RecordsOf are those about any of subjects, in order of their ids.
 func RecordsOf[T any, P record[T]](ctx context.Context, s Store, subjects []string) ([]T, error) {
-	kind, _, _ := P(new(T)).names()
-	docs, err := s.DocsOf(ctx, kind, subjects)
+	docs, err := s.DocsOf(ctx, P(nil).kind(), subjects)
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +255,7 @@ func DecodeRecord[T any, P record[T]](doc Doc) (T, error) {
 	if err != nil {
 		return v, fmt.Errorf("%s %s: %w", doc.Kind, doc.ID, err)
 	}
-	_, id, rev := P(&v).names()
+	id, rev := P(&v).names()
 	*id, *rev = doc.ID, doc.Rev
 	return v, nil
 }

@@ -115,6 +115,9 @@ func (s *Slots) Expire(line int64) (folded bool) {
 // cannot hold (two records merged) stays at the highest.
 func (s *Slots) put(k, n int64) {
 	n = min(n, math.MaxInt64-s.used)
+	if n == 0 {
+		return // a slot that holds nothing cannot be read again
+	}
 	s.used += n
 	i := len(s.slots)
 	for i > 0 && s.slots[i-1].k > k {

@@ -113,6 +113,9 @@ func TestSlotsMerge(t *testing.T) {
 	if full.Merge(other); full.Used() != math.MaxInt64 {
 		t.Errorf("used %d; want no overflow", full.Used())
 	}
+	if _, err := DecodeSlots(full.Append(nil)); err != nil {
+		t.Errorf("what had no room left cannot be read again: %v", err)
+	}
 }
 
 func TestSlotsEncoding(t *testing.T) {

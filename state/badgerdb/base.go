@@ -81,9 +81,10 @@ func badgerOptions(dir string, sync bool, log badger.Logger) badger.Options {
 	// ValueThreshold stays at 1 MB: nothing of ours goes to the value log, with
 	// which Badger has lost records.
 	b.ValueLogFileSize = 16 << 20
-	b.BlockCacheSize = 4 << 20
-	b.IndexCacheSize = 4 << 20
 	b.Compression = options.None
+	// What is not compressed is read where it is mapped: caches would only cost.
+	b.BlockCacheSize = 0
+	b.IndexCacheSize = 0
 	b.VerifyValueChecksum = true
 	b.MetricsEnabled = false
 	b.DetectConflicts = false // there is one writer

@@ -49,7 +49,7 @@ func (s *Store) Record(ctx context.Context, d state.Decision) error {
 func (s *Store) search(ctx context.Context, q state.Query, f func(*search) error) error {
 	found := search{ctx: ctx, base: s.base, query: q, signs: ledger.Signs(q), open: sorted(s.history.inMemory())}
 	for _, name := range ledger.HistoriesFor(q) {
-		found.hashes = append(found.hashes, nameHash(name))
+		found.hashes = append(found.hashes, nameHash("", name))
 	}
 	return s.base.use(func(db *badger.DB) error {
 		return db.View(func(txn *badger.Txn) error {

@@ -10,8 +10,9 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// stand is how far the database is. It is written once in a second with commits, and
-// with those of journal or decisions: what is lost in between belongs to no disk yet.
+// stand is how far the database is. It is written with one commit of each second, just
+// before the database is synced, and with each that grows the journal or the decisions:
+// the progress file names none that is not in the database, so none in between is missed.
 type stand struct {
 	Commit  int64     `json:"commit"`  // number of this commit; they only grow
 	At      time.Time `json:"at"`      // the callers' time of its newest call

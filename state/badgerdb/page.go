@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"slices"
+	"sync"
 
 	"github.com/klauspost/compress/s2"
 
@@ -45,20 +46,17 @@ type entry struct {
 }
 
 func newEntry(d state.Decision, value []byte) *entry {
-	names := ledger.Histories(d)
-	e := &entry{at: d.At.UnixNano(), value: value, id: d.ID, hashes: make([]uint32, 0, 1+len(names))}
-	e.hashes = append(e.hashes, idHash(d.ID))
-	for _, name := range names {
-		e.hashes = append(e.hashes, nameHash(name))
-	}
-	return e
+	hashes := make([]uint32, 0, 2+len(d.Subjects)+len(d.To))
+	hashes = append(hashes, idHash(d.ID))
+	ledger.EachHistory(d, func(kind, name string) { hashes = append(hashes, nameHash(kind, name)) })
+	return &entry{at: d.At.UnixNano(), value: value, id: d.ID, hashes: hashes}
 }
 
-// nameHash is FNV-1a of 64 bits, folded: the same in each process.
-func nameHash(name string) uint32 { return fold(fnv(14695981039346656037, name)) }
+// nameHash is FNV-1a of 64 bits of a name in two parts, folded: the same in each process.
+func nameHash(kind, name string) uint32 { return fold(fnv(fnv(14695981039346656037, kind), name)) }
 
 // idHash is no name's.
-func idHash(id string) uint32 { return fold(fnv(fnv(14695981039346656037, "id:"), id)) }
+func idHash(id string) uint32 { return nameHash("id:", id) }
 
 func fnv(h uint64, s string) uint64 {
 	for i := range len(s) {
@@ -111,21 +109,27 @@ func sorted(recorded []*entry) []*entry {
 	})
 }
 
+// press is memory in which pages are made.
+type press struct{ raw, packed, value []byte }
+
+var presses = sync.Pool{New: func() any { return new(press) }}
+
 // encodePage gives the value of a page, or of a draft.
 func encodePage(entries []*entry) []byte {
-	var raw, packed []byte
-	value := make([]byte, pageHead, pageHead+bulkOf(entries).bytes/4)
+	p := presses.Get().(*press)
+	defer presses.Put(p)
+	p.value = append(p.value[:0], make([]byte, pageHead)...)
 	for block := range slices.Chunk(entries, blockDecisions) {
-		raw = slices.Grow(raw[:0], bulkOf(block).bytes+len(block)*2*binary.MaxVarintLen64)
+		p.raw = slices.Grow(p.raw[:0], bulkOf(block).bytes+len(block)*2*binary.MaxVarintLen64)
 		for _, e := range block {
-			raw = binary.AppendVarint(raw, e.at)
-			raw = binary.AppendUvarint(raw, uint64(len(e.value)))
-			raw = append(raw, e.value...)
+			p.raw = binary.AppendVarint(p.raw, e.at)
+			p.raw = binary.AppendUvarint(p.raw, uint64(len(e.value)))
+			p.raw = append(p.raw, e.value...)
 		}
-		packed = s2.Encode(packed, raw) // over the one before
-		value = append(binary.AppendUvarint(value, uint64(len(packed))), packed...)
+		p.packed = s2.Encode(p.packed, p.raw) // over the one before
+		p.value = append(binary.AppendUvarint(p.value, uint64(len(p.packed))), p.packed...)
 	}
-	return sealed(value)
+	return sealed(slices.Clone(p.value))
 }
 
 // sealed fills in the head.

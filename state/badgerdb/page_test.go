@@ -68,7 +68,7 @@ func TestFilterKnowsAll(t *testing.T) {
 	}
 	for i, d := range list {
 		for _, name := range ledger.Histories(d) {
-			if !f.has(nameHash(name)).has(i / blockDecisions) {
+			if !f.has(nameHash("", name)).has(i / blockDecisions) {
 				t.Errorf("%s of decision %d is not in block %d", name, i, i/blockDecisions)
 			}
 		}
@@ -81,7 +81,7 @@ func TestFilterKnowsAll(t *testing.T) {
 		}
 		var hashes []uint32
 		for _, name := range ledger.HistoriesFor(q) {
-			hashes = append(hashes, nameHash(name))
+			hashes = append(hashes, nameHash("", name))
 		}
 		if got := f.hasAll(hashes); got != 1<<(i/blockDecisions) {
 			t.Errorf("all of %+v: blocks %b", q, got)
@@ -89,7 +89,7 @@ func TestFilterKnowsAll(t *testing.T) {
 	}
 	wrong := 0
 	for i := range 100_000 {
-		if f.has(nameHash(fmt.Sprint("account:none", i))) != 0 {
+		if f.has(nameHash("", fmt.Sprint("account:none", i))) != 0 {
 			wrong++
 		}
 	}

@@ -35,7 +35,8 @@ func (w *Windows) attach(i int, changed func(*Change)) error {
 	sh.clearStored()
 	var faults []error
 	c := newChange()
-	for _, e := range sh.all {
+	for _, s := range sh.all {
+		e := s.entry
 		if !e.dirty {
 			continue
 		}

@@ -10,8 +10,8 @@ const (
 	// alone is how many times the bound memory may take while the store is away.
 	alone = 4
 	// overhead is what an entry takes beside itself, in bytes: its place in a map
-	// (of 24 for key and value and 1 more, 7/16 to 7/8 in use) and in a slice.
-	overhead = 40 + 10
+	// (of 24 for key and value and 1 more, 7/16 to 7/8 in use) and its seat.
+	overhead = 40 + 20
 )
 
 // sweep lets the hand look at a few entries. It forgets the dead ones and, over
@@ -24,13 +24,18 @@ func (w *Windows) sweep(sh *shard, line int64) {
 		if sh.hand >= len(sh.all) {
 			sh.hand = 0
 		}
-		e := sh.all[sh.hand]
-		if line >= e.rests {
-			e.expire(line)
+		s := &sh.all[sh.hand]
+		if line < s.rests && !w.over(sh) {
+			sh.pass() // a look at the entry would cost a walk to memory of its own
+			continue
 		}
-		if !e.dead() && (!w.over(sh) || e.recent || !w.spare(e)) {
-			e.recent = false
-			sh.hand++
+		e := s.entry
+		if line >= s.rests {
+			e.expire(line)
+			s.rests = e.rests()
+		}
+		if !e.dead() && (!w.over(sh) || sh.recent(e) || !w.spare(e)) {
+			sh.pass()
 			continue
 		}
 		if e.dirty && !e.empty() {
@@ -39,6 +44,15 @@ func (w *Windows) sweep(sh *shard, line int64) {
 		sh.drop(e)
 	}
 }
+
+// pass lets the hand go on.
+func (sh *shard) pass() {
+	sh.hand++
+	sh.looked++
+}
+
+// recent says that e was used since the hand came by, about: entries come and go meanwhile.
+func (sh *shard) recent(e *Entry) bool { return sh.looked-e.used < int64(len(sh.all)) }
 
 // spare says that e may be let go: it is in the store as it is here. What is under
 // way, or not in the store, stays. While the store is away all stays, as nothing can
@@ -60,7 +74,7 @@ func (w *Windows) over(sh *shard) bool { return w.share > 0 && sh.bytes > w.shar
 func (sh *shard) add(e *Entry) *Entry {
 	e.shard, e.pos = sh, len(sh.all)
 	sh.entries[e.Subject] = e
-	sh.all = append(sh.all, e)
+	sh.all = append(sh.all, seat{entry: e})
 	e.account()
 	return e
 }
@@ -68,8 +82,8 @@ func (sh *shard) add(e *Entry) *Entry {
 func (sh *shard) drop(e *Entry) {
 	last := len(sh.all) - 1
 	moved := sh.all[last]
-	sh.all[e.pos], moved.pos = moved, e.pos
-	sh.all[last] = nil
+	sh.all[e.pos], moved.entry.pos = moved, e.pos
+	sh.all[last] = seat{}
 	sh.all = sh.all[:last]
 	delete(sh.entries, e.Subject)
 	sh.bytes -= int64(e.size)

@@ -23,7 +23,8 @@ func (b *bench) counted() {
 	b.Freeze(func() {
 		for i := range b.shards {
 			var sum int64
-			for _, e := range b.shards[i].all {
+			for _, s := range b.shards[i].all {
+				e := s.entry
 				e.account()
 				sum += int64(e.size)
 			}
@@ -227,9 +228,10 @@ func BenchmarkStrangers(b *testing.B) {
 				if _, err := w.Take(start, state.Ask{Charges: day(fmt.Sprint("account:", n))}, func(made *Change) { c = made }); err != nil {
 					b.Fatal(err)
 				}
-				c.posts[0].entry.shard.mu.Lock()
+				sh := c.posts[0].entry.shard
+				sh.mu.Lock()
 				c.Settle()
-				c.posts[0].entry.shard.mu.Unlock()
+				sh.mu.Unlock()
 			}
 			b.ReportMetric(float64(w.Held().Bytes)/(1<<20), "MB")
 		})

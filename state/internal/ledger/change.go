@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"slices"
+	"sync"
 
 	"o2n-milter/state"
 )
@@ -17,10 +18,19 @@ type Change struct {
 	few   [6]post // where the posts of most changes are: one piece of memory for all
 }
 
+// settled are changes that are over, empty, for other calls.
+var settled = sync.Pool{New: func() any { return &Change{} }}
+
 func newChange() *Change {
-	c := &Change{}
+	c := settled.Get().(*Change)
 	c.posts = c.few[:0]
 	return c
+}
+
+// over gives the change back: nobody uses it after.
+func (c *Change) over() {
+	*c = Change{}
+	settled.Put(c)
 }
 
 // post is what happened to an entry: in one window, one set, or its campaigns.
@@ -70,6 +80,7 @@ func (c *Change) note(p post, changed int) {
 // away waits in memory for Attach.
 func (c *Change) handOver(changed func(*Change)) {
 	if changed == nil {
+		c.over()
 		return
 	}
 	kept := c.posts[:0]
@@ -86,19 +97,22 @@ func (c *Change) handOver(changed func(*Change)) {
 		e.pinned++
 		kept = append(kept, *p)
 	}
-	if c.posts = kept; len(kept) > 0 {
-		changed(c)
+	if c.posts = kept; len(kept) == 0 {
+		c.over()
+		return
 	}
+	changed(c)
 }
 
 // Subjects is how many posts there are: of an Attach, one for each subject.
 func (c *Change) Subjects() int { return len(c.posts) }
 
-// Settle says that the change is kept; Freeze must be held.
+// Settle says that the change is kept, and is the end of it; Freeze must be held.
 func (c *Change) Settle() {
 	for i := range c.posts {
 		c.posts[i].entry.pinned--
 	}
+	c.over()
 }
 
 // Undo takes the change back: it could not be kept. Freeze must be held. Changes
@@ -116,6 +130,7 @@ func (c *Change) Undo() {
 			p.whole.giveBack(e)
 		}
 		e.account()
+		e.lookSoon()
 	}
 }
 

@@ -20,8 +20,9 @@ func CheckAsk(now time.Time, ask state.Ask) error {
 		return err
 	}
 	before := map[[2]string]time.Duration{} // by set and subject; made of what is usual it takes no memory
-	for _, c := range ask.Charges {
-		if err := checkWindow(c.Window); err != nil {
+	for i := range ask.Charges {
+		c := &ask.Charges[i]
+		if err := checkWindow(&c.Window); err != nil {
 			return err
 		}
 		if c.Cost < 0 {
@@ -44,15 +45,15 @@ func CheckWindows(now time.Time, windows []state.Window) error {
 	if err := state.CheckTime(now); err != nil {
 		return err
 	}
-	for _, w := range windows {
-		if err := checkWindow(w); err != nil {
+	for i := range windows {
+		if err := checkWindow(&windows[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func checkWindow(w state.Window) error {
+func checkWindow(w *state.Window) error {
 	switch {
 	case w.Limit == "" || w.Subject == "":
 		return fmt.Errorf("window %q of %q: a name is empty", w.Limit, w.Subject)
@@ -68,7 +69,7 @@ func checkWindow(w state.Window) error {
 
 // checkSet checks what c says of its set; before is for how long the charges before it
 // have members remembered, by set and subject.
-func checkSet(c state.Charge, before map[[2]string]time.Duration) error {
+func checkSet(c *state.Charge, before map[[2]string]time.Duration) error {
 	switch {
 	case c.Set == "" && len(c.Members) > 0:
 		return fmt.Errorf("%d members of no set", len(c.Members))

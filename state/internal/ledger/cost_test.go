@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"testing"
 	"time"
@@ -58,8 +59,14 @@ func processorTime(t testing.TB) time.Duration {
 }
 
 // BenchmarkAccounts is a message of one of many accounts that are known, in five windows
-// of three subjects.
+// of three subjects: what it asks alone, and with a letter like no other and all that is
+// kept of it, of eight at a time.
 func BenchmarkAccounts(b *testing.B) {
+	b.Run("asked", func(b *testing.B) { benchAccounts(b, false) })
+	b.Run("kept", func(b *testing.B) { benchAccounts(b, true) })
+}
+
+func benchAccounts(b *testing.B, kept bool) {
 	w := NewWindows(Options{})
 	charge := func(limit, subject string, length time.Duration) state.Charge {
 		return state.Charge{Window: state.Window{Limit: limit, Subject: subject, Length: length, Max: 1 << 40}, Cost: 1}
@@ -72,16 +79,42 @@ func BenchmarkAccounts(b *testing.B) {
 			charge("client", fmt.Sprintf("ip:10.1.%d.%d", i%7, i%250), time.Minute), charge("domain", fmt.Sprintf("domain:r%d.example.org", i%99), time.Hour),
 		}
 	}
+	var changes []*Change
+	var changed func(*Change)
+	if kept {
+		changed = func(c *Change) { changes = append(changes, c) }
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	take := func(now time.Time, ask state.Ask) {
+		if kept {
+			ask.Letters = []state.Letter{{
+				Subject: ask.Charges[0].Subject, Sketch: state.Sketch{rnd.Uint64(), rnd.Uint64(), rnd.Uint64(), rnd.Uint64()},
+				Near: 20, Max: 1 << 40, Members: []string{ask.Charges[4].Subject}, Remember: 24 * time.Hour,
+			}}
+		}
+		if _, err := w.Take(now, ask, changed); err != nil {
+			b.Fatal(err)
+		}
+		if len(changes) == 8 {
+			w.Freeze(func() { Records(changes) })
+			w.Freeze(func() {
+				for _, c := range changes {
+					c.Settle()
+				}
+			})
+			changes = changes[:0]
+		}
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	for n := range asks {
-		w.Take(start, asks[n], nil)
+		take(start, asks[n])
 	}
+	b.ReportAllocs()
+	b.ResetTimer()
 	begin := processorTime(b)
 	for n := range b.N {
-		if _, err := w.Take(start.Add(time.Duration(n)*time.Millisecond), asks[n*7919%len(asks)], nil); err != nil {
-			b.Fatal(err)
-		}
+		take(start.Add(time.Duration(n)*time.Millisecond), asks[n*7919%len(asks)])
 	}
 	b.ReportMetric(float64(processorTime(b)-begin)/float64(b.N), "cpu-ns/op")
 }

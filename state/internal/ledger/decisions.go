@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"o2n-milter/state"
 	"o2n-milter/state/internal/text"
@@ -81,14 +80,22 @@ const (
 
 // Histories are the names of all histories that d belongs in.
 func Histories(d state.Decision) []string {
-	names := slices.Clone(d.Subjects)
+	names := make([]string, 0, len(d.Subjects)+len(d.To)+1)
+	EachHistory(d, func(kind, name string) { names = append(names, kind+name) })
+	return names
+}
+
+// EachHistory calls f with each of Histories in two parts.
+func EachHistory(d state.Decision, f func(kind, name string)) {
+	for _, subject := range d.Subjects {
+		f("", subject)
+	}
 	for _, to := range d.To {
-		names = append(names, byRecipient+to)
+		f(byRecipient, to)
 	}
 	if d.Rule != noRule && d.Rule != "" {
-		names = append(names, byRule+d.Rule)
+		f(byRule, d.Rule)
 	}
-	return names
 }
 
 // HistoryFor is the history to look through for what q asks, the shortest as a rule;

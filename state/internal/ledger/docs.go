@@ -20,18 +20,16 @@ const maxDoc = 64 << 10
 type Docs struct {
 	mu        sync.RWMutex
 	byName    map[docName]state.Doc
-	bySubject map[docSubject][]string // ids of the docs whose data names this subject
-	blocks    map[string]state.Block  // what the docs of kind state.BlockKind say, by id
+	bySubject map[string]map[string][]string // by kind: ids of the docs whose data names this subject
+	blocks    map[string]state.Block         // what the docs of kind state.BlockKind say, by id
 }
-
-type docSubject struct{ kind, subject string }
 
 type docName struct{ kind, id string }
 
 // NewDocs returns an empty set.
 func NewDocs() *Docs {
 	return &Docs{
-		byName: make(map[docName]state.Doc), bySubject: make(map[docSubject][]string), blocks: make(map[string]state.Block),
+		byName: make(map[docName]state.Doc), bySubject: make(map[string]map[string][]string), blocks: make(map[string]state.Block),
 	}
 }
 
@@ -94,8 +92,13 @@ func (ds *Docs) Put(doc state.Doc, changed func(DocChange)) (state.Doc, error) {
 func (ds *Docs) set(doc state.Doc) {
 	ds.remove(doc.Kind, doc.ID)
 	ds.byName[docName{doc.Kind, doc.ID}] = doc
-	if s := subjectOf(doc); s.subject != "" {
-		ds.bySubject[s] = append(ds.bySubject[s], doc.ID)
+	if s := subjectOf(doc); s != "" {
+		of := ds.bySubject[doc.Kind]
+		if of == nil {
+			of = make(map[string][]string)
+			ds.bySubject[doc.Kind] = of
+		}
+		of[s] = append(of[s], doc.ID)
 	}
 	if doc.Kind != state.BlockKind {
 		return
@@ -107,18 +110,18 @@ func (ds *Docs) set(doc state.Doc) {
 
 // subjectOf reads the data's member "subject", in which '%' escapes stand for bytes
 // that JSON cannot hold; empty when there is none.
-func subjectOf(doc state.Doc) docSubject {
+func subjectOf(doc state.Doc) string {
 	var data struct {
 		Subject string `json:"subject"`
 	}
 	if json.Unmarshal(doc.Data, &data) != nil {
-		return docSubject{}
+		return ""
 	}
 	subject, err := text.Unescape(data.Subject)
 	if err != nil {
-		return docSubject{}
+		return ""
 	}
-	return docSubject{doc.Kind, subject}
+	return subject
 }
 
 func (ds *Docs) remove(kind, id string) {
@@ -127,10 +130,12 @@ func (ds *Docs) remove(kind, id string) {
 		return
 	}
 	delete(ds.byName, docName{kind, id})
-	s := subjectOf(doc)
-	ids := slices.DeleteFunc(ds.bySubject[s], func(s string) bool { return s == id })
-	if ds.bySubject[s] = ids; len(ids) == 0 {
-		delete(ds.bySubject, s)
+	of, s := ds.bySubject[kind], subjectOf(doc)
+	ids := slices.DeleteFunc(of[s], func(s string) bool { return s == id })
+	if len(ids) > 0 {
+		of[s] = ids
+	} else {
+		delete(of, s)
 	}
 	if kind == state.BlockKind {
 		delete(ds.blocks, id)
@@ -194,8 +199,12 @@ func (ds *Docs) About(kind string, subjects []string) []state.Doc {
 	ds.mu.RLock()
 	defer ds.mu.RUnlock()
 	list := make([]state.Doc, 0)
+	of := ds.bySubject[kind]
+	if len(of) == 0 {
+		return list
+	}
 	for i, s := range subjects {
-		ids := ds.bySubject[docSubject{kind, s}]
+		ids := of[s]
 		// Asked in this order: a message may have 20,000 subjects, and nearly none has a doc.
 		if len(ids) == 0 || slices.Contains(subjects[:i], s) {
 			continue
@@ -267,8 +276,12 @@ func (ds *Docs) blocksOf(subjects []string, wanted func(state.Block) bool) []sta
 	ds.mu.RLock()
 	defer ds.mu.RUnlock()
 	found := make([]state.Block, 0)
+	of := ds.bySubject[state.BlockKind]
+	if len(of) == 0 {
+		return found
+	}
 	for i, s := range subjects {
-		ids := ds.bySubject[docSubject{state.BlockKind, s}]
+		ids := of[s]
 		if len(ids) == 0 || slices.Contains(subjects[:i], s) {
 			continue
 		}

@@ -21,10 +21,9 @@ type Entry struct {
 	shard  *shard
 	size   int   // bytes, as counted in the shard's
 	counts int   // windows, as counted in the shard's
-	pos    int   // in the shard's all
+	pos    int   // of its seat in the shard's all
 	pinned int   // changes under way: the copy in the store is older than this one
-	recent bool  // used since the hand came by
-	rests  int64 // the hand need not look at it before: no window and no set is over by then
+	used   int64 // what the shard had looked at when it was used last
 	listed bool  // among those being encoded
 
 	// What differs from the copy in the store while nothing is under way:
@@ -137,7 +136,7 @@ func (e *Entry) sent(remember time.Duration, line int64) {
 	e.seen(e.campaigns().Advance(remember, line))
 }
 
-func (e *Entry) seen(folded bool) { e.stale, e.recent = e.stale || folded, true }
+func (e *Entry) seen(folded bool) { e.stale = e.stale || folded }
 
 // expire drops what has left.
 func (e *Entry) expire(line int64) {
@@ -154,25 +153,28 @@ func (e *Entry) expire(line int64) {
 	e.stale = e.stale || folded
 	e.trim()
 	e.account()
-	e.rest()
 }
 
-// rest finds out when the first window or set is over if nothing is charged.
-func (e *Entry) rest() {
-	e.rests = math.MaxInt64
+// rests is when the first window or set is over if nothing is charged; 0: it is empty.
+func (e *Entry) rests() int64 {
+	first := int64(math.MaxInt64)
 	for i := range e.limits {
-		e.rests = min(e.rests, e.limits[i].slots.Leaves())
+		first = min(first, e.limits[i].slots.Leaves())
 	}
 	for i := range e.sets {
-		e.rests = min(e.rests, e.sets[i].members.Leaves())
+		first = min(first, e.sets[i].members.Leaves())
 	}
 	if e.letters != nil {
-		e.rests = min(e.rests, e.letters.Leaves())
+		first = min(first, e.letters.Leaves())
 	}
-	if e.rests == math.MaxInt64 {
-		e.rests = 0 // it is empty
+	if first == math.MaxInt64 {
+		return 0
 	}
+	return first
 }
+
+// lookSoon lets the hand look at e when it comes by next: it may be empty before its time.
+func (e *Entry) lookSoon() { e.shard.all[e.pos].rests = 0 }
 
 // trim lets go of what is empty.
 func (e *Entry) trim() {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"unique"
 
 	"o2n-milter/state"
@@ -32,6 +33,8 @@ const (
 	pageEvents = 512
 	// fewEvents is after how many events in small pages all may be written anew.
 	fewEvents = 256
+	// maxSpare is how much memory the next tail is left by the last one: what tailEvents take.
+	maxSpare = 1 << 10
 )
 
 // kept is how the store holds an entry.
@@ -72,12 +75,30 @@ func Records(changes []*Change) (records []Record) {
 		}
 	}
 	records = make([]Record, 0, len(entries)+len(entries)/8)
-	var b []byte
+	scratch := scratches.Get().(*[]byte)
+	heads := (*scratch)[:0]
 	for _, e := range entries {
 		e.listed = false
-		records, b = e.records(records, b)
+		records, heads = e.records(records, heads)
 	}
+	own(records, heads)
+	*scratch = heads
+	scratches.Put(scratch)
 	return records
+}
+
+// scratches are where heads are encoded.
+var scratches = sync.Pool{New: func() any { return new([]byte) }}
+
+// own gives the heads of records memory of their own, one piece for all.
+func own(records []Record, heads []byte) {
+	heads = slices.Clone(heads)
+	for i := range records {
+		if r := &records[i]; r.Head && r.Value != nil {
+			n := len(r.Value)
+			r.Value, heads = heads[:n:n], heads[n:]
+		}
+	}
 }
 
 // tell adds what happened to members to the tail.
@@ -107,8 +128,9 @@ func (k *kept) add(marks *state.MemberMarks, about func(to *events)) {
 	})
 }
 
-// records adds what is to be kept of e as it is now. The buffer is the next one's too.
-func (e *Entry) records(records []Record, buffer []byte) ([]Record, []byte) {
+// records adds what is to be kept of e as it is now. Its head is put behind heads, those of
+// others, and shares their memory.
+func (e *Entry) records(records []Record, heads []byte) ([]Record, []byte) {
 	k := &e.kept
 	if !k.anew && (len(k.full) > 0 || k.tail.n > tailEvents) {
 		added := k.since + int64(k.tail.n+len(k.full)*pageEvents)
@@ -116,13 +138,10 @@ func (e *Entry) records(records []Record, buffer []byte) ([]Record, []byte) {
 			k.anew = true
 		} else {
 			k.since = added
-			k.full = append(k.full, k.tail)
-			k.tail = events{}
-		}
-	}
-	for i := range k.full {
-		if !k.anew {
-			records = append(records, e.page(&k.full[i]))
+			for i := range k.full {
+				records = append(records, e.page(&k.full[i]))
+			}
+			records = append(records, e.page(&k.tail))
 		}
 	}
 	k.full = nil
@@ -133,14 +152,15 @@ func (e *Entry) records(records []Record, buffer []byte) ([]Record, []byte) {
 	}
 	head := Record{Subject: e.Subject, Head: true}
 	if !e.empty() {
-		buffer = e.head(buffer[:0])
-		head.Value = slices.Clone(buffer)
+		before := len(heads)
+		heads = e.head(heads)
+		head.Value = heads[before:len(heads):len(heads)]
 	}
 	records = append(records, head)
 	for n := range old.pages {
 		records = append(records, Record{Subject: e.Subject, Page: Page{old.gen, n}})
 	}
-	return records, buffer
+	return records, heads
 }
 
 // page makes a page of events, and empties them.
@@ -149,7 +169,11 @@ func (e *Entry) page(of *events) Record {
 	r := Record{Subject: e.Subject, Page: Page{k.gen, k.pages}, Value: append([]byte{keptVersion}, of.bytes...)}
 	k.pages++
 	k.leaves = max(k.leaves, of.leaves)
-	*of = events{}
+	left := events{}
+	if cap(of.bytes) <= maxSpare {
+		left.bytes = of.bytes[:0]
+	}
+	*of = left
 	return r
 }
 

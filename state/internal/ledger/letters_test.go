@@ -217,7 +217,8 @@ func TestBoundOfCampaigns(t *testing.T) {
 	}
 	b.Freeze(func() {
 		for i := range b.shards {
-			for _, e := range b.shards[i].all {
+			for _, s := range b.shards[i].all {
+				e := s.entry
 				if e.letters != nil {
 					t.Errorf("%s has %d campaigns", e.Subject, e.letters.Len())
 				}

@@ -32,6 +32,7 @@ func (w *Windows) Reset(subject string, changed func(*Change)) (int, error) {
 	if !e.empty() {
 		c.posts = append(c.posts, post{entry: e, stale: true, whole: &whole{taken: e.taken()}})
 	}
+	e.lookSoon()
 	e.account()
 	c.handOver(changed)
 	return n, nil

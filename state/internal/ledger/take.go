@@ -146,9 +146,11 @@ func (w *Windows) find(now time.Time, c call, dry bool) (line int64, err error) 
 	}
 	for i := range c.whom {
 		x := &c.whom[i]
-		if x.entry, err = get(&w.shards[x.shard], x.subject); err != nil {
+		sh := &w.shards[x.shard]
+		if x.entry, err = get(sh, x.subject); err != nil {
 			return 0, err
 		}
+		x.entry.used = sh.looked
 	}
 	for i := range c.wishes {
 		x := &c.wishes[i]

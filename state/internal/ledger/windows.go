@@ -29,13 +29,20 @@ type Source interface {
 type shard struct {
 	mu      sync.Mutex
 	entries map[string]*Entry // by subject
-	all     []*Entry          // the same, for the hand
+	all     []seat            // the same, for the hand
 	hand    int               // where sweeping goes on
+	looked  int64             // how many it has passed, ever
 	bytes   int64             // an estimate of what all take
 	windows int               // in all
 	lost    int64             // forgotten though charged while the store was away
 	away    bool              // the store cannot be read or written
 	cleared map[string]bool   // subjects reset while it is
+}
+
+// seat is where the hand finds an entry.
+type seat struct {
+	entry *Entry
+	rests int64 // the hand need not look at it before: no window and no set is over by then
 }
 
 // Options of Windows.
