@@ -130,7 +130,7 @@ func (e *Engine) lettersAgain(p *past) []state.Letter {
 		p.unsure(UnknownReaders)
 	}
 	for i, m := range allMeans {
-		if slices.Contains(c.Lacks, m.id) && e.bulkAction(&p.ruling, m.id) != Off {
+		if slices.Contains(c.Lacks, m.id) && e.often.means[i] != Off {
 			p.lacking[i] = "as found then"
 		}
 	}

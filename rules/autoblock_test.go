@@ -3,6 +3,7 @@ package rules
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"sync"
@@ -232,6 +233,49 @@ func TestActivityForgets(t *testing.T) {
 			t.Errorf("%s after the start: %d; want %d", c.at, got, c.want)
 		}
 	}
+}
+
+// A hashSet holds what a map does, as far as mostActive, whatever the hashes share.
+func TestHashSet(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, mask := range []uint64{1<<64 - 1, 0xf<<32 | 0xff} {
+		var s hashSet
+		want := map[uint64]bool{}
+		for range 5000 {
+			h := max(1, random.Uint64()&mask)
+			if s.has(h) != want[h] {
+				t.Fatalf("%x: %v after %d", h, s.has(h), s.n)
+			}
+			s.add(h)
+			want[h] = true
+		}
+		if s.n != len(want) {
+			t.Errorf("%d hashes; want %d", s.n, len(want))
+		}
+	}
+	var s hashSet
+	for h := range uint64(mostActive + 1) {
+		s.add((h + 1) << 32)
+		if want := min(int(h)+1, mostActive); s.n != want {
+			t.Fatalf("%d hashes; want %d", s.n, want)
+		}
+	}
+	if s.has((mostActive+1)<<32) || !s.has(mostActive<<32) {
+		t.Error("the last one that fits is there, the next one is not")
+	}
+}
+
+func BenchmarkSeen(b *testing.B) {
+	a := newActivity()
+	accounts := make([]string, 20_000)
+	for i := range accounts {
+		accounts[i] = fmt.Sprintf("user%d@customer.example", i)
+	}
+	i := 0
+	perCall(b, func() {
+		a.seen(start, accounts[i])
+		i = (i + 7919) % len(accounts)
+	})
 }
 
 // Of many messages at once one makes the block.

@@ -71,7 +71,7 @@ func (f *facts) outsiders() []int {
 	if f.others != nil {
 		return f.others
 	}
-	f.others = []int{}
+	f.others = f.sole.outside[:0]
 	if len(f.rcpts) == 1 {
 		if !f.owns(f.rcpts[0]) {
 			f.others = append(f.others, 0)
@@ -113,8 +113,12 @@ func (f *facts) owesNothing() bool {
 // answers says whether the mail refers to one that came from this recipient: its
 // message id is of his domain, or of a provider that names messages after itself.
 func (f *facts) answers(to message.Address) bool {
+	lists := &f.msg.Lists
+	if len(lists.InReplyTo)+len(lists.References) == 0 {
+		return false // as most do, and the public suffix list is long
+	}
 	his := registrable(to.Domain)
-	for _, ids := range [][]string{f.msg.Lists.InReplyTo, f.msg.Lists.References} {
+	for _, ids := range [...][]string{lists.InReplyTo, lists.References} {
 		for _, id := range ids {
 			if d := idDomain(id); d != "" && (d == his || slices.Contains(idProviders, d)) {
 				return true

@@ -200,7 +200,7 @@ func TestBulkWithoutStore(t *testing.T) {
 	v := b.Decide(t.Context(), plainOffer(1))
 	check(t, v, Tempfail, "store.unavailable")
 	b.Engine.store = broken{Store: b.store, take: true, err: fmt.Errorf("x: %w", state.ErrUnavailable)}
-	b.set.Actions["bulk.pace"] = Tempfail
+	b.turn("bulk.pace", Tempfail)
 	check(t, b.Decide(t.Context(), plainOffer(1)), Tempfail, "store.unavailable")
 	check(t, b.Decide(t.Context(), letterTo(1, offer, "List-Id: <x>")), Reject, "bulk.unsubscribe")
 }

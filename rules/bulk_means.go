@@ -31,11 +31,11 @@ func newBulkWords(unsubscribe, reason []string) bulkWords {
 
 // readBody is the body, read once, when something asks for it.
 func (f *facts) readBody() *message.Body {
-	if f.body == nil {
-		body := message.ReadBody(f.mail.Header, f.mail.Body)
-		f.body = &body
+	if f.text == nil {
+		f.text = bodyTexts.Get().(*bodyText)
+		f.text.body = message.FoldBody(&f.text.Folded, f.mail.Header, f.mail.Body)
 	}
-	return f.body
+	return &f.text.body
 }
 
 // surely is f with the body as every reader shows it: what only some show is no means.
@@ -43,23 +43,25 @@ func (f *facts) surely() *facts {
 	if !f.readBody().Doubtful {
 		return f
 	}
-	body := message.ReadSurely(f.mail.Header, f.mail.Body)
-	body.Doubtful = false
-	return &facts{mail: f.mail, words: f.words, body: &body}
+	surely := &bodyText{body: message.ReadSurely(f.mail.Header, f.mail.Body)}
+	surely.body.Doubtful = false
+	surely.Fold(surely.body.Text)
+	return &facts{mail: f.mail, words: f.words, text: surely}
 }
 
-// bodyText is the text of a body, folded, and what lists of phrases have one in it.
+// bodyText is a body, whose text is folded, and what lists of phrases have one in that.
 type bodyText struct {
 	message.Folded
-	says lists
+	body   message.Body
+	says   lists
+	looked bool // for the phrases
 }
 
-// readText is the text of the body, folded once, when it is looked at.
+// readText is the text of the body, looked through once, when somebody asks for it.
 func (f *facts) readText() *bodyText {
-	if f.text == nil {
-		f.text = bodyTexts.Get().(*bodyText)
-		f.text.Fold(f.readBody().Text)
-		f.text.says = f.words.any.lists(f.text.Text())
+	f.readBody()
+	if t := f.text; !t.looked {
+		t.says, t.looked = f.words.any.lists(t.Text()), true
 	}
 	return f.text
 }
@@ -70,6 +72,7 @@ var bodyTexts = sync.Pool{New: func() any { return new(bodyText) }}
 // free gives back what no verdict holds; nothing is asked of f any more.
 func (f *facts) free() {
 	if f.text != nil {
+		*f.text = bodyText{Folded: f.text.Folded}
 		bodyTexts.Put(f.text)
 		f.text = nil
 	}

@@ -349,6 +349,6 @@ func TestBulkBeforeContent(t *testing.T) {
 	})
 	check(t, b.decide(t, plainOffer(1)), Tag, "content.score")
 	check(t, b.decide(t, plainOffer(2)), Tag, "bulk.unsubscribe")
-	b.set.Actions["bulk.unsubscribe"] = Shadow
+	b.turn("bulk.unsubscribe", Shadow)
 	check(t, b.decide(t, plainOffer(3)), Tag, "content.score")
 }

@@ -3,7 +3,6 @@ package rules
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -22,11 +21,18 @@ type Campaign struct {
 	Lacks []string `json:"lacks,omitempty"`
 }
 
-// campaignRules are those that a campaign's size decides.
-var campaignRules = []string{"bulk.unsubscribe", "bulk.one_click", "bulk.reason", "bulk.volume", bulkPace}
+// wantsCampaigns says whether a rule is decided by a campaign's size.
+func (o *often) wantsCampaigns() bool {
+	return o.volume != Off || o.pace != Off || o.means != [len(o.means)]Action{}
+}
 
-// bulkAction is a bulk rule's action for this message.
-func (e *Engine) bulkAction(r *ruling, id string) Action { return r.allowed(id, e.action(id), "") }
+// meansAction is what the rule of allMeans[i] does to this message.
+func (e *Engine) meansAction(r *ruling, i int) Action {
+	return r.allowed(allMeans[i].id, e.often.means[i], "")
+}
+
+// volumeAction is what bulk.volume does to this message.
+func (e *Engine) volumeAction(r *ruling) Action { return r.allowed("bulk.volume", e.often.volume, "") }
 
 // letters are what the message asks of the store as one of a campaign, the one that is
 // seen first; none where no rule wants to know, where all recipients are the account's
@@ -55,8 +61,7 @@ func (e *Engine) letters(r *ruling) []state.Letter {
 // it goes to anybody who is not the account's own.
 func (e *Engine) isLetter(r *ruling) bool {
 	stopped, _ := r.strongest()
-	wanted := slices.ContainsFunc(campaignRules, func(id string) bool { return e.action(id) != Off })
-	return wanted && stopped <= Quarantine && len(r.outsiders()) > 0
+	return e.often.wantsCampaigns() && stopped <= Quarantine && len(r.outsiders()) > 0
 }
 
 // letterOf is a letter that lacks what r.lacking says.
@@ -79,7 +84,7 @@ func (e *Engine) lacking(r *ruling) (l lacks) {
 		return l
 	}
 	for i, m := range allMeans {
-		if e.bulkAction(r, m.id) != Off {
+		if e.often.means[i] != Off {
 			l[i] = m.lacks(&r.facts)
 		}
 	}
@@ -108,10 +113,10 @@ var nobodyKnows state.Sketch
 // says is behind that, and its Subject is all that is known of it.
 func (r *ruling) sketches() []state.Sketch {
 	body := r.readBody()
-	if len(r.mail.Body) >= MaxBody && body.Text == "" && len(body.Files)+len(body.Pictures) == 0 {
+	if len(r.mail.Body) >= MaxBody && body.Octets == 0 && len(body.Files)+len(body.Pictures) == 0 {
 		return []state.Sketch{nobodyKnows}
 	}
-	sketches := r.appendSketch(nil, body, &r.readText().Folded)
+	sketches := r.appendSketch(nil, body, &r.text.Folded)
 	if body.Hides >= message.HidesMuch || body.Raw != "" {
 		all := message.ReadAll(r.mail.Header, r.mail.Body)
 		sketches = r.appendSketch(sketches, &all, nil)
@@ -136,11 +141,11 @@ func (r *ruling) appendSketch(list []state.Sketch, b *message.Body, folded *mess
 // refuses in one step. What refuses nothing bounds nothing.
 func (e *Engine) mostRecipients(r *ruling) int64 {
 	most := int64(countless)
-	if e.bulkAction(r, "bulk.volume") >= Quarantine {
+	if e.volumeAction(r) >= Quarantine {
 		most = e.set.Bulk.MaxCampaign
 	}
-	for i, m := range allMeans {
-		if r.lacking[i] != "" && e.bulkAction(r, m.id) >= Quarantine {
+	for i, lack := range r.lacking {
+		if lack != "" && e.meansAction(r, i) >= Quarantine {
 			return min(most, e.set.Bulk.Similar-1)
 		}
 	}
@@ -175,10 +180,10 @@ func (e *Engine) counted(r *ruling, letters []state.Letter, campaigns []state.Ca
 	if over(b.Similar - 1) {
 		why := fmt.Sprintf("campaign %s of %s, %s", c.ID, printable(l.Subject, 200), plural(int(size), "recipient"))
 		for i, m := range allMeans {
-			r.find(m.id, e.bulkAction(r, m.id), m.missing(r.lacking[i], why))
+			r.find(m.id, e.meansAction(r, i), m.missing(r.lacking[i], why))
 		}
 	}
-	if action := e.bulkAction(r, "bulk.volume"); action != Off && over(b.MaxCampaign) {
+	if action := e.volumeAction(r); action != Off && over(b.MaxCampaign) {
 		r.find("bulk.volume", action, one("campaign "+c.ID+" of "+printable(l.Subject, 200), plural(int(size), "recipient"),
 			fmt.Sprintf("at most %d in %s", b.MaxCampaign, FormatDuration(b.Window))))
 	}
@@ -199,7 +204,7 @@ func (r *ruling) toRelease(letters []state.Letter) {
 // changes nothing finds that out. Of two letters at once that make a campaign
 // together the pace misses one, once.
 func (e *Engine) paced(ctx context.Context, now time.Time, r *ruling, letters []state.Letter) ([]limitCharge, error) {
-	action := e.bulkAction(r, bulkPace)
+	action := r.allowed(bulkPace, e.often.pace, "")
 	if action == Off {
 		return nil, nil
 	}

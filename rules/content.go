@@ -47,8 +47,11 @@ func (c *Content) reached(score float64, rule Action) (action Action, from float
 // content is content.score and content.unavailable: what a content engine says of
 // mail that nothing has stopped yet. Nobody waits for a score that changes nothing.
 func (e *Engine) content(ctx context.Context, r *ruling) {
+	if e.set.Content.Ask == nil || r.action >= Quarantine {
+		return
+	}
 	action := r.allowed("content.score", e.action("content.score"), "")
-	if e.set.Content.Ask == nil || action == Off || r.action >= Quarantine {
+	if action == Off {
 		return
 	}
 	score, err := e.set.Content.Ask(ctx, r.mail)

@@ -97,7 +97,7 @@ func TestContentIsNotAsked(t *testing.T) {
 		want   string
 	}{
 		"other rule": {func(*bench) {}, with("From: boss@bank.example"), "identity.header_from"},
-		"held": {func(b *bench) { b.set.Actions["identity.header_from"] = Quarantine },
+		"held": {func(b *bench) { b.turn("identity.header_from", Quarantine) },
 			with("From: boss@bank.example"), "identity.header_from"},
 		"block": {func(b *bench) {
 			block := state.Block{ID: "B1", Subject: "account:alice@client-a.example", Rule: "manual", Since: start, Until: start.Add(time.Hour)}
@@ -105,7 +105,7 @@ func TestContentIsNotAsked(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, mail(), "block.active"},
-		"off":       {func(b *bench) { b.set.Actions["content.score"] = Off }, mail(), "none"},
+		"off":       {func(b *bench) { b.turn("content.score", Off) }, mail(), "none"},
 		"no engine": {func(b *bench) { b.set.Content.Ask = nil }, mail(), "none"},
 		"inbound":   {func(*bench) {}, func() *Mail { m := mail(); m.Login = ""; return m }(), "none"},
 	} {
@@ -124,7 +124,7 @@ func TestContentBesideTag(t *testing.T) {
 	for score, want := range map[float64]string{1: "identity.header_from", 6: "identity.header_from", 10: "content.score"} {
 		asked := 0
 		b := newBench(t, scoring(&asked, Score{Score: score}, nil))
-		b.set.Actions["identity.header_from"] = Tag
+		b.turn("identity.header_from", Tag)
 		if v := b.decide(t, with("From: boss@bank.example")); v.Rule != want || asked != 1 {
 			t.Errorf("score %v: %s, asked %d times; want %s", score, v.Rule, asked, want)
 		}

@@ -24,7 +24,7 @@ func (d *Detail) appendJSON(b []byte) []byte {
 	b = appendList(appendjson.Key(b, "evidence"), d.Evidence, appendEvidence)
 	b = appendList(appendjson.Key(b, "charges"), d.Charges, appendCharge)
 	if len(d.Windows) > 0 {
-		b = appendList(appendjson.Key(b, "windows"), d.Windows, appendWindow)
+		b = appendWindows(appendjson.Key(b, "windows"), d.Windows)
 	}
 	if d.Campaign != nil {
 		b = appendCampaign(appendjson.Key(b, "campaign"), d.Campaign)
@@ -44,25 +44,42 @@ func appendEvidence(b []byte, ev *Evidence) []byte {
 	return append(appendText(b, "exempt", ev.Exempt), '}')
 }
 
+// appendCharge and appendWindows write keys with what stands around them: half of most
+// records is theirs.
 func appendCharge(b []byte, c *Charge) []byte {
-	b = appendString(append(b, '{'), "limit", c.Limit)
-	b = appendString(b, "subject", c.Subject)
-	b = appendString(b, "unit", string(c.Unit))
-	return append(appendjson.Int(appendjson.Key(b, "cost"), c.Cost), '}')
+	b = appendjson.String(append(b, `{"limit":`...), c.Limit)
+	b = appendjson.String(append(b, `,"subject":`...), c.Subject)
+	b = appendjson.String(append(b, `,"unit":`...), string(c.Unit))
+	return append(appendjson.Int(append(b, `,"cost":`...), c.Cost), '}')
 }
 
-func appendWindow(b []byte, w *Window) []byte {
-	b = appendString(append(b, '{'), "limit", w.Limit)
-	b = appendText(b, "subject", w.Subject)
-	b = appendString(b, "unit", string(w.Unit))
-	b = appendString(b, "window", w.Window)
-	b = appendjson.Int(appendjson.Key(b, "used"), w.Used)
-	b = appendjson.Int(appendjson.Key(b, "max"), w.Max)
-	b = appendjson.Time(appendjson.Key(b, "next_free"), w.NextFree)
-	if w.Shadow {
-		b = appendBool(b, "shadow", true)
+func appendWindows(b []byte, list []Window) []byte {
+	b = append(b, '[')
+	free, end := 0, 0 // where the time of the last one stands
+	for i := range list {
+		w := &list[i]
+		b = appendjson.String(append(appendjson.Next(b), `{"limit":`...), w.Limit)
+		if w.Subject != "" {
+			b = appendjson.String(append(b, `,"subject":`...), w.Subject)
+		}
+		b = appendjson.String(append(b, `,"unit":`...), string(w.Unit))
+		b = appendjson.String(append(b, `,"window":`...), w.Window)
+		b = appendjson.Int(append(b, `,"used":`...), w.Used)
+		b = appendjson.Int(append(b, `,"max":`...), w.Max)
+		b = append(b, `,"next_free":`...)
+		begin := len(b)
+		if i > 0 && w.NextFree == list[i-1].NextFree { // as most are: there is room now
+			b = append(b, b[free:end]...)
+		} else {
+			b = appendjson.Time(b, w.NextFree)
+		}
+		free, end = begin, len(b)
+		if w.Shadow {
+			b = append(b, `,"shadow":true`...)
+		}
+		b = append(b, '}')
 	}
-	return append(b, '}')
+	return append(b, ']')
 }
 
 func appendCampaign(b []byte, c *Campaign) []byte {

@@ -25,8 +25,10 @@ type Engine struct {
 	gate     *gate
 	words    bulkWords
 	hashes   atomic.Pointer[AddressKey] // nil until it is needed
-	meant    map[string]Action          // of rules and limits, as configured
-	lengths  map[time.Duration]string   // of the limits' windows, as TOML has them
+	order    []ordered                  // the rules that are not off
+	often    often
+	meant    map[string]Action        // of rules and limits, as configured
+	lengths  map[time.Duration]string // of the limits' windows, as TOML has them
 }
 
 // New builds an Engine. now is its clock, time.Now but in tests, check and replay.
@@ -47,7 +49,34 @@ func New(set Settings, source accounts.Source, store state.Store, now func() tim
 	for _, l := range set.Limits {
 		e.lengths[l.Window] = FormatDuration(l.Window)
 	}
+	e.lookUp()
 	return e
+}
+
+// ordered is a rule of ruleOrder with what it is set to.
+type ordered struct {
+	*rule
+	action Action
+}
+
+// often are the actions of other rules that each message asks for.
+type often struct {
+	active, pace, volume Action
+	means                [len(lacks{})]Action // of allMeans
+}
+
+// lookUp looks actions up that each message asks for.
+func (e *Engine) lookUp() {
+	e.order = nil
+	for i := range ruleOrder {
+		if r := &ruleOrder[i]; e.action(r.id) != Off {
+			e.order = append(e.order, ordered{r, e.action(r.id)})
+		}
+	}
+	e.often = often{active: e.action("block.active"), pace: e.action(bulkPace), volume: e.action("bulk.volume")}
+	for i, m := range allMeans {
+		e.often.means[i] = e.action(m.id)
+	}
 }
 
 // Next builds the Engine that takes over from e at a reload.
@@ -100,11 +129,18 @@ type facts struct {
 	whole    [len(wholeKinds)]subjectCount // subjects by wholeKinds; without a name until asked for
 	clientAs string                        // the client as a subject; empty until asked for
 	domains  []subjectCount                // destinations; nil until asked for
-	named    *namedCounts                  // what To, Cc and Bcc name; nil until asked for
+	named    namedCounts                   // what To, Cc and Bcc name; not done until asked for
 	everyone []string                      // members' of all recipients; nil until asked for
-	body     *message.Body                 // nil until asked for
-	text     *bodyText                     // of body; nil until asked for
+	text     *bodyText                     // nil until asked for
 	others   []int                         // outsiders; nil until asked for
+	sole     sole
+}
+
+// sole has room for lists of which nearly all mail has one member.
+type sole struct {
+	rcpt    [1]message.Address
+	domain  [1]subjectCount
+	outside [1]int
 }
 
 func (f *facts) owns(a message.Address) bool { return f.who.owns(a, f.set.Strict) }
@@ -198,9 +234,9 @@ func Panicked(m *Mail, now time.Time, why error) Verdict {
 
 func (e *Engine) judge(ctx context.Context, now time.Time, r *ruling) {
 	r.msg = message.Read(r.mail.Header)
-	r.rcpts = make([]message.Address, len(r.mail.Recipients))
-	for i, rcpt := range r.mail.Recipients {
-		r.rcpts[i] = message.ParseAddress(rcpt.Address)
+	r.rcpts = slices.Grow(r.sole.rcpt[:0], len(r.mail.Recipients))
+	for _, rcpt := range r.mail.Recipients {
+		r.rcpts = append(r.rcpts, message.ParseAddress(rcpt.Address))
 	}
 	var err error
 	if r.who, err = e.submitterOf(ctx, r.mail, r.msg.From); err != nil {
@@ -221,10 +257,8 @@ func (e *Engine) judge(ctx context.Context, now time.Time, r *ruling) {
 		r.err = errors.Join(r.err, fmt.Errorf("exemptions: %w", err))
 	}
 	e.blocked(r, blocks)
-	for _, rule := range ruleOrder {
-		if action := r.allowed(rule.id, e.action(rule.id), ""); action != Off {
-			r.find(rule.id, action, rule.check(&r.facts))
-		}
+	for _, rule := range e.order {
+		r.find(rule.id, r.allowed(rule.id, rule.action, ""), rule.check(&r.facts))
 		if rule.id == "message.too_complex" && r.decider == rule.id && r.action >= Quarantine {
 			return // what the rest of the message says is not known
 		}
@@ -239,7 +273,7 @@ func (e *Engine) judge(ctx context.Context, now time.Time, r *ruling) {
 
 // blocked is block.active.
 func (e *Engine) blocked(r *ruling, blocks []state.Block) {
-	action := e.action("block.active")
+	action := e.often.active
 	blocks = e.sparing(r, blocks)
 	if action >= Quarantine && len(blocks) > 0 && r.toReachable() {
 		r.reaching, action = blocks, Shadow // until they have had their share of it

@@ -160,7 +160,7 @@ func TestStrongestActionDecides(t *testing.T) {
 	m := with("From: boss@bank.example")
 	m.Recipients = rcpts(many(11, "x.example")...)
 	check(t, b.decide(t, m), Reject, "recipients.envelope")
-	b.set.Actions["recipients.envelope"] = Tempfail
+	b.turn("recipients.envelope", Tempfail)
 	v := b.decide(t, m)
 	check(t, v, Tempfail, "identity.header_from")
 	if v.Code != 451 || v.Enhanced != "4.7.1" {

@@ -39,6 +39,7 @@ func (e *Engine) charge(ctx context.Context, now time.Time, r *ruling) {
 		most = mostRecorded // to be told, not to be taken
 	}
 	costs := e.costs(r, most)
+	r.room = costs[:0]
 	if len(costs) > maxCharges && e.tooMany(r) {
 		costs = costs[:mostRecorded]
 	}
@@ -72,13 +73,16 @@ func (e *Engine) settle(ctx context.Context, now time.Time, r *ruling, limits []
 			r.toRelease(letters)
 			return
 		}
-		costs = append(pace, limits...) // bulk comes before the limits
+		if len(pace) > 0 {
+			costs = append(pace, limits...) // bulk comes before the limits
+		}
 	}
-	b := e.bill(r, costs, letters)
+	var b bill
+	e.bill(r, &b, costs, letters)
 	if !refused {
 		b.ask.Charges = append(b.ask.Charges, learning(b.shadow)...)
 		r.ask = b.ask
-		if again := e.pay(ctx, now, r, b); again {
+		if again := e.pay(ctx, now, r, &b); again {
 			e.settle(ctx, now, r, limits, letters)
 			return
 		}
@@ -95,26 +99,25 @@ type bill struct {
 	reachable        int           // where in ask.Charges a blocked subject's mail to us is charged; -1: it is not
 }
 
-// bill makes it out and tells people of it.
-func (e *Engine) bill(r *ruling, costs []limitCharge, letters []state.Letter) *bill {
-	b := &bill{reachable: -1}
+// bill makes out b and tells people of it.
+func (e *Engine) bill(r *ruling, b *bill, costs []limitCharge, letters []state.Letter) {
+	b.reachable = -1
 	b.costs, b.shadow = split(costs)
 	n := len(b.costs)
 	r.tell(b.costs, b.shadow)
 	b.told, b.toldShadow = r.charges[:n], r.charges[n:]
 	b.ask.Charges = make([]state.Charge, n)
-	for i, c := range b.costs {
-		b.ask.Charges[i] = c.Charge
+	for i := range b.costs {
+		b.ask.Charges[i] = b.costs[i].Charge
 	}
 	b.ask.Letters = letters
 	switch {
 	case len(r.reaching) > 0:
 		b.reachable = n
 		b.ask.Charges = append(b.ask.Charges, reachableCharge(r.reaching[0].Subject))
-	case e.action("block.active") >= Quarantine && !r.spared:
+	case e.often.active >= Quarantine && !r.spared:
 		b.ask.Subjects = r.blockable
 	}
-	return b
 }
 
 // pay has the store charge all of the bill or nothing, and rules by its answer. With a
@@ -155,7 +158,8 @@ func (r *ruling) tell(lists ...[]limitCharge) {
 	}
 	r.charges = make([]Charge, 0, n)
 	for _, list := range lists {
-		for _, c := range list {
+		for i := range list {
+			c := &list[i]
 			r.charges = append(r.charges, Charge{c.limit.Name, c.Subject, c.limit.Unit, c.Cost})
 		}
 	}
@@ -228,7 +232,7 @@ func waitSeconds(now, free time.Time) int64 {
 // many charges.
 func (e *Engine) costs(r *ruling, most int) []limitCharge {
 	f := &r.facts
-	costs := make([]limitCharge, 0, len(e.set.Limits))
+	costs := slices.Grow(r.room, len(e.set.Limits))
 	for i := range e.set.Limits {
 		l := &e.set.Limits[i]
 		if l.Action == Off {

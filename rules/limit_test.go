@@ -203,7 +203,7 @@ func TestScriptIsNotCountedByIP(t *testing.T) {
 func TestDestinationSpellings(t *testing.T) {
 	l := Limit{Name: "dest", Subject: "domain", Unit: Recipients, Max: 100, Window: time.Hour, Action: Tempfail}
 	b := newBench(t, limits(l))
-	b.set.Actions["recipients.duplicate"] = Off
+	b.turn("recipients.duplicate", Off)
 	m := mail()
 	m.Recipients = rcpts("a@x.example", "b@X.Example.", `c@"x.example"`, `d@x."example"`, "v@[142.250.1.26]", "v@foo_bar.example", "root")
 	want := []Charge{
@@ -214,7 +214,7 @@ func TestDestinationSpellings(t *testing.T) {
 	if diff := cmp.Diff(want, b.decide(t, m).Charges); diff != "" {
 		t.Errorf("charges (-want +got):\n%s", diff)
 	}
-	b.set.Actions["recipients.duplicate"] = Reject
+	b.turn("recipients.duplicate", Reject)
 	for _, other := range []string{`v@"x.example"`, `"v"@x."example"`, "v@x\u00ad.example", "v@x.exam\u200bple"} {
 		m.Recipients = rcpts("v@x.example", other, "V@x.example")
 		check(t, b.decide(t, m), Reject, "recipients.duplicate")
@@ -261,7 +261,8 @@ func TestLongScriptName(t *testing.T) {
 	l := perMinute(1, Tempfail)
 	l.Subject = "script"
 	b := newBench(t, limits(l))
-	b.set.Actions["identity.envelope_from"], b.set.Actions["identity.header_from"] = Off, Off
+	b.turn("identity.envelope_from", Off)
+	b.turn("identity.header_from", Off)
 	m := local(strings.Repeat("x", 5000)+"@web1.example", "From: root@web1.example")
 	check(t, b.decide(t, m), Accept, "none")
 	check(t, b.decide(t, m), Quarantine, "limit.minute")
@@ -315,7 +316,7 @@ func TestStoreUnavailable(t *testing.T) {
 			t.Errorf("%s, error %v", v.Reply(), v.Err)
 		}
 		check(t, b.Decide(context.Background(), with("From: boss@bank.example")), Reject, "identity.header_from")
-		b.set.Actions["store.unavailable"] = Accept
+		b.turn("store.unavailable", Accept)
 		check(t, b.Decide(context.Background(), with("From: boss@bank.example")), Reject, "identity.header_from")
 		v = b.Decide(context.Background(), mail())
 		check(t, v, Accept, "store.unavailable")

@@ -32,14 +32,15 @@ func over(fact string, n, most int) []Evidence {
 
 // namedCounts is how many recipients the fields and the envelope name.
 type namedCounts struct {
+	done                         bool
 	visible                      int // in the fields, each once
 	duplicates, envelopeRepeated int // mentions of who is named already, in the fields and in the envelope
 }
 
 // counts counts once.
 func (f *facts) counts() *namedCounts {
-	if f.named != nil {
-		return f.named
+	if f.named.done {
+		return &f.named
 	}
 	var fields []message.Address
 	unnamed := 0
@@ -53,8 +54,8 @@ func (f *facts) counts() *namedCounts {
 			fields = append(fields, l.Addresses...)
 		}
 	}
-	f.named = &namedCounts{distinct(fields, message.Address.Fold) + unnamed, duplicates(fields), duplicates(f.rcpts)}
-	return f.named
+	f.named = namedCounts{true, distinct(fields, message.Address.Fold) + unnamed, duplicates(fields), duplicates(f.rcpts)}
+	return &f.named
 }
 
 // distinct is how many there are, told apart by name.

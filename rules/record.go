@@ -126,12 +126,12 @@ func decisionOf(f *facts, v *Verdict) state.Decision {
 // detailOf is what the record of a verdict keeps beside its index.
 func detailOf(f *facts, v *Verdict) Detail {
 	m := f.mail
-	authors := named(nil, f.msg.From)
-	senders := named(authors, f.msg.Sender)
+	authors := named(nil, f.msg.From, m.Sender)
+	senders := named(authors, f.msg.Sender, m.Sender)
 	detail := Detail{
 		Reply: v.Reply(), QueueID: m.QueueID, ClientName: printable(m.ClientName, 255),
 		Login: printable(m.Login, mostName), Host: printable(m.Host, 255),
-		Authors: senders, Senders: len(senders) - len(authors), ReplyTo: named(nil, f.msg.ReplyTo), Script: f.msg.Script,
+		Authors: senders, Senders: len(senders) - len(authors), ReplyTo: named(nil, f.msg.ReplyTo, m.Sender), Script: f.msg.Script,
 		Visible: f.counts().visible, Duplicates: f.counts().duplicates, EnvelopeDuplicates: f.counts().envelopeRepeated,
 		MessageID: f.msg.MessageID, Subject: f.msg.Subject, Size: m.Size,
 		Evidence: v.Evidence, Charges: v.Charges[:min(len(v.Charges), mostRecorded)],
@@ -163,14 +163,14 @@ func recipientsOf(f *facts) []string {
 	return to
 }
 
-// named are list and the addresses in a kind of field.
-func named(list []string, fields []message.List) []string {
+// named are list and the addresses in a kind of field, which mostly are the envelope sender's.
+func named(list []string, fields []message.List, sender string) []string {
 	for _, l := range fields {
 		for _, a := range l.Addresses {
 			if len(list) == mostNamed {
 				return list
 			}
-			list = append(list, printable(a.String(), mostName))
+			list = append(list, printable(a.StringOf(sender), mostName))
 		}
 	}
 	return list

@@ -39,7 +39,7 @@ func TestRelease(t *testing.T) {
 	if got := h.release(t, r); got.State != ReleaseBlocked || !got.NotBefore.IsZero() {
 		t.Errorf("%+v", got)
 	}
-	h.set.Actions["block.active"] = Shadow
+	h.turn("block.active", Shadow)
 	if got := h.release(t, r); got.State != ReleasePaid {
 		t.Errorf("%+v", got)
 	}
@@ -299,7 +299,7 @@ func TestReleaseAtThePaceOfBulk(t *testing.T) {
 	if got := h.release(t, r); got.State != ReleasePaid {
 		t.Errorf("%+v", got)
 	}
-	h.set.Actions["bulk.pace"] = Off
+	h.turn("bulk.pace", Off)
 	if got := h.release(t, r); got.State != ReleasePaid || len(got.Charges) != 0 {
 		t.Errorf("%+v", got)
 	}

@@ -56,6 +56,12 @@ type bench struct {
 	store state.Store
 }
 
+// turn sets a rule to another action.
+func (b *bench) turn(id string, action Action) {
+	b.set.Actions[id] = action
+	b.lookUp()
+}
+
 func newBench(t testing.TB, change func(*Settings)) *bench {
 	t.Helper()
 	set := defaults()

@@ -35,17 +35,28 @@ type ruling struct {
 	weight     int  // in the gate, to be left; 0: it is not in there
 	away       bool // it was turned away there
 	err        error
+	room       []limitCharge // that of another message, empty, to be used for the charges of this one
 }
 
 // rulings are there to be used again: a message has one, of 1.8 KB.
 var rulings = sync.Pool{New: func() any { return new(ruling) }}
 
-// recycle ends the use of a ruling. A verdict has its lists, and nothing that points to it.
+// recycle ends the use of a ruling. A verdict has its lists, but for the room, and
+// nothing that points to it.
 func (r *ruling) recycle() {
 	r.free()
-	*r = ruling{}
+	room := r.room
+	if cap(room) > mostRoom {
+		room = nil
+	}
+	clear(room[:cap(room)])
+	*r = ruling{room: room}
 	rulings.Put(r)
 }
+
+// mostRoom is how many charges there is room for in a ruling that waits for its next
+// message, at 128 bytes each: more than nearly all messages have.
+const mostRoom = 32
 
 // find keeps evidence, as much as can be read, and says whether its rule decides
 // from now on: the strongest action does, between equals the first.

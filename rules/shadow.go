@@ -72,7 +72,7 @@ func (e *Engine) wouldStop(r *ruling, id, counted string) bool {
 
 // split puts the charges of limits in shadow behind the others.
 func split(costs []limitCharge) (enforced, shadow []limitCharge) {
-	if !slices.ContainsFunc(costs, func(c limitCharge) bool { return c.action == Shadow }) {
+	if !anyInShadow(costs) {
 		return costs, nil
 	}
 	for _, c := range costs {
@@ -83,6 +83,15 @@ func split(costs []limitCharge) (enforced, shadow []limitCharge) {
 		}
 	}
 	return enforced, shadow
+}
+
+func anyInShadow(costs []limitCharge) bool {
+	for i := range costs {
+		if costs[i].action == Shadow {
+			return true
+		}
+	}
+	return false
 }
 
 // inShadow is the charge in the window of its own. Release takes it as it is: it is

@@ -132,10 +132,10 @@ func (f *facts) byDomain() []subjectCount {
 	if f.domains != nil {
 		return f.domains
 	}
-	f.domains = []subjectCount{}
+	f.domains = f.sole.domain[:0]
 	if len(f.rcpts) == 1 {
 		if d := f.destination(0); d != "" {
-			f.domains = []subjectCount{{subject: "domain:" + d, recipients: 1}}
+			f.domains = append(f.domains, subjectCount{subject: "domain:" + d, recipients: 1})
 		}
 		return f.domains
 	}
@@ -217,7 +217,8 @@ func scriptSubject(name string) string { return "script:" + strings.ToLower(name
 // clientSubject is the client for counting: a customer has a whole IPv6 /64.
 func clientSubject(ip netip.Addr) string {
 	if ip.Is4() {
-		return "ip:" + ip.String()
+		var room [len("ip:255.255.255.255")]byte
+		return string(ip.AppendTo(append(room[:0], "ip:"...)))
 	}
 	p, err := ip.WithZone("").Prefix(64)
 	if err != nil {

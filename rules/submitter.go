@@ -150,7 +150,7 @@ func (e *Engine) spellings(login string) (list []string, full string) {
 	if a.Fault != "" || a.Domain == "" {
 		return list, ""
 	}
-	for _, form := range []string{a.Fold(), a.WithoutExt().Fold()} {
+	for _, form := range [...]string{a.FoldOf(login), a.WithoutExt().FoldOf(login)} {
 		if !slices.Contains(list, form) {
 			list = append(list, form)
 		}

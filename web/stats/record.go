@@ -82,8 +82,11 @@ func (r record) encode() json.RawMessage {
 
 // add takes what a shard has counted.
 func (r *record) add(b *bucket) {
+	if b.passed > 0 {
+		r.count(passed.key(), b.passed)
+	}
 	for k, n := range b.rules {
-		r.count(k.rule+" "+k.action.String(), n)
+		r.count(k.key(), n)
 	}
 	list := make([]SenderCount, len(b.senders.list))
 	for i, s := range b.senders.list {
@@ -92,6 +95,8 @@ func (r *record) add(b *bucket) {
 	}
 	r.Senders = top(mostKept, r.Senders, list)
 }
+
+func (k ruleAction) key() string { return k.rule + " " + k.action.String() }
 
 func (r *record) count(key string, n int64) {
 	if _, seen := r.Counts[key]; seen || len(r.Counts) < mostRules {

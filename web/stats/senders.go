@@ -9,8 +9,8 @@ const tracked = 64
 // known as space-saving). Counts begin with the place, so nobody is told to have
 // sent what another did.
 type senders struct {
-	list []sender
-	at   map[string]int // subject to place in list
+	list   []sender
+	hashes []uint64 // of list's subjects, in the same places: looked through faster than a map is changed
 
 	lowest int64 // nobody's rank is below
 	hand   int   // where who has it was last found
@@ -21,10 +21,11 @@ type sender struct {
 	rank int64 // messages and what was inherited
 }
 
-func (s *senders) add(subject string, refused bool) {
-	i, ok := s.at[subject]
-	if !ok {
-		i = s.place(subject)
+// add counts a message of a subject with this hash, which others may have too.
+func (s *senders) add(subject string, hash uint64, refused bool) {
+	i := s.find(subject, hash)
+	if i < 0 {
+		i = s.place(subject, hash)
 	}
 	s.list[i].rank++
 	s.list[i].Messages++
@@ -33,20 +34,26 @@ func (s *senders) add(subject string, refused bool) {
 	}
 }
 
-// place makes room for a newcomer.
-func (s *senders) place(subject string) int {
-	if s.at == nil {
-		s.at = map[string]int{}
+// find is the subject's place in list; -1: it has none.
+func (s *senders) find(subject string, hash uint64) int {
+	for i, h := range s.hashes {
+		if h == hash && s.list[i].Subject == subject {
+			return i
+		}
 	}
+	return -1
+}
+
+// place makes room for a newcomer.
+func (s *senders) place(subject string, hash uint64) int {
 	if len(s.list) < tracked {
 		s.list = append(s.list, sender{SenderCount: SenderCount{Subject: subject}})
-		s.at[subject] = len(s.list) - 1
+		s.hashes = append(s.hashes, hash)
 		return len(s.list) - 1
 	}
 	least := s.least()
-	delete(s.at, s.list[least].Subject)
 	s.list[least] = sender{SenderCount: SenderCount{Subject: subject}, rank: s.list[least].rank}
-	s.at[subject] = least
+	s.hashes[least] = hash
 	return least
 }
 

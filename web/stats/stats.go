@@ -52,10 +52,13 @@ type Counter struct {
 type shard struct {
 	mu    sync.Mutex
 	hours map[time.Time]*bucket
+	hour  time.Time // the last one that was counted for
+	last  *bucket   // its counts; nil: none yet
 }
 
 // bucket is an hour's counts.
 type bucket struct {
+	passed  int64 // of rules: nearly all mail
 	rules   map[ruleAction]int64
 	senders senders
 }
@@ -92,19 +95,37 @@ func (c *Counter) Count(v *rules.Verdict) {
 	if len(v.Subjects) > 0 {
 		sender = v.Subjects[0] // who sent it comes first
 	}
-	sh := &c.shards[maphash.String(c.seed, sender)%shards]
+	hash := maphash.String(c.seed, sender)
+	sh := &c.shards[hash%shards]
 	hour := v.At.UTC().Truncate(time.Hour)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	b := sh.bucket(hour)
+	if kind := (ruleAction{v.Rule, v.Action}); kind == passed {
+		b.passed++
+	} else {
+		b.rules[kind]++
+	}
+	if sender != "" {
+		b.senders.add(sender, hash, v.Action >= rules.Quarantine)
+	}
+}
+
+// passed is what mail passes with in which nothing was found.
+var passed = ruleAction{"none", rules.Accept}
+
+// bucket is that of an hour, for who holds mu.
+func (sh *shard) bucket(hour time.Time) *bucket {
+	if sh.last != nil && sh.hour == hour {
+		return sh.last
+	}
 	b := sh.hours[hour]
 	if b == nil {
 		b = &bucket{rules: map[ruleAction]int64{}}
 		sh.hours[hour] = b
 	}
-	b.rules[ruleAction{v.Rule, v.Action}]++
-	if sender != "" {
-		b.senders.add(sender, v.Action >= rules.Quarantine)
-	}
+	sh.hour, sh.last = hour, b
+	return b
 }
 
 // Run flushes each minute until ctx ends, and once more then.
@@ -155,7 +176,7 @@ func (c *Counter) collect() {
 		sh := &c.shards[i]
 		sh.mu.Lock()
 		hours := sh.hours
-		sh.hours = map[time.Time]*bucket{}
+		sh.hours, sh.last = map[time.Time]*bucket{}, nil
 		sh.mu.Unlock()
 		for hour, b := range hours {
 			r := c.waiting[hour]

@@ -301,9 +301,9 @@ func TestHeavySenders(t *testing.T) {
 func TestSendersAreBounded(t *testing.T) {
 	var s senders
 	for i := range tracked + 1 {
-		s.add(fmt.Sprint(i), false)
-		if want := min(i+1, tracked); len(s.list) != want || len(s.at) != want {
-			t.Errorf("after %d: %d, %d", i+1, len(s.list), len(s.at))
+		s.add(fmt.Sprint(i), uint64(i%2), false)
+		if want := min(i+1, tracked); len(s.list) != want || len(s.hashes) != want {
+			t.Errorf("after %d: %d, %d", i+1, len(s.list), len(s.hashes))
 		}
 	}
 }
@@ -314,13 +314,13 @@ func TestLeast(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 10_000 {
 		name := fmt.Sprint(int(math.Abs(random.NormFloat64()) * 50))
-		if _, known := s.at[name]; !known && len(s.list) == tracked {
+		if s.find(name, uint64(len(name))) < 0 && len(s.list) == tracked {
 			lowest := slices.MinFunc(s.list, func(a, b sender) int { return cmp.Compare(a.rank, b.rank) }).rank
 			if at := s.least(); s.list[at].rank != lowest {
 				t.Fatalf("rank %d makes room, the lowest is %d", s.list[at].rank, lowest)
 			}
 		}
-		s.add(name, false)
+		s.add(name, uint64(len(name)), false)
 	}
 }
 
