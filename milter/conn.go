@@ -198,6 +198,14 @@ func (c *conn) nextPacket() error {
 func (c *conn) readPacket() error {
 	c.in.Discard(c.taken) // of the last one: it is there
 	c.packet, c.taken = nil, 0
+	if c.tape != nil && c.session.settled() {
+		c.tape.Mark(c.in.Buffered())
+	}
+	if size := c.buffered(); size > 0 && c.phase != phaseNew {
+		c.packet, _ = c.in.Peek(size)
+		c.taken = size
+		return nil
+	}
 	if err := c.await(); err != nil {
 		return err
 	}
@@ -244,9 +252,6 @@ func (c *conn) dropLarge() {
 
 // await waits for a packet to begin and sets the time it has to end.
 func (c *conn) await() error {
-	if c.tape != nil && c.session.settled() {
-		c.tape.Mark(c.in.Buffered())
-	}
 	if c.phase == phaseNew {
 		c.allow(c.opened.Add(firstPacketTime))
 	}
@@ -261,20 +266,24 @@ func (c *conn) await() error {
 			return err
 		}
 	}
-	if c.phase != phaseNew && !c.wholeBuffered() {
+	if c.phase != phaseNew && c.buffered() == 0 {
 		c.allow(time.Now().Add(packetTime))
 	}
 	return nil
 }
 
-// wholeBuffered saves setting a deadline for what needs no waiting.
-func (c *conn) wholeBuffered() bool {
-	n := c.in.Buffered()
-	if n < 4 {
-		return false
+// buffered is the size of the next packet, if it has come and needs no waiting, nor a
+// deadline; else 0.
+func (c *conn) buffered() int {
+	come := c.in.Buffered()
+	if come < 4 {
+		return 0
 	}
 	head, _ := c.in.Peek(4)
-	return uint64(n-4) >= uint64(binary.BigEndian.Uint32(head))
+	if size := 4 + int(binary.BigEndian.Uint32(head)); size > 4 && size <= come {
+		return size
+	}
+	return 0
 }
 
 // allow sets how long the peer may be silent, give or take the slack. Nothing is waited

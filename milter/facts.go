@@ -41,7 +41,7 @@ type client struct {
 // "unknown", address, NUL. {client_addr} goes first: behind a proxy it is right
 // where the packet may not be.
 func readClient(data []byte, m *macroList) (client, error) {
-	host, rest, ok := bytes.Cut(data, []byte{0})
+	host, rest, ok := cutNUL(data)
 	if !ok || len(rest) == 0 {
 		return client{}, errors.New("CONNECT without family")
 	}
@@ -59,25 +59,25 @@ func readClient(data []byte, m *macroList) (client, error) {
 	default: // a unix socket or standard input: a program of this host
 		c.local = true
 	}
-	if told, ok := m.get("client_addr"); ok {
+	if told, ok := m.get(clientAddr); ok {
 		if addr := parseAddr(told); addr.IsValid() {
 			c.addr, c.faulty = addr, false
 		}
 	}
-	for _, own := range []string{"daemon_addr", "if_addr"} {
+	for _, own := range []macro{daemonAddr, ifAddr} {
 		// A program of this host may as well take the host's public address.
 		// A link-local address may be another host's on another link.
 		if told, ok := m.get(own); ok && c.addr.IsValid() && !c.addr.IsLinkLocalUnicast() && parseAddr(told) == c.addr {
 			c.local = true
 		}
 	}
-	if told, ok := m.get("client_name"); ok {
+	if told, ok := m.get(clientName); ok {
 		c.name = told
 	}
 	if c.name == "unknown" || strings.HasPrefix(c.name, "[") {
 		c.name = "" // an address in brackets stands for no name
 	}
-	c.host, _ = m.get("j")
+	c.host, _ = m.get(hostName)
 	return c, nil
 }
 
@@ -196,9 +196,9 @@ func note(list *[]string, text string) {
 // else; {auth_author} is what the client wrote behind AUTH=.
 func (d *draft) begin(arg []byte, m *macroList, judge func() Judge) {
 	d.mailSeen = true
-	d.mail.Login, _ = m.get("auth_authen")
-	d.mail.QueueID, _ = m.get("i")
-	d.mail.Sender = string(envelopeAddress(arg, m, "mail_addr"))
+	d.mail.Login, _ = m.get(authAuthen)
+	d.mail.QueueID, _ = m.get(queueID)
+	d.mail.Sender = string(envelopeAddress(arg, m, mailAddr))
 	if d.judge = judge(); d.judge != nil {
 		d.bodyless = !d.judge.WantsBody(&d.mail)
 	}
@@ -211,7 +211,7 @@ func (d *draft) setQueueID(macros []byte) {
 	if known := d.mail.QueueID; known != "" && beginWithID(macros, known) {
 		return
 	}
-	if id, ok := macroIn(macros, "i"); ok && len(id) > 0 && string(id) != d.mail.QueueID {
+	if id := macroIn(macros, queueID); len(id) > 0 && string(id) != d.mail.QueueID {
 		d.mail.QueueID = string(id)
 	}
 }
@@ -223,7 +223,7 @@ func beginWithID(macros []byte, id string) bool {
 }
 
 func (d *draft) addRecipient(arg []byte, m *macroList) {
-	addr := envelopeAddress(arg, m, "rcpt_addr")
+	addr := envelopeAddress(arg, m, rcptAddr)
 	d.rcptKept += len(addr)
 	if len(d.mail.Recipients) >= maxRecipients || d.rcptKept > maxKept {
 		d.excess("more than 20,000 recipients or 1 MiB of them")
@@ -232,21 +232,20 @@ func (d *draft) addRecipient(arg []byte, m *macroList) {
 	if !d.keep(len(addr) + rcptRoom) {
 		return
 	}
-	mailer, _ := macroIn(m.raw, "rcpt_mailer")
-	d.mail.Recipients = append(d.mail.Recipients, rules.Recipient{Address: string(addr), Local: string(mailer) == "local"})
+	d.mail.Recipients = append(d.mail.Recipients, rules.Recipient{Address: string(addr), Local: string(m.values[rcptMailer]) == "local"})
 }
 
 // addField takes a header packet: name, NUL, value, NUL.
 func (d *draft) addField(data []byte) {
-	name, value, ok := bytes.Cut(data, zero)
-	value, rest, ended := bytes.Cut(value, zero)
+	name, value, ok := cutNUL(data)
+	value, rest, ended := cutNUL(value)
 	if !ok || !ended || len(rest) > 0 {
 		// Neither MTA sends one. A reader of the mail may see what we do not.
 		d.fault("header field with a NUL")
 	}
 	size := len(name) + len(value) + 4 // ": " and CRLF
 	d.mail.Size += int64(size)
-	if bytes.EqualFold(bytes.TrimRight(name, " \t"), markField) {
+	if isMark(name) {
 		d.marks++
 	}
 	if d.fields >= maxFields {
@@ -265,15 +264,21 @@ func (d *draft) addField(data []byte) {
 	d.head = append(append(append(append(head, name...), 0), value...), 0)
 }
 
+// isMark says whether a field has our name, which may have blanks behind it.
+func isMark(name []byte) bool {
+	return len(name) >= len(markName) && bytes.EqualFold(name[:len(markName)], markField) &&
+		len(bytes.TrimRight(name[len(markName):], " \t")) == 0
+}
+
 // setHeader makes the fields of what has come of them. They are parts of one string,
 // which takes the room of what is not used again.
 func (d *draft) setHeader() {
 	d.mail.Header = slices.Grow(d.mail.Header[:0], d.fields)
 	for head := string(d.head); head != ""; {
-		var f message.Field
-		f.Name, head, _ = strings.Cut(head, "\x00")
-		f.Value, head, _ = strings.Cut(head, "\x00")
-		d.mail.Header = append(d.mail.Header, f)
+		name := strings.IndexByte(head, 0)
+		value := name + 1 + strings.IndexByte(head[name+1:], 0)
+		d.mail.Header = append(d.mail.Header, message.Field{Name: head[:name], Value: head[name+1 : value]})
+		head = head[value+1:]
 	}
 	if cap(d.head) > mostHead {
 		d.head = nil
@@ -304,13 +309,13 @@ func (d *draft) takeBody(chunk, packet []byte) {
 
 // envelopeAddress is the address of MAIL or RCPT without <>. Both MTAs take
 // "<Some Name <x@y>>" and tell the clean address in the macro.
-func envelopeAddress(arg []byte, m *macroList, macro string) []byte {
+func envelopeAddress(arg []byte, m *macroList, told macro) []byte {
 	arg = bytes.TrimSpace(arg)
 	if len(arg) == 0 || string(arg) == "<>" {
 		return nil // the null sender, whatever the macro calls it
 	}
-	if told, ok := macroIn(m.raw, macro); ok && len(told) > 0 {
-		return unbracket(told)
+	if clean := m.values[told]; len(clean) > 0 {
+		return unbracket(clean)
 	}
 	return unbracket(arg)
 }
@@ -331,6 +336,6 @@ func unbracket(s []byte) []byte {
 
 // cString is what stands before the first NUL.
 func cString(data []byte) []byte {
-	s, _, _ := bytes.Cut(data, zero)
+	s, _, _ := cutNUL(data)
 	return s
 }

@@ -2,11 +2,39 @@ package milter
 
 import "bytes"
 
+// macro is one that is looked up.
+type macro int
+
+const (
+	queueID macro = iota
+	hostName
+	daemonName
+	daemonAddr
+	ifAddr
+	clientAddr
+	clientName
+	authAuthen
+	mailAddr
+	rcptAddr
+	rcptMailer
+	macroCount
+)
+
+// macroNames are without braces.
+var macroNames = [macroCount]string{
+	queueID: "i", hostName: "j",
+	daemonName: "daemon_name", daemonAddr: "daemon_addr", ifAddr: "if_addr",
+	clientAddr: "client_addr", clientName: "client_name",
+	authAuthen: "auth_authen", mailAddr: "mail_addr",
+	rcptAddr: "rcpt_addr", rcptMailer: "rcpt_mailer",
+}
+
 // macroList is what the MTA said before one command: names and values, each with
-// a NUL behind. It is kept raw, since few of the names are ever looked up.
+// a NUL behind.
 type macroList struct {
-	raw   []byte
-	fresh bool // its command has not come yet
+	raw    []byte
+	values [macroCount][]byte // in raw; nil: it was not sent
+	fresh  bool               // its command has not come yet
 }
 
 // macros are kept by stage: CONNECT's for the connection, MAIL's and RCPT's for
@@ -16,47 +44,84 @@ type macros struct {
 }
 
 func (l *macroList) set(raw []byte) {
-	l.raw = append(l.raw[:0], raw...)
-	l.fresh = true
+	l.forget()
+	l.raw, l.fresh = append(l.raw, raw...), true
+	for rest := l.raw; len(rest) > 0; {
+		var name, value []byte
+		name, value, rest = nextMacro(rest)
+		if m, is := macroNamed(name); is && l.values[m] == nil {
+			l.values[m] = value
+		}
+	}
 }
 
 // claim is called when the command comes. Macros that came before an earlier one
 // are not this one's: nobody inherits a login.
 func (l *macroList) claim() {
 	if !l.fresh {
-		l.raw = l.raw[:0]
+		l.forget()
 	}
 	l.fresh = false
 }
 
 // drop forgets what has come.
-func (l *macroList) drop() { l.raw, l.fresh = l.raw[:0], false }
-
-// get is the value of a macro and whether it was sent. Names are without braces.
-func (l *macroList) get(name string) (string, bool) {
-	value, sent := macroIn(l.raw, name)
-	return string(value), sent
+func (l *macroList) drop() {
+	l.forget()
+	l.fresh = false
 }
+
+func (l *macroList) forget() {
+	if len(l.raw) > 0 {
+		l.raw, l.values = l.raw[:0], [macroCount][]byte{}
+	}
+}
+
+// get is the value of a macro and whether it was sent.
+func (l *macroList) get(m macro) (string, bool) { return string(l.values[m]), l.has(m) }
 
 // has says whether a macro was sent.
-func (l *macroList) has(name string) bool {
-	_, sent := macroIn(l.raw, name)
-	return sent
-}
+func (l *macroList) has(m macro) bool { return l.values[m] != nil }
 
-func macroIn(raw []byte, name string) (value []byte, sent bool) {
+// macroIn is a macro's value in a list that is not kept; nil: it was not sent.
+func macroIn(raw []byte, m macro) []byte {
 	for len(raw) > 0 {
-		var key []byte
-		key, raw, _ = bytes.Cut(raw, zero)
-		value, raw, _ = bytes.Cut(raw, zero)
-		if len(key) > 2 && key[0] == '{' && key[len(key)-1] == '}' {
-			key = key[1 : len(key)-1]
-		}
-		if string(key) == name {
-			return value, true
+		var name, value []byte
+		name, value, raw = nextMacro(raw)
+		if string(withoutBraces(name)) == macroNames[m] {
+			return value
 		}
 	}
-	return nil, false
+	return nil
 }
 
-var zero = []byte{0}
+// nextMacro takes the first one of a list. What is cut off is not nil.
+func nextMacro(raw []byte) (name, value, rest []byte) {
+	name, rest, _ = cutNUL(raw)
+	value, rest, _ = cutNUL(rest)
+	return name, value, rest
+}
+
+func macroNamed(name []byte) (m macro, is bool) {
+	name = withoutBraces(name)
+	for m, known := range macroNames {
+		if string(name) == known {
+			return macro(m), true
+		}
+	}
+	return 0, false
+}
+
+func withoutBraces(name []byte) []byte {
+	if last := len(name) - 1; last > 1 && name[0] == '{' && name[last] == '}' {
+		return name[1:last]
+	}
+	return name
+}
+
+// cutNUL is bytes.Cut for a NUL, but after is never nil.
+func cutNUL(b []byte) (before, after []byte, found bool) {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		return b[:i], b[i+1:], true
+	}
+	return b, b[len(b):], false
+}

@@ -226,6 +226,9 @@ func evidenceText(v *rules.Verdict) string {
 		return "inbound mail, not judged"
 	}
 	found := v.Evidence
+	if len(found) == 0 {
+		return ""
+	}
 	var b strings.Builder
 	for i, ev := range found {
 		if b.Len() > mostEvidence {

@@ -226,9 +226,9 @@ func (r *refusal) refuse(data []byte) {
 	begun := time.Now()
 	r.macros.mail.claim()
 	m := r.mail
-	m.Login, _ = r.macros.mail.get("auth_authen")
-	m.QueueID, _ = r.macros.mail.get("i")
-	m.Sender = string(envelopeAddress(cString(data), &r.macros.mail, "mail_addr"))
+	m.Login, _ = r.macros.mail.get(authAuthen)
+	m.QueueID, _ = r.macros.mail.get(queueID)
+	m.Sender = string(envelopeAddress(cString(data), &r.macros.mail, mailAddr))
 	v := rules.Overloaded(&m, begun, r.why)
 	r.refused = replyPacket(replyLine(&v))
 	r.server.Recorder.Record(&m, v, time.Since(begun))

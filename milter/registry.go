@@ -13,6 +13,11 @@ import (
 // Postfix ends a client that is silent for 300 s, and its session with it.
 const mostSilent = 6 * time.Minute
 
+// mostEarly is for how long a session may not have negotiated when others from its address
+// want its place. An MTA negotiates at once, but where all processors are busy it is some
+// time until that is read, and who is cut off then gets no answer.
+const mostEarly = 500 * time.Millisecond
+
 var (
 	errTooMany   = errors.New("as many sessions as milter.max_sessions allows")
 	errPerClient = errors.New("as many sessions from this address as milter.max_per_client allows")
@@ -53,12 +58,12 @@ func (r *registry) add(c *conn, now time.Time, admitted func()) (evicted *conn, 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if own := r.clients[c.client]; r.perClient > 0 && own != nil && len(own.all) >= r.perClient {
-		if evicted = r.evict(now, own); evicted == nil {
+		if evicted = r.evict(now, own, c.client); evicted == nil {
 			return nil, errPerClient
 		}
 	}
 	if r.max > 0 && len(r.open.all) >= r.max {
-		if evicted = r.evict(now, &r.open); evicted == nil {
+		if evicted = r.evict(now, &r.open, c.client); evicted == nil {
 			return nil, errTooMany
 		}
 	}
@@ -96,9 +101,9 @@ func (r *registry) crowds(c *conn) iter.Seq[*crowd] {
 }
 
 // evict takes out the oldest early session of a crowd, else the most silent one, of those
-// without a message first.
-func (r *registry) evict(now time.Time, of *crowd) *conn {
-	goes := r.oldestEarly(of)
+// without a message first, for a peer of this address.
+func (r *registry) evict(now time.Time, of *crowd, peer netip.Addr) *conn {
+	goes := r.oldestEarly(now, of, peer)
 	if goes == nil {
 		goes = of.mostSilent(now)
 	}
@@ -108,10 +113,10 @@ func (r *registry) evict(now time.Time, of *crowd) *conn {
 	return goes
 }
 
-func (r *registry) oldestEarly(of *crowd) *conn {
+func (r *registry) oldestEarly(now time.Time, of *crowd, peer netip.Addr) *conn {
 	for e := r.early.Front(); e != nil && of.early > 0; e = e.Next() {
 		c := e.Value.(*conn)
-		if _, is := of.all[c]; is {
+		if _, is := of.all[c]; is && (c.client != peer || now.Sub(c.opened) >= mostEarly) {
 			return c
 		}
 	}

@@ -29,18 +29,41 @@ func TestSilentWithMessage(t *testing.T) {
 		r.negotiated(c)
 	}
 	for i, want := range []*conn{idler, idle, upload, nil} {
-		if got := r.evict(now, &r.open); got != want {
+		if got := r.evict(now, &r.open, netip.Addr{}); got != want {
 			t.Errorf("the one that gives way as number %d is %p, want %p", i+1, got, want)
 		}
 	}
 }
 
+// TestEarlyHasTime: who has just come is not cut off for another of his address, though he
+// has said nothing yet; for others he is.
+func TestEarlyHasTime(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	var r registry
+	r.init(1, 0, func(int) {})
+	his, others := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	early := &conn{opened: now, client: his}
+	if _, err := r.add(early, now, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	if evicted, err := r.add(&conn{client: his}, now.Add(mostEarly-1), func() {}); err != errTooMany {
+		t.Errorf("before its time: %p, %v; want %v", evicted, err, errTooMany)
+	}
+	next := &conn{opened: now.Add(mostEarly), client: his}
+	if evicted, err := r.add(next, next.opened, func() {}); err != nil || evicted != early {
+		t.Errorf("over its time: %p, %v; want %p", evicted, err, early)
+	}
+	if evicted, err := r.add(&conn{client: others}, next.opened, func() {}); err != nil || evicted != next {
+		t.Errorf("for another address: %p, %v; want %p", evicted, err, next)
+	}
+}
+
 // plainly is what evict gives, by a look at all of them.
-func (r *registry) plainly(now time.Time, client netip.Addr) (gives map[*conn]bool) {
+func (r *registry) plainly(now time.Time, client, peer netip.Addr) (gives map[*conn]bool) {
 	gives = map[*conn]bool{}
 	fits := func(c *conn) bool { return !client.IsValid() || c.client == client }
 	for e := r.early.Front(); e != nil; e = e.Next() {
-		if c := e.Value.(*conn); fits(c) {
+		if c := e.Value.(*conn); fits(c) && (c.client != peer || now.Sub(c.opened) >= mostEarly) {
 			return map[*conn]bool{c: true}
 		}
 	}
@@ -99,8 +122,8 @@ func TestEvictIsExact(t *testing.T) {
 			} else {
 				client = netip.Addr{}
 			}
-			want := r.plainly(now, client)
-			got := r.evict(now, of)
+			want := r.plainly(now, client, all[n].client)
+			got := r.evict(now, of, all[n].client)
 			if got == nil && len(want) > 0 || got != nil && !want[got] {
 				t.Fatalf("at %v: %p gives way, want one of %v", now.Sub(begun), got, want)
 			}

@@ -76,6 +76,7 @@ func TestCapOfAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := serve(t, always(pass), func(s *Server) { s.MaxSessions = 3 })
 		idle, probe := f.dial(""), f.dial("") // neither has negotiated
+		time.Sleep(mostEarly)
 		synctest.Wait()
 		connected := func() *mta {
 			m := f.session()
@@ -178,6 +179,7 @@ func TestCapPerClient(t *testing.T) {
 		}
 		other := open("192.0.2.2", false)
 		first, early := open("192.0.2.1", true), open("192.0.2.1", false)
+		time.Sleep(mostEarly)
 		second := open("::ffff:192.0.2.1", true)
 		if got := early.reply(); got != hungUp {
 			t.Errorf("early session of the client got %q", got)

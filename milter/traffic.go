@@ -41,12 +41,12 @@ type counts struct {
 
 // counted are the macros that are counted, after the queue id.
 var counted = [...]struct {
-	name  string
+	macro macro
 	stage func(*macros) *macroList
 }{
-	{"j", connectStage}, {"client_addr", connectStage}, {"daemon_name", connectStage},
-	{"auth_authen", mailStage}, {"mail_addr", mailStage},
-	{"rcpt_addr", rcptStage}, {"rcpt_mailer", rcptStage}, // of the last recipient
+	{hostName, connectStage}, {clientAddr, connectStage}, {daemonName, connectStage},
+	{authAuthen, mailStage}, {mailAddr, mailStage},
+	{rcptAddr, rcptStage}, {rcptMailer, rcptStage}, // of the last recipient
 }
 
 func connectStage(m *macros) *macroList { return &m.connect }
@@ -70,9 +70,9 @@ func (c *counts) told() Traffic {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := c.t
-	t.Macros = map[string]int64{"i": c.withID}
+	t.Macros = map[string]int64{macroNames[queueID]: c.withID}
 	for i, m := range counted {
-		t.Macros[m.name] = c.sent[i]
+		t.Macros[macroNames[m.macro]] = c.sent[i]
 	}
 	return t
 }
@@ -112,7 +112,7 @@ func (c *counts) message(mail *rules.Mail, m *macros, v *rules.Verdict) {
 	c.t.Again += one(passed && c.passed.add(key))
 	c.withID += one(mail.QueueID != "")
 	for i := range counted {
-		c.sent[i] += one(counted[i].stage(m).has(counted[i].name))
+		c.sent[i] += one(counted[i].stage(m).has(counted[i].macro))
 	}
 }
 

@@ -101,7 +101,11 @@ func TestWarningsOfEachKind(t *testing.T) {
 		f.session().run(helloA)
 		synctest.Wait()
 	}
-	silent := func(f *fixture) { f.dial(""); synctest.Wait() }
+	silent := func(f *fixture) {
+		f.dial("")
+		time.Sleep(mostEarly)
+		synctest.Wait()
+	}
 	for _, tt := range []struct {
 		name   string
 		set    func(*Server)
