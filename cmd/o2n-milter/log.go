@@ -103,21 +103,27 @@ var severities = [...]struct {
 type logHandler struct {
 	log        *outLog
 	journal    bool
+	more       bool // With has put something before the attributes of each record
 	text, json [len(severities)]slog.Handler
 }
 
 func newLogHandler(l *outLog, journal bool) logHandler {
 	h := logHandler{log: l, journal: journal}
 	opts := &slog.HandlerOptions{Level: &l.level}
-	for i, s := range severities {
-		prefix := ""
-		if journal {
-			prefix = s.prefix
-		}
+	for i := range severities {
+		prefix := h.prefix(i)
 		h.text[i] = slog.NewTextHandler(lineWriter{l.lines, prefix, printableText}, opts)
 		h.json[i] = slog.NewJSONHandler(lineWriter{l.lines, prefix, printableJSON}, opts)
 	}
 	return h
+}
+
+// prefix is that of lines of a severity.
+func (h *logHandler) prefix(severity int) string {
+	if h.journal {
+		return severities[severity].prefix
+	}
+	return ""
 }
 
 // Enabled implements slog.Handler.
@@ -130,13 +136,15 @@ func (h logHandler) Handle(ctx context.Context, r slog.Record) error {
 	if h.journal {
 		r.Time = time.Time{} // left out
 	}
-	of := h.text
-	if h.log.json.Load() {
-		of = h.json
-	}
 	i := 0
 	for r.Level < severities[i].from {
 		i++
+	}
+	of := h.text
+	if h.log.json.Load() {
+		of = h.json
+	} else if !h.more && h.log.lines.addPlain(h.prefix(i), &r) {
+		return nil
 	}
 	return of[i].Handle(ctx, r)
 }
@@ -152,6 +160,7 @@ func (h logHandler) WithGroup(name string) slog.Handler {
 }
 
 func (h logHandler) each(change func(slog.Handler) slog.Handler) logHandler {
+	h.more = true
 	for i := range severities {
 		h.text[i], h.json[i] = change(h.text[i]), change(h.json[i])
 	}

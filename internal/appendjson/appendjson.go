@@ -55,9 +55,21 @@ var asIs = func() (table [256]bool) {
 
 // String writes a string; what is no UTF-8 in it becomes U+FFFD.
 func String(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if !asIs[s[i]] {
+			return escaped(dst, s, i)
+		}
+	}
+	dst = append(dst, '"')
+	dst = append(dst, s...)
+	return append(dst, '"')
+}
+
+// escaped is String for s whose first n bytes stand for themselves.
+func escaped(dst []byte, s string, n int) []byte {
 	dst = append(dst, '"')
 	plain := 0 // where what stands for itself begins
-	for i := 0; i < len(s); {
+	for i := n; i < len(s); {
 		if asIs[s[i]] {
 			i++
 			continue
