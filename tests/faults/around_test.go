@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,31 +25,38 @@ func TestAccountsLie(t *testing.T) {
 	path := filepath.Join(d.Dir, "accounts.toml")
 	write(t, path, alice)
 	d.Start(t)
-	for name, spoil := range map[string]func() error{
-		"gone":         func() error { return os.Remove(path) },
-		"empty":        func() error { return os.WriteFile(path, nil, 0o600) },
-		"half written": func() error { return os.WriteFile(path, []byte(alice[:len(alice)/2]), 0o600) },
-		"junk":         func() error { return os.WriteFile(path, []byte("\x00\xff junk = ["), 0o600) },
-		"a loop of symbolic links": func() error {
-			os.Remove(path)
-			return os.Symlink("accounts.toml", path)
+	readings := func(result string) float64 {
+		return d.Metric(t, fmt.Sprintf("o2n_milter_config_reloads_total{result=%q}", result))
+	}
+	for name, spoil := range map[string]func(){
+		"gone":         func() {},
+		"empty":        func() { place(t, path, "") },
+		"half written": func() { place(t, path, alice[:len(alice)/2]) },
+		"junk":         func() { place(t, path, "\x00\xff junk = [") },
+		"a loop of symbolic links": func() {
+			if err := os.Symlink("accounts.toml", path); err != nil {
+				t.Fatal(err)
+			}
 		},
-		"a folder": func() error {
-			os.Remove(path)
-			return os.Mkdir(path, 0o700)
+		"a folder": func() {
+			if err := os.Mkdir(path, 0o700); err != nil {
+				t.Fatal(err)
+			}
 		},
-		"twice the same": func() error {
-			return os.WriteFile(path, []byte(alice+strings.ReplaceAll(alice, "alice@client-a.example\"]\nd", "ALICE@client-a.example\"]\nd")), 0o600)
+		"twice the same": func() {
+			place(t, path, alice+strings.ReplaceAll(alice, "alice@client-a.example\"]\nd", "ALICE@client-a.example\"]\nd"))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := strings.Count(d.Log(), "level=ERROR")
-			if err := spoil(); err != nil {
-				t.Fatal(err)
-			}
+			refused, said := readings("refused"), strings.Count(d.Log(), "level=ERROR")
+			os.RemoveAll(path)
+			spoil()
 			d.signal(syscall.SIGHUP)
-			if name != "empty" { // which is a table without accounts, as good as any
-				mta.Poll(t, "it is said", func() bool { return strings.Count(d.Log(), "level=ERROR") > before })
+			if name == "empty" { // which is a table without accounts, as good as any
+				mta.Poll(t, "nobody has an account", func() bool { return one(t, d, login) == 550 })
+			} else {
+				mta.Poll(t, "it is refused", func() bool { return readings("refused") > refused })
+				mta.Poll(t, "it is said", func() bool { return strings.Count(d.Log(), "level=ERROR") > said })
 				if code := one(t, d, login); code != 250 {
 					t.Errorf("her letter: %d; want 250 by the accounts of before", code)
 				}
@@ -56,14 +64,26 @@ func TestAccountsLie(t *testing.T) {
 			if code := foreign(t, d); code != 550 {
 				t.Errorf("a letter in another's name: %d; want 550", code)
 			}
+			taken := readings("ok")
 			os.RemoveAll(path)
-			write(t, path, alice)
+			place(t, path, alice)
 			d.signal(syscall.SIGHUP)
+			mta.Poll(t, "the whole file is read", func() bool { return readings("ok") > taken })
 			mta.Poll(t, "the whole file is in force", func() bool { return one(t, d, login) == 250 })
 			held.Held()
 		})
 	}
 	summary(t, "accounts that are gone, empty, cut, junk, a loop, a folder, ambiguous: the last whole ones stayed in force, and it was said")
+}
+
+// place puts a file there in one step: a reading that is still under way never finds it
+// opened and empty, which would be a table without accounts.
+func place(t testing.TB, path, text string) {
+	t.Helper()
+	write(t, path+".new", text)
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // foreign is the reply code for alice's letter in another's name.
